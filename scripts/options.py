@@ -1,0 +1,36 @@
+"""The flags that mean the same at every verb."""
+
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_PLAN = ROOT / "plan" / "plan.yaml"
+
+plan = click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_PLAN,
+    show_default="plan/plan.yaml",
+    help="The plan to run.",
+)
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of a data set, or of site folders made by `prepare`.",
+)
+kind = click.option("--kind", help="Which data set it is: layout and label convention.")
+sites = click.option("--sites", type=click.IntRange(min=1), help="Number of sites.")
+rounds = click.option("--rounds", type=click.IntRange(min=1), help="Training rounds.")
+seed = click.option("--seed", type=click.IntRange(min=0), help="Seed of data, weights, sampling.")
+out = click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to make; must not exist yet."
+)
+changes = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the plan, e.g. task_runner.local.learning_rate=0.05. Repeatable.",
+)

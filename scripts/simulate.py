@@ -1,0 +1,175 @@
+"""`simulate`: a whole federation on this machine, from data to report.
+
+Nothing is simulated but the distance: every party is a real `fx` process with its own folder, key,
+certificate and data, and they meet over mutual TLS.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from scripts import options
+
+VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
+DEFAULT_SITES = 3
+
+
+@click.command()
+@options.plan
+@options.data
+@options.kind
+@options.sites
+@options.rounds
+@options.seed
+@options.changes
+@options.out
+@click.option(
+    "--cases", default="24", show_default=True, help="Synthetic patients a site: 24 or 24,16,20."
+)
+@click.option(
+    "--timeout", default=3600.0, show_default=True, help="Seconds after which to give up."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier run in --out.")
+def simulate(
+    plan_path: Path,
+    data: Path | None,
+    kind: str | None,
+    sites: int | None,
+    rounds: int | None,
+    seed: int | None,
+    changes: tuple[str, ...],
+    out: Path | None,
+    cases: str,
+    timeout: float,
+    overwrite: bool,
+) -> None:
+    """Run a whole federation on this machine, from data to report.
+
+    Without --data it makes synthetic patients.
+    """
+    from scripts.enrol import enrol  # noqa: PLC0415  (--help stays fast)
+    from scripts.live import FederationView  # noqa: PLC0415
+    from scripts.processes import free_port, refuse_used_port, run_federation  # noqa: PLC0415
+    from scripts.workspace import build_workspace, complete_plan  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    began = time.monotonic()
+    run = out or Path("runs") / plan_path.stem
+    _make_room(run, overwrite)
+    given_port = any(change.startswith("network.agg_port=") for change in changes)
+    plan = complete_plan(
+        plan_path,
+        rounds=rounds,
+        seed=seed,
+        changes=changes,
+        address="localhost",
+        port=None if given_port else free_port(),
+    )
+    port = plan["network"]["settings"]["agg_port"]
+    refuse_used_port(port)
+    run.mkdir(parents=True)
+    say = _steps(console, began)
+
+    say(f"[bold]data[/]       {data or 'synthetic patients'}")
+    folders = _site_folders(run, data, kind, sites, cases, plan["task_runner"]["settings"]["seed"])
+    say(f"[bold]workspace[/]  plan {plan_path.name}")
+    build_workspace(plan, run / "aggregator")
+    workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"))
+    record = _record(run, plan_path, plan, folders)
+    total = plan["aggregator"]["settings"]["rounds_to_train"]
+    say(f"[bold]federation[/] {len(workspaces)} sites, {total} rounds, mutual TLS on port {port}")
+    with FederationView(workspaces, total, console) as view:
+        try:
+            run_federation(
+                run / "aggregator", workspaces, port, timeout_s=timeout, watch=view.update
+            )
+        finally:
+            record["seconds_total"] = round(time.monotonic() - began, 1)
+            (run / "run.json").write_text(json.dumps(record, indent=2))
+    _finish(console, run, say)
+
+
+def _finish(console: Console, run: Path, say) -> None:
+    from src.evaluation.report import write_report  # noqa: PLC0415
+
+    say("[bold]report[/]")
+    page = write_report(run)
+    console.print(f"\nReport:      {page}")
+    console.print(f"Numbers:     {page.with_name('report.json')}")
+    console.print(f"Final model: {run / 'aggregator' / 'save' / 'final.pbuf'}")
+    console.print(f"Next:        python -m scripts evaluate --run {run}")
+
+
+def _make_room(run: Path, overwrite: bool) -> None:
+    """An earlier run is replaced only if asked, and nothing that is not a run ever is."""
+    if not run.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{run} exists. Name another --out, or pass --overwrite.")
+    if any(run.iterdir()) and not (run / "aggregator").is_dir() and not (run / "data").is_dir():
+        raise FileExistsError(f"{run} is not a run of this kit (no aggregator/): not replaced.")
+    shutil.rmtree(run)
+
+
+def _site_folders(
+    run: Path, data: Path | None, kind: str | None, sites: int | None, cases: str, seed: int
+) -> dict[str, Path]:
+    """Each site's data folder: found in `data`, or made under the run."""
+    from scripts.prepare import prepare_sites, site_folders  # noqa: PLC0415
+
+    if data is not None:
+        found = site_folders(data)
+        if found:
+            return found
+    made = run / "data"
+    if data is None:
+        prepare_sites(made, kind="phantom", sites=sites or DEFAULT_SITES, cases=cases, seed=seed)
+    else:
+        prepare_sites(made, data=data, kind=kind, sites=sites or DEFAULT_SITES, seed=seed)
+    return site_folders(made)
+
+
+def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str, Path]) -> dict:
+    """What ran, for the report."""
+    import yaml  # noqa: PLC0415
+
+    from src.data.layouts import read_dataset_yaml  # noqa: PLC0415
+
+    datasets = [read_dataset_yaml(folder) for folder in folders.values()]
+    as_run = (run / "aggregator" / "plan" / "plan.yaml").read_bytes()
+    return {
+        "name": run.name,
+        "plan": plan_path.name,
+        "plan_sha256": hashlib.sha256(as_run).hexdigest(),
+        "seed": plan["task_runner"]["settings"]["seed"],
+        "synthetic": any(dataset.synthetic for dataset in datasets),
+        "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
+        "rounds_planned": yaml.safe_load(as_run)["aggregator"]["settings"]["rounds_to_train"],
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
+        "command": "python -m scripts " + " ".join(sys.argv[1:]),
+        "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _cores() -> int:
+    import os  # noqa: PLC0415
+
+    return len(os.sched_getaffinity(0))
+
+
+def _steps(console: Console, began: float):
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
+
+    return say

@@ -1,0 +1,255 @@
+"""The aggregator (a door to OpenFL): OpenFL 1.9's, with the faults mended that bite a long run.
+
+What is mended, and where it is wrong in openfl/component/aggregator/aggregator.py of 1.9:
+the final aggregate is never saved (`_end_of_round_check`); idle sites are sent to sleep for 10 s
+(`_get_sleep_time`); a rule that raises leaves every site waiting for ever
+(`process_task_results`); another run's database is resumed without a word (`_recover`); the
+process never ends when a site is gone (`all_quit_jobs_sent`). Nothing is patched: each is an
+override of a public or documented method.
+"""
+
+import logging
+import time
+from pathlib import Path
+from threading import Condition
+
+from openfl.component import Aggregator as OpenFLAggregator
+from openfl.protocols import utils
+
+from src import require
+from src.aggregation.round_log import RoundLog
+from src.aggregation.run_state import RunState
+from src.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5  # how often the main thread looks whether anything has ended
+FAREWELL_S = 1.0  # for the last "go home" to reach its site before the server closes
+FAILURE_GRACE_S = 15.0  # for the sites to hear that the run has failed
+
+
+class RunFailed(RuntimeError):
+    """The run cannot go on; the message says why. Ends the aggregator's process with code 1."""
+
+
+class Aggregator(OpenFLAggregator):
+    """rounds_to_train: training rounds; one more round validates the final model.
+
+    final_state_path: the model after the last training round, written atomically.
+    record_path: one JSON line a round (`RoundLog`).
+    idle_wait_s: how long a call for work may be held open until there is some; at most
+        `waiting_sites` calls are held (OpenFL's server has 8 threads), other sites ask each second.
+    site_grace_s: a site that is silent for longer (its heartbeat included) is gone for good. The
+        run then stops, unless the straggler policy lets it go on without that site.
+    """
+
+    def __init__(
+        self,
+        *,
+        rounds_to_train: int,
+        init_state_path: str,
+        federation_uuid: str,
+        final_state_path: str = "save/final.pbuf",
+        record_path: str = "logs/rounds.jsonl",
+        idle_wait_s: float = 10.0,
+        waiting_sites: int = 4,
+        site_grace_s: float = 600.0,
+        persistent_db_path: str = "local_state/tensor.db",
+        **openfl_settings,
+    ) -> None:
+        require.whole("rounds_to_train", rounds_to_train, at_least=1)
+        require.positive("idle_wait_s", idle_wait_s)
+        require.whole("waiting_sites", waiting_sites)
+        require.in_range("waiting_sites", waiting_sites, 0, 6)  # two threads stay free for work
+        require.positive("site_grace_s", site_grace_s)
+        self.training_rounds = rounds_to_train
+        self.final_state_path = Path(final_state_path)
+        self.idle_wait_s = idle_wait_s
+        self.waiting_sites = waiting_sites
+        self.site_grace_s = site_grace_s
+        self.failure: str | None = None
+        self._changed = Condition()  # a round began, the run ended or failed
+        self._waiting = 0
+        self._last_heard: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._finished: float | None = None
+        self._state = RunState(Path(persistent_db_path))
+        resumed = self._state.claim(federation_uuid, Path(init_state_path))
+        self._log = RoundLog(Path(record_path), resumed=resumed)
+        super().__init__(
+            rounds_to_train=rounds_to_train + 1,
+            init_state_path=init_state_path,
+            federation_uuid=federation_uuid,
+            persistent_db_path=persistent_db_path,
+            callbacks=[],  # OpenFL's default list is shared between instances
+            **openfl_settings,
+        )
+
+    # -- who is there ------------------------------------------------------------------------
+
+    def valid_collaborator_cn_and_id(self, cert_common_name, collaborator_common_name) -> bool:
+        """OpenFL's check; asked at every call, so it also tells when a site was last heard."""
+        valid = super().valid_collaborator_cn_and_id(cert_common_name, collaborator_common_name)
+        if valid:
+            self._last_heard[collaborator_common_name] = time.monotonic()
+        return valid
+
+    def _silent_sites(self) -> dict[str, float]:
+        """Sites beyond the grace time, with their seconds of silence."""
+        now = time.monotonic()
+        silence = {
+            site: now - self._last_heard.get(site, self._started) for site in self.authorized_cols
+        }
+        return {site: s for site, s in silence.items() if s > self.site_grace_s}
+
+    def _sites_needed(self) -> int:
+        policy = self.straggler_handling_policy
+        return getattr(policy, "minimum_reporting", None) or len(self.authorized_cols)
+
+    # -- work --------------------------------------------------------------------------------
+
+    def get_tasks(self, collaborator_name):
+        """OpenFL's answer; when there is no work yet, the call is held until there is."""
+        answer = super().get_tasks(collaborator_name)
+        if answer[0] is None and not answer[3] and self._wait_for_work():
+            answer = super().get_tasks(collaborator_name)
+        tasks, round_number, _, quit_now = answer
+        if tasks is not None:
+            self._log.begin()
+        wait_s = 1 if tasks is None and self._waiting >= self.waiting_sites else 0
+        return tasks, round_number, wait_s, quit_now
+
+    def _wait_for_work(self) -> bool:
+        """False at once if too many calls are held already; else True after the wait."""
+        with self._changed:
+            if self._waiting >= self.waiting_sites:
+                return False
+            self._waiting += 1
+            before = self.round_number
+            self._changed.wait_for(
+                lambda: self.round_number != before or self._time_to_quit(), self.idle_wait_s
+            )
+            self._waiting -= 1
+        return True
+
+    def get_aggregated_tensor(self, *args, **kwargs):
+        """OpenFL's answer, its bytes counted."""
+        named_tensor = super().get_aggregated_tensor(*args, **kwargs)
+        self._log.sent(len(named_tensor.data_bytes))
+        return named_tensor
+
+    def process_task_results(
+        self, collaborator_name, round_number, task_name, data_size, named_tensors
+    ):
+        """OpenFL's work, its bytes counted."""
+        self._log.received(sum(len(tensor.data_bytes) for tensor in named_tensors))
+        super().process_task_results(
+            collaborator_name, round_number, task_name, data_size, named_tensors
+        )
+
+    # -- the end of a round ------------------------------------------------------------------
+
+    def _end_of_round_with_stragglers_check(self):
+        """OpenFL's; whatever a rule raises ends the run with its reason instead of hanging it."""
+        try:
+            super()._end_of_round_with_stragglers_check()
+        except Exception as error:
+            logger.exception("Round %d cannot be ended.", self.round_number)
+            self._fail(f"Round {self.round_number}: {error}")
+
+    def _end_of_round_check(self):
+        """OpenFL's; then the round is recorded, and the final model written."""
+        ended = self.round_number
+        sites = self._reports()
+        super()._end_of_round_check()
+        if self.round_number == ended:
+            return
+        self._log.end(ended, sites)
+        self._forget_older_models(ended)
+        if ended == self.training_rounds - 1:
+            self._save_final_model()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _reports(self) -> dict[str, dict]:
+        """What each site has told in this round: case numbers and metrics by task."""
+        sites: dict[str, dict] = {}
+        for key, tensor_keys in self.collaborator_tasks_results.items():
+            site = sites.setdefault(key.owner, {"metrics": {}})
+            kind = "train_cases" if "train" in key.task_name else "validation_cases"
+            site[kind] = self.collaborator_task_weight[key]
+            site["metrics"][key.task_name] = {
+                tensor_key.tensor_name: float(self.tensor_db.get_tensor_from_cache(tensor_key))
+                for tensor_key in tensor_keys
+                if "metric" in tensor_key.tags
+            }
+        return sites
+
+    def _forget_older_models(self, ended: int) -> None:
+        """Keep one model in the checkpoint (OpenFL 1.9 adds one a round and deletes none)."""
+        if self.persistent_db:
+            with self.persistent_db.lock, self.persistent_db.conn as connection:
+                connection.execute("DELETE FROM tensors WHERE round < ?", (ended,))
+
+    def _save_final_model(self) -> None:
+        tensors = self.tensor_db.get_tensors_by_round_and_tags(self.training_rounds, ("model",))
+        proto = utils.construct_model_proto(
+            {key.tensor_name: tensor for key, tensor in tensors.items()},
+            self.training_rounds,
+            self.compression_pipeline,
+        )
+        write_atomically(self.final_state_path, proto.SerializeToString())
+        logger.info("Final model: %s", self.final_state_path)
+
+    # -- the end of the run ------------------------------------------------------------------
+
+    def _fail(self, reason: str) -> None:
+        self.failure = self.failure or reason
+        self._finished = self._finished or time.monotonic()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _time_to_quit(self) -> bool:
+        return self.failure is not None or super()._time_to_quit()
+
+    def all_quit_jobs_sent(self) -> bool:
+        """True once the process may end: every site was told, or is gone. RunFailed: with why.
+
+        OpenFL's main thread asks this every 5 s; it is held here until the answer is yes.
+        """
+        while not self._may_end():
+            with self._changed:
+                self._changed.wait(TICK_S)
+        time.sleep(FAREWELL_S)
+        if self.failure:
+            raise RunFailed(self.failure)
+        if self.persistent_db:
+            self._state.end()
+        return True
+
+    def _may_end(self) -> bool:
+        silent = self._silent_sites()
+        if self._finished is None and self._time_to_quit():  # resumed after its last round
+            self._finished = time.monotonic()
+        if self._finished is None:
+            present = len(self.authorized_cols) - len(silent)
+            if silent and present < self._sites_needed():
+                self._fail(self._describe(silent))
+            return False
+        told = super().all_quit_jobs_sent() or not (
+            set(self.authorized_cols) - set(self.quit_job_sent_to) - set(silent)
+        )
+        overdue = self.failure and time.monotonic() - self._finished > FAILURE_GRACE_S
+        return bool(told or overdue)
+
+    def _describe(self, silent: dict[str, float]) -> str:
+        heard = [
+            f"{site} ({'last heard' if site in self._last_heard else 'never connected; waited'} "
+            f"{seconds:.0f} s{' ago' if site in self._last_heard else ''})"
+            for site, seconds in sorted(silent.items())
+        ]
+        return (
+            f"Round {self.round_number} waits for {', '.join(heard)}. Allowed: "
+            f"{self.site_grace_s:.0f} s (aggregator.site_grace_s). Start the site again and then "
+            "the aggregator, or set a straggler_handling_policy that goes on without it."
+        )

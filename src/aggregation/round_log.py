@@ -1,0 +1,54 @@
+"""The round log: one JSON line a round of what the aggregator saw: seconds, bytes, metrics.
+
+Bytes are tensor payloads; TLS, gRPC and polling add about 1 % (`scripts benchmark overhead`).
+"""
+
+import json
+import time
+from pathlib import Path
+
+
+class RoundLog:
+    """Appends to `path`; a run that is not resumed begins with an empty file.
+
+    After a restart a round can stand twice: the later line counts.
+    """
+
+    def __init__(self, path: Path, *, resumed: bool) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not resumed:
+            path.write_text("")
+        self._reset()
+
+    def _reset(self) -> None:
+        self._began: float | None = None
+        self._bytes_up = 0
+        self._bytes_down = 0
+
+    def begin(self) -> None:
+        """The first site has got work; later calls in the same round change nothing."""
+        if self._began is None:
+            self._began = time.monotonic()
+
+    def received(self, size: int) -> None:
+        """Payload bytes from a site."""
+        self._bytes_up += size
+
+    def sent(self, size: int) -> None:
+        """Payload bytes to a site."""
+        self._bytes_down += size
+
+    def end(self, round_number: int, sites: dict[str, dict]) -> None:
+        """Write the round's line: sites as {name: {train_cases, validation_cases, metrics}}."""
+        seconds = time.monotonic() - self._began if self._began is not None else None
+        line = {
+            "round": round_number,
+            "seconds": seconds,
+            "bytes_up": self._bytes_up,
+            "bytes_down": self._bytes_down,
+            "sites": dict(sorted(sites.items())),
+        }
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self._reset()

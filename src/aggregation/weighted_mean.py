@@ -1,0 +1,22 @@
+"""Weighted mean: the next model is sum(n_i w_i) / sum(n_i) (FedAvg, McMahan et al. 2017).
+
+arXiv:1602.05629, algorithm 1. n_i is the number of training cases that site i reports.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class WeightedMean:
+    """Summed in float64 in the order given, so that equal inputs give equal bits."""
+
+    def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+        """float32 (P,) for K models (P,) and K weights >= 0. ValueError: the weights sum to 0."""
+        total = float(sum(weights))
+        if total <= 0:
+            raise ValueError(f"The weights must sum to more than 0, got {list(weights)}.")
+        mean = np.zeros(models[0].shape, np.float64)
+        for model, weight in zip(models, weights, strict=True):
+            mean += np.multiply(model, weight / total, dtype=np.float64)
+        return mean.astype(np.float32)

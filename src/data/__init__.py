@@ -1,0 +1,1 @@
+"""Data: from a hospital's folders to prepared cases and training patches."""

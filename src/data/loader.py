@@ -1,0 +1,124 @@
+"""The data loader (a door to OpenFL): one site's cases, split by patient, ready to train on.
+
+Nothing of a case leaves this object but to the task runner in the same process.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from openfl.federated import DataLoader
+
+from src import require
+from src.data.case import SEQUENCES, CaseFiles
+from src.data.layouts import find_cases, read_dataset_yaml
+from src.data.preprocess import PreparedCase, prepared
+from src.plan import build
+
+logger = logging.getLogger(__name__)
+
+
+class SiteData(DataLoader):
+    """A dataset folder as training patches and validation cases.
+
+    data_path: the folder, from `plan/data.yaml`; None only while the plan is initialised, where
+        there are no data. kind: the data set's layout and labels; None takes it from the folder's
+        `dataset.yaml`. validation_fraction: share of the patients kept for validation, at least
+        one. split_seed: another seed, another split. patches: a part that cuts training patches.
+        cache: folder for the preprocessed cases.
+    """
+
+    def __init__(
+        self,
+        data_path: str | None,
+        *,
+        patches: Mapping[str, Any],
+        kind: str | None = None,
+        validation_fraction: float = 0.25,
+        split_seed: int = 0,
+        cache: str = "cache",
+    ) -> None:
+        super().__init__()
+        require.in_range("validation_fraction", validation_fraction, 0.01, 0.9)
+        self.patches = build(patches)
+        self.cache = Path(cache)
+        self.train_files: list[CaseFiles] = []
+        self.validation_files: list[CaseFiles] = []
+        if data_path is None:
+            return
+        folder = Path(data_path)
+        kind = kind or read_dataset_yaml(folder).kind
+        files = find_cases(folder, kind)
+        self.train_files, self.validation_files = split_by_patient(
+            files, validation_fraction, split_seed
+        )
+        logger.info(
+            "%d training and %d validation cases of %d patients.",
+            len(self.train_files),
+            len(self.validation_files),
+            len({case.patient_id for case in files}),
+        )
+
+    @cached_property
+    def train_cases(self) -> list[PreparedCase]:
+        """The training cases; their arrays stay on disk until they are used."""
+        return [prepared(files, self.cache) for files in self.train_files]
+
+    def training_batches(
+        self, steps: int, batch_size: int, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """`steps` batches of images (B, 4, X, Y, Z) and regions (B, 3, X, Y, Z), float32.
+
+        Every case comes up once before any comes up again.
+        """
+        order: list[int] = []
+        for _ in range(steps):
+            while len(order) < batch_size:
+                order.extend(rng.permutation(len(self.train_cases)).tolist())
+            batch, order = order[:batch_size], order[batch_size:]
+            yield self.patches.batch([self.train_cases[i] for i in batch], rng)
+
+    def validation_cases(self) -> Iterator[PreparedCase]:
+        """The validation cases, whole."""
+        return (prepared(files, self.cache) for files in self.validation_files)
+
+    def get_feature_shape(self) -> tuple[int, ...]:
+        """(4, *patch size)."""
+        return (len(SEQUENCES), *self.patches.size)
+
+    def get_train_data_size(self) -> int:
+        """Number of training cases: the site's weight in the mean."""
+        return len(self.train_files)
+
+    def get_valid_data_size(self) -> int:
+        """Number of validation cases."""
+        return len(self.validation_files)
+
+
+def split_by_patient(
+    files: list[CaseFiles], validation_fraction: float, seed: int
+) -> tuple[list[CaseFiles], list[CaseFiles]]:
+    """(training, validation) cases; all scans of one patient fall on the same side.
+
+    The order of patients is that of SHA-256(seed, patient id): a patient who is added later moves
+    at most one other across. ValueError: fewer than two patients.
+    """
+    patients = sorted(
+        {case.patient_id for case in files},
+        key=lambda patient: hashlib.sha256(f"{seed}/{patient}".encode()).digest(),
+    )
+    if len(patients) < 2:
+        raise ValueError(
+            f"A site needs at least 2 patients, one to train on and one to validate; found "
+            f"{len(patients)}: {', '.join(patients)}."
+        )
+    kept = min(max(1, round(validation_fraction * len(patients))), len(patients) - 1)
+    validation = set(patients[:kept])
+    return (
+        [case for case in files if case.patient_id not in validation],
+        [case for case in files if case.patient_id in validation],
+    )

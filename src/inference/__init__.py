@@ -1,0 +1,1 @@
+"""Inference: from a model and an MRI to regions."""

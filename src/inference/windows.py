@@ -1,0 +1,60 @@
+"""Whole-case prediction: in one pass where the case fits, else by sliding windows (MONAI).
+
+One pass on the brain box costs about a sixth of overlapping windows; GroupNorm's statistics are
+then those of the whole box instead of a patch, which the validation Dice includes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from src import require
+
+
+@dataclass(frozen=True)
+class Inferer:
+    """one_pass_voxels: largest case, in voxels, that is predicted in one pass.
+
+    window, overlap: size and overlap of the sliding windows (Gaussian-weighted) above that.
+    threshold: probability from which a voxel belongs to a region.
+    """
+
+    one_pass_voxels: int = 4_500_000
+    window: tuple[int, int, int] = (128, 128, 128)
+    overlap: float = 0.25
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        require.whole("one_pass_voxels", self.one_pass_voxels)
+        require.in_range("overlap", self.overlap, 0.0, 0.9)
+        require.in_range("threshold", self.threshold, 0.0, 1.0)
+
+    def predict(self, model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+        """Regions bool (3, X, Y, Z) for preprocessed images (4, X, Y, Z) of any size."""
+        device = next(model.parameters()).device
+        model.eval()
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None].to(device)
+            padded = pad_to_multiple(batch, model.multiple)
+            if padded[0, 0].numel() <= self.one_pass_voxels:
+                logits = model(padded)
+            else:
+                logits = self._by_windows(model, padded)
+        probabilities = torch.sigmoid(logits[0].float())
+        x, y, z = images.shape[1:]
+        return (probabilities[:, :x, :y, :z] >= self.threshold).cpu().numpy()
+
+    def _by_windows(self, model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        from monai.inferers import sliding_window_inference  # noqa: PLC0415  (3 s to import)
+
+        return sliding_window_inference(
+            batch, self.window, 2, model, overlap=self.overlap, mode="gaussian"
+        )
+
+
+def pad_to_multiple(batch: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Zeros behind the last voxels so that each of X, Y, Z is a multiple of `multiple`."""
+    missing = [-length % multiple for length in batch.shape[2:]]
+    return functional.pad(batch, [0, missing[2], 0, missing[1], 0, missing[0]])

@@ -1,0 +1,1 @@
+"""Model: the 3D U-Net and its losses."""

@@ -1,0 +1,98 @@
+"""The 3D U-Net (Cicek et al. 2016, doi:10.1007/978-3-319-46723-8_49) in two sizes.
+
+Built so that every later room can use it: GroupNorm (Wu & He 2018, arXiv:1803.08494) instead of
+BatchNorm, because batch statistics couple patients and drift between sites; no in-place operation,
+because per-sample gradients (differential privacy) do not survive them; floating-point tensors
+only, because the state is averaged.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from src import require
+
+SEQUENCES_IN = 4  # T1, T1ce, T2, FLAIR
+REGIONS_OUT = 3  # WT, TC, ET: they overlap, so each has its own sigmoid
+GROUPS = 8
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Channels of each level from the finest down, and the stride of the first convolution."""
+
+    widths: tuple[int, ...]
+    stem_stride: int
+
+
+PRESETS = {
+    # 0.9 M parameters. The body works at half resolution: the size for CPU, CI and the demo.
+    "lite": Preset((16, 32, 64, 96), stem_stride=2),
+    # 16 M parameters at full resolution: for a GPU, 1 mm voxels and 128^3 patches.
+    "full": Preset((32, 64, 128, 256, 320), stem_stride=1),
+}
+
+
+class GliomaUNet(nn.Module):
+    """Four sequences in, three region logits out, at the input's resolution.
+
+    preset: "lite" or "full". Spatial sizes must be multiples of `multiple`.
+    """
+
+    def __init__(self, preset: str = "lite") -> None:
+        super().__init__()
+        require.one_of("preset", preset, PRESETS)
+        widths, self.stride = PRESETS[preset].widths, PRESETS[preset].stem_stride
+        self.multiple = self.stride * 2 ** (len(widths) - 1)
+        kernel = 2 * self.stride if self.stride > 1 else 3
+        self.stem = nn.Sequential(
+            nn.Conv3d(SEQUENCES_IN, widths[0], kernel, self.stride, padding=1),
+            ConvNormAct(widths[0], widths[0]),
+        )
+        self.down = nn.ModuleList(
+            nn.Sequential(ConvNormAct(fine, coarse, stride=2), ConvNormAct(coarse, coarse))
+            for fine, coarse in pairwise(widths)
+        )
+        up = [(coarse, fine) for fine, coarse in pairwise(widths)][::-1]
+        self.narrow = nn.ModuleList(nn.Conv3d(c, f, 1, bias=False) for c, f in up)
+        self.merge = nn.ModuleList(ConvNormAct(2 * fine, fine) for _, fine in up)
+        self.head = nn.Conv3d(widths[0], REGIONS_OUT * self.stride**3, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z)."""
+        skips = [self.stem(images)]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        for narrow, merge in zip(self.narrow, self.merge, strict=True):
+            x = functional.interpolate(narrow(x), scale_factor=2, mode="trilinear")
+            x = merge(torch.cat([x, skips.pop()], dim=1))
+        return voxel_shuffle(self.head(x), self.stride)
+
+
+class ConvNormAct(nn.Sequential):
+    """3x3x3 convolution, GroupNorm, leaky ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv3d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.GroupNorm(GROUPS, channels_out),
+            nn.LeakyReLU(0.01),
+        )
+
+
+def voxel_shuffle(x: torch.Tensor, factor: int) -> torch.Tensor:
+    """Channels (B, C*f^3, X, Y, Z) laid out as voxels (B, C, fX, fY, fZ).
+
+    The 3D form of the sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158).
+    """
+    if factor == 1:
+        return x
+    batch, channels, *size = x.shape
+    channels //= factor**3
+    x = x.view(batch, channels, factor, factor, factor, *size)
+    x = x.permute(0, 1, 5, 2, 6, 3, 7, 4)  # (B, C, X, f, Y, f, Z, f)
+    return x.reshape(batch, channels, *(factor * length for length in size))

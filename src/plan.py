@@ -1,0 +1,285 @@
+"""A plan: what is run. Reads it, unfolds its defaults, changes settings, builds parts, refuses.
+
+One grammar, OpenFL's own: every exchangeable part is `template` (a dotted class path) and
+`settings` (keyword arguments), also where parts are nested. There is no registry: a new algorithm,
+rule or mechanism is one file in `src/` and one plan that names it.
+"""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Section = dict[str, Any]
+
+# OpenFL hands these to the constructors itself; a plan that sets them would be overruled.
+_NAMES = {"aggregator_uuid", "federation_uuid", "compression_pipeline"}
+GIVEN_BY_OPENFL = {
+    "aggregator": {*_NAMES, "authorized_cols", "assigner", "straggler_handling_policy"},
+    "assigner": {"tasks", "authorized_cols", "rounds_to_train", "selected_task_group"},
+    "collaborator": {*_NAMES, "collaborator_name", "client", "task_runner", "task_config"},
+    "data_loader": {"data_path"},
+    "task_runner": {"data_loader"},
+}
+SECTIONS = (
+    "aggregator",
+    "assigner",
+    "collaborator",
+    "compression_pipeline",
+    "data_loader",
+    "network",
+    "straggler_handling_policy",
+    "task_runner",
+    "tasks",
+)
+
+
+class PlanError(ValueError):
+    """A plan that cannot be run. The message says where, what was expected and what to do."""
+
+
+def read(path: Path) -> dict[str, Section]:
+    """The plan in `path` with its `defaults:` unfolded: complete, as it will be run.
+
+    `defaults: defaults/x.yaml` in a section is looked up beside the plan; the section's own
+    `settings` win over the defaults' key by key. (OpenFL 1.9 looks defaults up inside its own
+    package and reads a missing file as empty, so they are unfolded here, before OpenFL sees them.)
+    """
+    plan = _mapping(path)
+    unknown = set(plan) - set(SECTIONS)
+    if unknown:
+        raise PlanError(f"{path}: unknown section {_did_you_mean(unknown.pop(), SECTIONS)}.")
+    for name, section in plan.items():
+        if not isinstance(section, dict):
+            raise PlanError(f"{path}: section {name} must be a mapping, got {section!r}.")
+        plan[name] = _with_defaults(section, path, name)
+    missing = [name for name in SECTIONS if name not in plan]
+    if missing:
+        raise PlanError(
+            f"{path}: section {missing[0]} is missing. Add it, or take it over with "
+            f"`{missing[0]}: {{defaults: defaults/{missing[0]}.yaml}}`."
+        )
+    return plan
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise PlanError(f"{path}: no such file. Plans lie in plan/; see plan/README.md.") from None
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise PlanError(f"{path}: expected a mapping of sections, got {type(content).__name__}.")
+    return content
+
+
+def _with_defaults(section: Section, plan_path: Path, name: str) -> Section:
+    section = dict(section)
+    defaults = section.pop("defaults", None)
+    if defaults is None:
+        return section
+    path = plan_path.parent / defaults
+    if not path.is_file():
+        raise PlanError(f"{plan_path}: {name}: defaults {defaults!r} is not a file ({path}).")
+    return _merged(_mapping(path), section)
+
+
+def _merged(below: Section, above: Section) -> Section:
+    """`above` laid over `below`. A part with another template brings its own settings whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        same_part = not (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and value.get("template", old.get("template")) != old.get("template")
+        )
+        both = isinstance(value, dict) and isinstance(old, dict)
+        merged[key] = _merged(old, value) if both and same_part else value
+    return merged
+
+
+def change(plan: dict[str, Section], assignments: Iterable[str]) -> None:
+    """Apply `key=value` assignments in place; the value is read as YAML.
+
+    The key is the dotted path in the plan, in which the word `settings` may be left out:
+    `aggregator.rounds_to_train=3`, `task_runner.algorithm.learning_rate=0.05`.
+    PlanError: no such path, or no `=`.
+    """
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise PlanError(f"--set {assignment}: expected key=value.")
+        *path, last = key.split(".")
+        node: Any = plan
+        for step in path:
+            node = _inside(node, step, assignment)
+        if last not in node and ("template" in node or "settings" in node):
+            node = node.setdefault("settings", {})
+        elif last not in node:
+            raise PlanError(f"--set {assignment}: no key {_did_you_mean(last, node)}.")
+        node[last] = yaml.safe_load(value)
+
+
+def _inside(node: Mapping[str, Any], step: str, assignment: str) -> Any:
+    for candidate in (node, node.get("settings") or {}):
+        if isinstance(candidate.get(step), dict):
+            return candidate[step]
+    known = [*node, *(node.get("settings") or {})]
+    raise PlanError(f"--set {assignment}: no part {_did_you_mean(step, known)}.")
+
+
+def build(part: Mapping[str, Any], **given: Any) -> Any:
+    """The object that a part describes: its template called with its settings and `given`.
+
+    PlanError: the template does not exist, or a setting is unknown or refused by the class.
+    """
+    settings = part.get("settings") or {}
+    template = load_template(part.get("template"))
+    check_settings(part, given=given)
+    try:
+        return template(**settings, **given)
+    except ValueError as error:
+        raise PlanError(f"{part['template']}: {error}") from error
+
+
+def load_template(template: Any) -> Any:
+    """The class that a dotted path names. PlanError: there is none; the message says what is."""
+    if not isinstance(template, str) or "." not in template:
+        raise PlanError(f"template must be a dotted class path, got {template!r}.")
+    module_name, _, name = template.rpartition(".")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # the module is there, something that it needs is not
+        raise PlanError(f"template {template}: there is no module {module_name}.") from None
+    if not hasattr(module, name):
+        known = [key for key in vars(module) if not key.startswith("_")]
+        raise PlanError(f"template {template}: no {_did_you_mean(name, known)} in {module_name}.")
+    return getattr(module, name)
+
+
+def check_settings(part: Mapping[str, Any], *, given: Iterable[str] = ()) -> None:
+    """PlanError if a setting is none of the template's arguments, or a needed one is missing."""
+    template = part["template"]
+    known, needed = arguments(load_template(template))
+    settings = set(part.get("settings") or {})
+    for setting in sorted(settings - known):
+        raise PlanError(f"{template}: unknown setting {_did_you_mean(setting, known)}.")
+    for setting in sorted(needed - settings - set(given)):
+        raise PlanError(f"{template}: setting {setting!r} is missing.")
+
+
+def arguments(template: Any) -> tuple[set[str], set[str]]:
+    """(all, needed) argument names of a class, followed upwards while it takes **kwargs."""
+    known: set[str] = set()
+    needed: set[str] = set()
+    for cls in getattr(template, "__mro__", (template,)):
+        if cls is not template and "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls).parameters.values()
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        needed |= {p.name for p in named if p.default is p.empty} - known
+        known |= {p.name for p in named}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return known, needed
+
+
+def parts(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every part of the plan with its dotted place, outer parts first."""
+    stack: list[tuple[str, Any]] = [(name, section) for name, section in plan.items()]
+    while stack:
+        place, node = stack.pop(0)
+        if not isinstance(node, dict):
+            continue
+        if "template" in node:
+            yield place, node
+        stack.extend((f"{place}.{key}", value) for key, value in node.items())
+
+
+def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
+    """PlanError if the plan cannot be run; the one table of what is refused, and why.
+
+    Held at build time by `scripts/workspace`, and again by each site before it trains.
+    """
+    for place, part in parts(plan):
+        if part["template"] == "openfl.federation.Network":
+            continue  # OpenFL 1.9 names a class here that does not exist, and never loads it
+        try:
+            check_settings(part, given=_given(place, part))
+        except PlanError as error:
+            raise PlanError(f"{name}: {place}: {error}") from None
+    for where, refused, why in REFUSED:
+        if _value(plan, where) == refused:
+            raise PlanError(f"{name}: {where} is {refused}: {why}")
+    _check_tasks(plan["tasks"], name)
+
+
+# (where, value, why): single settings with which a federation must not run.
+REFUSED = (
+    ("network.use_tls", False, "updates would travel in the clear. Set it to true."),
+    ("network.require_client_auth", False, "anyone could pose as a site. Set it to true."),
+    ("network.transport_protocol", "rest", "only gRPC is hardened and tested. Set it to grpc."),
+    ("network.agg_addr", "auto", "it must equal the certificate's name. Name the host."),
+    (
+        "aggregator.secure_aggregation",
+        True,
+        "OpenFL 1.9's masks protect nothing (one number per site and run, rebuilt by the "
+        "aggregator) and bias the mean when case numbers differ. Remove it.",
+    ),
+    (
+        "aggregator.use_delta_updates",
+        True,
+        "whole models travel in this kit, so that a late site can join. Set it to false.",
+    ),
+    ("collaborator.use_delta_updates", True, "whole models travel in this kit. Set it to false."),
+    (
+        "collaborator.opt_treatment",
+        "CONTINUE_GLOBAL",
+        "optimiser state would leave the site. Use RESET.",
+    ),
+)
+
+
+def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
+    """OpenFL 1.9 reads a task's kind from its name: without the word its weight becomes -1."""
+    tasks = {key: task for key, task in tasks.items() if key != "settings"}
+    for task in tasks:
+        if "train" not in task and "valid" not in task:
+            raise PlanError(
+                f"{name}: tasks.{task}: a task's name must contain 'train' or 'valid', "
+                "because OpenFL takes the site's weight from it."
+            )
+    kwargs = [task.get("kwargs") or {} for task in tasks.values()]
+    if not any(task.get("apply") == "global" for task in kwargs):
+        raise PlanError(
+            f"{name}: tasks: no validation of the global model (kwargs: apply: global). "
+            "Without one OpenFL cannot end a round; add aggregated_model_validation."
+        )
+
+
+def _given(place: str, part: Mapping[str, Any]) -> set[str]:
+    """What the frame will hand to this part, so that a plan need not name it."""
+    if place in GIVEN_BY_OPENFL:
+        return GIVEN_BY_OPENFL[place]
+    return set(getattr(load_template(part["template"]), "GIVEN", ()))
+
+
+def _value(plan: Mapping[str, Any], where: str) -> Any:
+    section, setting = where.split(".")
+    return (plan[section].get("settings") or {}).get(setting)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"{word!r}; did you mean {close[0]!r}?"
+    return f"{word!r}; there are: {', '.join(known)}"

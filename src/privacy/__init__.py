@@ -1,0 +1,1 @@
+"""Privacy: what leaves a site, and in which form."""

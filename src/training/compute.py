@@ -1,0 +1,41 @@
+"""Where and in which precision the network runs, chosen from what the machine has."""
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+
+from src import require
+
+
+class Compute:
+    """device: auto (a GPU if there is one), cpu, cuda, cuda:1 …
+
+    precision: auto, fp32 or bf16. bf16 autocast trains 1.4 to 2.6 times as fast where processor or
+    GPU multiply it natively; elsewhere it is slower, so auto then takes fp32. Weights stay float32.
+    """
+
+    def __init__(self, device: str = "auto", precision: str = "auto") -> None:
+        require.one_of("precision", precision, ("auto", "fp32", "bf16"))
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        if precision == "auto":
+            precision = "bf16" if has_bf16(self.device) else "fp32"
+        self.precision = precision
+
+    def autocast(self) -> AbstractContextManager:
+        """The context for a forward pass."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def tensor(self, array: np.ndarray) -> torch.Tensor:
+        """The array on the device."""
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,115 @@
+"""Local training: one round's steps of SGD on one site's patches, in plain torch."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from src import require
+from src.training.compute import Compute
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+
+
+class Algorithm(Protocol):
+    """Where a federated algorithm may act within a site's round."""
+
+    def begin_round(self, model: nn.Module, round_number: int) -> None:
+        """Before the first step."""
+        ...
+
+    def adjust_gradients(self, model: nn.Module) -> None:
+        """After each backward pass."""
+        ...
+
+    def end_round(self, model: nn.Module, steps: int, learning_rate: float) -> None:
+        """After the last step."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTraining:
+    """SGD with Nesterov momentum; the momentum is new in each round.
+
+    steps: optimiser steps a round. epochs: instead of steps, passes over the site's cases.
+    batch_size: patches a step; 2 or more, since torch falls back to a slow convolution below.
+    learning_rate: of round 0; round r uses learning_rate * decay**r.
+    clip_norm: largest gradient norm of a step.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    batch_size: int = 2
+    learning_rate: float = 0.1
+    decay: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-5
+    clip_norm: float = 5.0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("Give either steps or epochs, one of the two.")
+        if self.steps is not None:
+            require.whole("steps", self.steps, at_least=1)
+        if self.epochs is not None:
+            require.whole("epochs", self.epochs, at_least=1)
+        require.whole("batch_size", self.batch_size, at_least=2)
+        require.positive("learning_rate", self.learning_rate)
+        require.in_range("decay", self.decay, 0.1, 1.0)
+        require.in_range("momentum", self.momentum, 0.0, 0.999)
+        require.not_negative("weight_decay", self.weight_decay)
+        require.positive("clip_norm", self.clip_norm)
+
+    def steps_for(self, cases: int) -> int:
+        """Optimiser steps a round for a site with this many training cases."""
+        if self.steps is not None:
+            return self.steps
+        return (self.epochs or 0) * -(-cases // self.batch_size)
+
+    def run(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        *,
+        loss: nn.Module,
+        algorithm: Algorithm,
+        compute: Compute,
+        round_number: int,
+        on_step: Callable[[int], None] = lambda done: None,
+    ) -> float:
+        """Train `model` in place on the batches; the mean loss over the steps.
+
+        ValueError: a loss that is not finite; the model is then of no use.
+        """
+        learning_rate = self.learning_rate * self.decay**round_number
+        optimiser = torch.optim.SGD(
+            model.parameters(),
+            learning_rate,
+            momentum=self.momentum,
+            nesterov=self.momentum > 0,
+            weight_decay=self.weight_decay,
+        )
+        model.train()
+        algorithm.begin_round(model, round_number)
+        losses: list[float] = []
+        for images, regions in batches:
+            optimiser.zero_grad()
+            with compute.autocast():
+                logits = model(compute.tensor(images))
+            value = loss(logits.float(), compute.tensor(regions))
+            value.backward()
+            algorithm.adjust_gradients(model)
+            nn.utils.clip_grad_norm_(model.parameters(), self.clip_norm)
+            optimiser.step()
+            losses.append(float(value.detach()))
+            if not np.isfinite(losses[-1]):
+                raise ValueError(
+                    f"The loss is {losses[-1]} in step {len(losses)} of round {round_number}: "
+                    "training diverged. Lower task_runner.local.learning_rate."
+                )
+            on_step(len(losses))
+        algorithm.end_round(model, len(losses), learning_rate)
+        return float(np.mean(losses))

@@ -1,0 +1,27 @@
+"""Files are whole or not there."""
+
+import os
+
+import pytest
+
+from src.files import write_atomically
+
+
+def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
+    write_atomically(tmp_path / "new" / "a.txt", "ä")
+    write_atomically(tmp_path / "new" / "b.bin", b"\x00")
+    assert (tmp_path / "new" / "a.txt").read_text() == "ä"
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.txt", "b.bin"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_atomically(path, "old")
+
+    def full_disk(_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"

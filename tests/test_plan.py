@@ -1,0 +1,148 @@
+"""Plans: what unfolds, what changes, and what is refused with which words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src import plan as plans
+from src.plan import PlanError
+
+PLANS = Path(__file__).resolve().parent.parent / "plan"
+NAMES = sorted(p.name for p in PLANS.glob("*.yaml") if p.name not in ("cols.yaml", "data.yaml"))
+
+
+@pytest.fixture
+def plan():
+    return plans.read(PLANS / "plan.yaml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_plan_can_be_run(name):
+    plans.check(plans.read(PLANS / name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_plan_says_in_its_first_line_what_it_is(name):
+    assert (PLANS / name).read_text().startswith("# ")
+
+
+def test_an_unfolded_plan_is_complete(plan):
+    assert "defaults" not in yaml.safe_dump(plan)
+    assert plan["task_runner"]["settings"]["local"]["settings"]["batch_size"] == 2
+
+
+def test_the_plans_settings_win_over_its_defaults(tmp_path):
+    (tmp_path / "d.yaml").write_text("template: a.B\nsettings: {x: 1, y: 2, z: {p: 1}}")
+    section = plans._with_defaults(
+        {"defaults": "d.yaml", "settings": {"y": 3, "z": {"q": 4}}}, tmp_path / "p.yaml", "s"
+    )
+    assert section == {"template": "a.B", "settings": {"x": 1, "y": 3, "z": {"p": 1, "q": 4}}}
+
+
+def test_another_template_does_not_inherit_the_old_ones_settings():
+    old = {"algorithm": {"template": "a.B", "settings": {"mu": 1}}}
+    new = {"algorithm": {"template": "c.D", "settings": {"k": 2}}}
+    assert plans._merged(old, new) == new
+
+
+def test_a_missing_defaults_file_is_an_error_not_an_empty_section(tmp_path):
+    (tmp_path / "p.yaml").write_text("aggregator: {defaults: nowhere.yaml}")
+    with pytest.raises(PlanError, match=r"aggregator: defaults 'nowhere.yaml' is not a file"):
+        plans.read(tmp_path / "p.yaml")
+
+
+def test_a_missing_plan_is_named():
+    with pytest.raises(PlanError, match=r"nope.yaml: no such file"):
+        plans.read(Path("nope.yaml"))
+
+
+def test_a_misspelt_section_is_named_with_the_right_word(tmp_path):
+    (tmp_path / "p.yaml").write_text("agregator: {}")
+    with pytest.raises(PlanError, match=r"'agregator'; did you mean 'aggregator'"):
+        plans.read(tmp_path / "p.yaml")
+
+
+def test_set_reaches_nested_settings_without_the_word_settings(plan):
+    plans.change(plan, ["task_runner.local.learning_rate=0.5", "aggregator.rounds_to_train=3"])
+    assert plan["task_runner"]["settings"]["local"]["settings"]["learning_rate"] == 0.5
+    assert plan["aggregator"]["settings"]["rounds_to_train"] == 3
+
+
+def test_set_can_add_a_setting_that_only_the_class_knows(plan):
+    plans.change(plan, ["task_runner.local.clip_norm=1.5"])
+    plans.check(plan)
+    assert plan["task_runner"]["settings"]["local"]["settings"]["clip_norm"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("task_runner.lokal.steps=3", "'lokal'; did you mean 'local'"),
+        ("task_runner.local.steps", "expected key=value"),
+        ("agregator.x=1", "did you mean 'aggregator'"),
+    ],
+)
+def test_set_names_what_it_cannot_find(plan, assignment, words):
+    with pytest.raises(PlanError, match=words):
+        plans.change(plan, [assignment])
+
+
+def test_a_misspelt_template_is_named_with_the_right_word(plan):
+    plan["task_runner"]["settings"]["algorithm"]["template"] = "src.training.fedavg.FedAgv"
+    with pytest.raises(PlanError, match=r"algorithm: template .*'FedAgv'; did you mean 'FedAvg'"):
+        plans.check(plan)
+
+
+def test_a_missing_module_is_named(plan):
+    plan["task_runner"]["settings"]["algorithm"]["template"] = "src.training.fedagv.FedAvg"
+    with pytest.raises(PlanError, match=r"there is no module src.training.fedagv"):
+        plans.check(plan)
+
+
+def test_a_misspelt_setting_is_named_with_the_right_word(plan):
+    plan["task_runner"]["settings"]["local"]["settings"]["learning_rat"] = 1
+    with pytest.raises(PlanError, match=r"local: .*'learning_rat'; did you mean 'learning_rate'"):
+        plans.check(plan)
+
+
+def test_a_setting_of_a_class_further_up_is_known(plan):
+    plan["aggregator"]["settings"]["log_memory_usage"] = True  # OpenFL's own, not the kit's
+    plans.check(plan)
+
+
+def test_a_missing_setting_is_named(plan):
+    del plan["task_runner"]["settings"]["loss"]
+    with pytest.raises(PlanError, match=r"task_runner: .*setting 'loss' is missing"):
+        plans.check(plan)
+
+
+@pytest.mark.parametrize(("where", "value", "why"), plans.REFUSED)
+def test_every_dangerous_switch_is_refused_with_its_reason(plan, where, value, why):
+    section, setting = where.split(".")
+    plan[section]["settings"][setting] = value
+    with pytest.raises(PlanError, match=f"{where} is {value}"):
+        plans.check(plan)
+
+
+def test_a_task_without_train_or_valid_in_its_name_is_refused(plan):
+    plan["tasks"]["learn"] = plan["tasks"]["train"]
+    with pytest.raises(PlanError, match=r"tasks.learn: .*must contain 'train' or 'valid'"):
+        plans.check(plan)
+
+
+def test_a_plan_without_global_validation_is_refused(plan):
+    plan["tasks"] = {"train": plan["tasks"]["train"]}
+    with pytest.raises(PlanError, match="no validation of the global model"):
+        plans.check(plan)
+
+
+def test_build_reports_what_the_class_itself_refuses():
+    part = {"template": "src.training.local.LocalTraining", "settings": {"steps": 0}}
+    with pytest.raises(PlanError, match=r"LocalTraining: steps must be a whole number"):
+        plans.build(part)
+
+
+def test_build_makes_the_object_with_its_settings():
+    part = {"template": "src.training.local.LocalTraining", "settings": {"steps": 5}}
+    assert plans.build(part).steps == 5
