@@ -19,9 +19,9 @@ import click
 from rich.console import Console
 
 from scripts import options
+from scripts.prepare import DEFAULT_SITES
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
-DEFAULT_SITES = 3
 
 
 @click.command()
@@ -57,10 +57,10 @@ def simulate(
 
     Without --data it makes synthetic patients.
     """
-    from scripts.enrol import enrol  # noqa: PLC0415  (--help stays fast)
-    from scripts.live import FederationView  # noqa: PLC0415
-    from scripts.processes import free_port, refuse_used_port, run_federation  # noqa: PLC0415
-    from scripts.workspace import build_workspace, complete_plan  # noqa: PLC0415
+    from scripts.enrol import enrol
+    from scripts.live import FederationView
+    from scripts.processes import free_port, refuse_used_port, run_federation
+    from scripts.workspace import build_workspace, complete_plan
 
     console = Console(highlight=False)
     began = time.monotonic()
@@ -100,7 +100,7 @@ def simulate(
 
 
 def _finish(console: Console, run: Path, say) -> None:
-    from src.evaluation.report import write_report  # noqa: PLC0415
+    from src.evaluation.report import write_report
 
     say("[bold]report[/]")
     page = write_report(run)
@@ -125,7 +125,7 @@ def _site_folders(
     run: Path, data: Path | None, kind: str | None, sites: int | None, cases: str, seed: int
 ) -> dict[str, Path]:
     """Each site's data folder: found in `data`, or made under the run."""
-    from scripts.prepare import prepare_sites, site_folders  # noqa: PLC0415
+    from scripts.prepare import site_folders
 
     if data is not None:
         found = site_folders(data)
@@ -133,17 +133,17 @@ def _site_folders(
             return found
     made = run / "data"
     if data is None:
-        prepare_sites(made, kind="phantom", sites=sites or DEFAULT_SITES, cases=cases, seed=seed)
+        make_phantoms(made, sites or DEFAULT_SITES, cases, seed)
     else:
-        prepare_sites(made, data=data, kind=kind, sites=sites or DEFAULT_SITES, seed=seed)
+        divide(made, data=data, kind=kind, sites=sites or DEFAULT_SITES, seed=seed)
     return site_folders(made)
 
 
 def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str, Path]) -> dict:
     """What ran, for the report."""
-    import yaml  # noqa: PLC0415
+    import yaml
 
-    from src.data.layouts import read_dataset_yaml  # noqa: PLC0415
+    from src.data.layouts import read_dataset_yaml
 
     datasets = [read_dataset_yaml(folder) for folder in folders.values()]
     as_run = (run / "aggregator" / "plan" / "plan.yaml").read_bytes()
@@ -163,7 +163,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
 
 
 def _cores() -> int:
-    import os  # noqa: PLC0415
+    import os
 
     return len(os.sched_getaffinity(0))
 

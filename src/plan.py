@@ -148,7 +148,7 @@ def build(part: Mapping[str, Any], **given: Any) -> Any:
         raise PlanError(f"{part['template']}: {error}") from error
 
 
-def load_template(template: Any) -> Any:
+def load_template(template: Any) -> type:
     """The class that a dotted path names. PlanError: there is none; the message says what is."""
     if not isinstance(template, str) or "." not in template:
         raise PlanError(f"template must be a dotted class path, got {template!r}.")
@@ -162,7 +162,10 @@ def load_template(template: Any) -> Any:
     if not hasattr(module, name):
         known = [key for key in vars(module) if not key.startswith("_")]
         raise PlanError(f"template {template}: no {_did_you_mean(name, known)} in {module_name}.")
-    return getattr(module, name)
+    found = getattr(module, name)
+    if not isinstance(found, type):
+        raise PlanError(f"template {template} is a {type(found).__name__}, expected a class.")
+    return found
 
 
 def check_settings(part: Mapping[str, Any], *, given: Iterable[str] = ()) -> None:
@@ -176,14 +179,14 @@ def check_settings(part: Mapping[str, Any], *, given: Iterable[str] = ()) -> Non
         raise PlanError(f"{template}: setting {setting!r} is missing.")
 
 
-def arguments(template: Any) -> tuple[set[str], set[str]]:
+def arguments(template: type) -> tuple[set[str], set[str]]:
     """(all, needed) argument names of a class, followed upwards while it takes **kwargs."""
     known: set[str] = set()
     needed: set[str] = set()
-    for cls in getattr(template, "__mro__", (template,)):
-        if cls is not template and "__init__" not in vars(cls):
+    for cls in template.__mro__[:-1]:
+        if "__init__" not in vars(cls):
             continue
-        parameters = inspect.signature(cls).parameters.values()
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         needed |= {p.name for p in named if p.default is p.empty} - known
         known |= {p.name for p in named}
@@ -282,4 +285,4 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"{word!r}; did you mean {close[0]!r}?"
-    return f"{word!r}; there are: {', '.join(known)}"
+    return f"{word!r}; there are: {', '.join(known) or 'none'}"

@@ -126,7 +126,8 @@ def test_help_answers_without_heavy_imports(verb):
         "import sys, runpy; sys.argv = ['scripts', *sys.argv[1:]]\n"
         "try: runpy.run_module('scripts', run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('torch', 'monai', 'openfl', 'pandas', 'matplotlib') if m in sys.modules])"
+        "heavy = {'torch', 'monai', 'openfl', 'pandas', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     words = [*([verb] if verb else []), "--help"]
     shown = subprocess.run(

@@ -94,7 +94,7 @@ class Patches:
 
     @cached_property
     def _spatial_transform(self):
-        from monai.transforms import Compose, RandAffined  # noqa: PLC0415  (3 s to import)
+        from monai.transforms import Compose, RandAffined
 
         angle = np.deg2rad(10)
         return Compose(
@@ -110,7 +110,7 @@ class Patches:
 
     @cached_property
     def _intensity_transform(self):
-        from monai import transforms  # noqa: PLC0415
+        from monai import transforms
 
         return transforms.Compose(
             [

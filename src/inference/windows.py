@@ -47,7 +47,7 @@ class Inferer:
         return (probabilities[:, :x, :y, :z] >= self.threshold).cpu().numpy()
 
     def _by_windows(self, model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
-        from monai.inferers import sliding_window_inference  # noqa: PLC0415  (3 s to import)
+        from monai.inferers import sliding_window_inference
 
         return sliding_window_inference(
             batch, self.window, 2, model, overlap=self.overlap, mode="gaussian"

@@ -1,0 +1,145 @@
+"""The data sets that the kit knows: how their files are named and what their labels mean.
+
+This table is the only place that knows a data set. A new one is a new row.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the voxel values of a segmentation mean.
+
+    core: necrotic and non-enhancing tumour core; oedema: surrounding oedema or invaded tissue;
+    enhancing: enhancing tumour. outside: further values that are lawful but no part of the tumour.
+    """
+
+    core: int
+    oedema: int
+    enhancing: int
+    outside: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Every lawful value, 0 (background) among them."""
+        return frozenset({0, self.core, self.oedema, self.enhancing, *self.outside})
+
+
+# Menze et al. 2015 (doi:10.1109/TMI.2014.2377694), as the challenge used it from 2017 to 2022.
+TO_2022 = Labels(core=1, oedema=2, enhancing=4)
+# BraTS 2023 renumbered enhancing tumour to 3.
+FROM_2023 = Labels(core=1, oedema=2, enhancing=3)
+# BraTS 2024 (post-treatment, arXiv:2405.18368) adds 4 = resection cavity. There TC = ET + NETC and
+# WT = ET + NETC + SNFH: the cavity belongs to none of the three regions.
+POST_TREATMENT = Labels(core=1, oedema=2, enhancing=3, outside=(4,))
+
+CLASSIC = {"t1": "_t1", "t1ce": "_t1ce", "t2": "_t2", "flair": "_flair"}
+MODERN = {"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"}
+UCSF = {"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One data set: its naming and its labels.
+
+    case: pattern of a case folder's whole name, whose group `patient` is the patient; what follows
+        it is the time point. example: such a name, for messages. sequences: sequence -> what
+        follows the case id in its file's name, before `.nii` or `.nii.gz`. label: the same for the
+        segmentation. odd_labels: case id -> stem of a segmentation that breaks the rule.
+    """
+
+    name: str
+    case: str
+    example: str
+    sequences: dict[str, str]
+    label: str
+    labels: Labels
+    odd_labels: dict[str, str] = field(default_factory=dict)
+
+    def patient(self, case_id: str) -> str | None:
+        """The patient of a case; None where the name is not one of this data set."""
+        match = re.fullmatch(self.case, case_id)
+        return match["patient"] if match else None
+
+    def stem(self, case_id: str, sequence: str | None = None) -> str:
+        """File name without `.nii` or `.nii.gz` of a sequence, or of the label (None)."""
+        if sequence is None:
+            return self.odd_labels.get(case_id, case_id + self.label)
+        return case_id + self.sequences[sequence]
+
+
+def _table(*kinds: Kind) -> dict[str, Kind]:
+    return {kind.name: kind for kind in kinds}
+
+
+KINDS: dict[str, Kind] = _table(
+    # The last number of a 2018 or 2019 name is the time point (always 1 in what was released).
+    Kind(
+        "brats2018",
+        r"(?P<patient>(?i:brats)18_\w+?)(_\d+)?",
+        "HGG/Brats18_CBICA_AAB_1",
+        CLASSIC,
+        "_seg",
+        TO_2022,
+    ),
+    Kind(
+        "brats2019",
+        r"(?P<patient>(?i:brats)19_\w+?)(_\d+)?",
+        "HGG/BraTS19_CBICA_AAB_1",
+        CLASSIC,
+        "_seg",
+        TO_2022,
+    ),
+    Kind(
+        "brats2020",
+        r"(?P<patient>(?i:brats)20_(Training|Validation)_\d{3})",
+        "BraTS20_Training_001",
+        CLASSIC,
+        "_seg",
+        TO_2022,
+        # Shipped so: an earlier name was left on this one segmentation.
+        odd_labels={"BraTS20_Training_355": "W39_1998.09.19_Segm"},
+    ),
+    Kind(
+        "brats2021",
+        r"(?P<patient>BraTS2021_\d{5})",
+        "BraTS2021_00000",
+        CLASSIC,
+        "_seg",
+        TO_2022,
+    ),
+    Kind(
+        "fets2022",
+        r"(?P<patient>FeTS2022_\d{5})",
+        "FeTS2022_00000",
+        CLASSIC,
+        "_seg",
+        TO_2022,
+    ),
+    Kind(
+        "brats2023",
+        r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
+        "BraTS-GLI-00000-000",
+        MODERN,
+        "-seg",
+        FROM_2023,
+    ),
+    Kind(
+        "brats2024",
+        r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
+        "BraTS-GLI-00000-100",
+        MODERN,
+        "-seg",
+        POST_TREATMENT,
+    ),
+    # Follow-up scans end in _FU and days. The `_nifti` of the folder is in no file's name.
+    Kind(
+        "ucsf-pdgm",
+        r"(?P<patient>UCSF-PDGM-\d{4})(_FU\d+d)?",
+        "UCSF-PDGM-0004_nifti",
+        UCSF,
+        "_tumor_segmentation",
+        TO_2022,
+    ),
+)

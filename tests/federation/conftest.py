@@ -1,0 +1,95 @@
+"""Federations of real `fx` processes: enrolled once, then copied for each test that runs one."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.enrol import enrol
+from scripts.processes import Party, free_port, run_federation
+from scripts.workspace import build_workspace, complete_plan
+from src import plan as plans
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = {"one": 5, "two": 2, "three": 4}
+NOISE = (
+    "aggregator.rounds_to_train=3",
+    "aggregator.idle_wait_s=2",
+)
+
+
+@dataclass(frozen=True)
+class Federation:
+    """Enrolled workspaces under one folder."""
+
+    folder: Path
+
+    @property
+    def aggregator(self) -> Path:
+        return self.folder / "aggregator"
+
+    @property
+    def sites(self) -> dict[str, Path]:
+        return {name: self.folder / name / "aggregator" for name in CASES}
+
+    @property
+    def plan(self) -> dict:
+        return yaml.safe_load((self.aggregator / "plan" / "plan.yaml").read_text())
+
+    def change(self, *assignments: str, **sections) -> None:
+        """Change the plan of every party alike, as if all had got a new one."""
+        plan = self.plan
+        plan.update(sections)
+        plans.change(plan, assignments)
+        for workspace in (self.aggregator, *self.sites.values()):
+            (workspace / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan))
+
+    def run(self, timeout_s: float = 120) -> None:
+        run_federation(
+            self.aggregator,
+            self.sites,
+            self.plan["network"]["settings"]["agg_port"],
+            timeout_s=timeout_s,
+        )
+
+    def log(self, party: str) -> str:
+        workspace = self.aggregator if party == "aggregator" else self.sites[party]
+        return (workspace / "logs" / f"{party}.log").read_text()
+
+    def start_aggregator(self) -> Party:
+        return Party.start("aggregator", self.aggregator, "aggregator", "start")
+
+    def start_site(self, name: str) -> Party:
+        return Party.start(name, self.sites[name], "collaborator", "start", "-n", name)
+
+
+@pytest.fixture(scope="session")
+def enrolled(tmp_path_factory) -> Path:
+    """Three sites of 5, 2 and 4 cases that add noise instead of training."""
+    folder = tmp_path_factory.mktemp("enrolled")
+    data = {}
+    for name, cases in CASES.items():
+        data[name] = folder / "data" / name
+        data[name].mkdir(parents=True)
+        (data[name] / "cases").write_text(str(cases))
+    plan = complete_plan(ROOT / "plan" / "plan.yaml", changes=NOISE)
+    plan["data_loader"] = {"template": "parts.Cases", "settings": {}}
+    plan["task_runner"] = {"template": "parts.NoiseRunner", "settings": {}}
+    build_workspace(plan, folder / "aggregator")
+    shutil.copy2(ROOT / "tests" / "federation" / "parts.py", folder / "aggregator")
+    enrol(folder, data)
+    for name in CASES:
+        shutil.copy2(ROOT / "tests" / "federation" / "parts.py", folder / name / "aggregator")
+    return folder
+
+
+@pytest.fixture
+def federation(enrolled, tmp_path) -> Federation:
+    """A fresh copy of the enrolled federation on a port of its own."""
+    for party in ("aggregator", *CASES):
+        shutil.copytree(enrolled / party, tmp_path / party, symlinks=True)
+    federation = Federation(tmp_path)
+    federation.change(f"network.agg_port={free_port()}")
+    return federation
