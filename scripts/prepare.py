@@ -1,34 +1,42 @@
 """`prepare`: site folders from a data set, or from nothing (synthetic patients)."""
 
-import shutil
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import Queue
 
 import click
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scripts import options
+from scripts.divide import (
+    Made,
+    SiteMade,
+    Tell,
+    all_or_nothing,
+    divide,
+    in_numbers,
+    refuse_existing,
+    silent,
+    site_folders,
+)
+from src.data.kinds import KINDS
 
-if TYPE_CHECKING:
-    from src.data.case import CaseFiles
-    from src.data.quality import Finding
+__all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
 
 PHANTOM = "phantom"
+PHANTOM_KIND = "brats2021"  # the layout that synthetic patients are written in
 DEFAULT_SITES = 3
 PROCESSES = 2
-Tell = Callable[[int, int], None]
 
 
 @click.command()
 @options.data
-@click.option("--kind", help="Data set: brats2018 … brats2024, fets2022; or phantom.")
+@click.option("--kind", help=f"Layout and labels: {', '.join(KINDS)}; or {PHANTOM}.")
 @options.sites
 @options.seed
 @options.out
@@ -58,125 +66,132 @@ def prepare(
     size: int,
     spacing: float,
 ) -> None:
-    """Make site folders from a data set, or synthetic patients (--kind phantom)."""
-    console = Console(highlight=False)
+    """Make site folders from a data set, or synthetic patients (--kind phantom).
+
+    Every case is read and checked first. If one is refused, nothing is written.
+    """
     if out is None:
         raise click.UsageError("--out is missing: where shall the site folders go?")
-    with _bar(console) as tell:
-        if kind == PHANTOM:
-            make_phantoms(out, sites or DEFAULT_SITES, cases, seed or 0, size, spacing, tell)
-        elif data is None:
-            raise click.UsageError("--data is missing. For synthetic patients: --kind phantom.")
-        else:
-            warnings = divide(
-                out,
-                data=data,
-                kind=kind,
-                sites=sites or DEFAULT_SITES,
-                seed=seed or 0,
-                partition=partition,
-                copy=copy,
-                skip_bad=skip_bad,
-                tell=tell,
-            )
-            for finding in warnings:
-                console.print(f"[yellow]{finding.severity}[/] {finding.case_id}: {finding.message}")
-    console.print(_table(out))
-    console.print(f"Site folders: {out}")
-    console.print(f"Next:         python -m scripts simulate --data {out}")
+    console = Console(highlight=False)
+    with progress_bar(console) as tell:
+        made = prepare_sites(
+            out,
+            data=data,
+            kind=kind,
+            sites=sites,
+            seed=seed or 0,
+            partition=partition,
+            copy=copy,
+            skip_bad=skip_bad,
+            cases=cases,
+            size=size,
+            spacing_mm=spacing,
+            tell=tell,
+        )
+    _show(console, made, out)
 
 
-def site_folders(root: Path) -> dict[str, Path]:
-    """The site folders that `prepare` made in `root`, by name; empty if it is something else."""
-    if not root.is_dir():
-        raise FileNotFoundError(f"--data {root}: no such folder.")
-    found = {path.name: path for path in root.iterdir() if (path / "dataset.yaml").is_file()}
-    from src.data.partition import in_order
-
-    return {name: found[name] for name in in_order(found)}
-
-
-def divide(
+def prepare_sites(
     out: Path,
     *,
-    data: Path,
-    kind: str | None,
-    sites: int,
-    seed: int,
+    data: Path | None = None,
+    kind: str | None = None,
+    sites: int | None = None,
+    seed: int = 0,
     partition: str = "round-robin",
     copy: bool = False,
     skip_bad: bool = False,
-    tell: Tell = lambda done, total: None,
-) -> "list[Finding]":
-    """Check every case of a data set and give each to a site; the findings that did not stop it.
-
-    All or nothing: ValueError lists what is wrong and `out` does not come to be.
-    """
-    from src.data import partition as partitions
-    from src.data.layouts import find_cases, layout_of
-    from src.data.quality import inspect
-
-    layout_of(kind)
-    assert kind is not None
-    _refuse_existing(out)
-    cases = find_cases(data, kind)
-    findings = inspect(cases, tell)
-    bad = {finding.case_id for finding in findings if finding.severity == "error"}
-    if bad and not skip_bad:
-        listed = "\n".join(f"  - {f.message}" for f in findings if f.severity == "error")
-        raise ValueError(
-            f"{len(bad)} of {len(cases)} cases are refused, nothing was written:\n{listed}\n"
-            "Mend them, or leave them out with --skip-bad."
-        )
-    cases = [case for case in cases if case.case_id not in bad]
-    if partition == "folder":
-        by_site = partitions.by_folder(cases, data)
-    elif partition == "round-robin":
-        by_site = partitions.round_robin(cases, sites, seed)
-    else:
-        by_site = partitions.by_csv(cases, Path(partition))
-    part = _part(out)
-    for site, members in by_site.items():
-        _write_site(part / site, members, data, kind, copy)
-    part.rename(out)
-    return findings
+    cases: str = "24",
+    size: int = 64,
+    spacing_mm: float = 2.75,
+    tell: Tell = silent,
+) -> Made:
+    """What the verb does: `make_phantoms` for kind "phantom", else `divide`."""
+    if kind == PHANTOM:
+        if data is not None:
+            raise ValueError(f"--kind {PHANTOM} makes patients; leave --data {data} away.")
+        return make_phantoms(out, sites, cases, seed, size, spacing_mm, tell)
+    if data is None:
+        raise ValueError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
+    if sites is not None and partition != "round-robin":
+        raise ValueError(f"--partition {partition} says which sites there are; leave --sites away.")
+    return divide(
+        out,
+        data=data,
+        kind=kind,
+        sites=sites or DEFAULT_SITES,
+        seed=seed,
+        partition=partition,
+        copy=copy,
+        skip_bad=skip_bad,
+        tell=tell,
+    )
 
 
 def make_phantoms(
     out: Path,
-    sites: int,
+    sites: int | None,
     cases: str,
     seed: int,
     size: int = 64,
     spacing_mm: float = 2.75,
-    tell: Tell = lambda done, total: None,
-) -> None:
-    """Synthetic patients for `sites` sites; `cases` is a number, or one for each site: 24,16,20."""
+    tell: Tell = silent,
+) -> Made:
+    """Synthetic patients, each site with a scanner and a population of its own.
+
+    cases: a number, or one for each site: 24,16,20. All or nothing, as `divide`.
+    """
+    import numpy as np
+
     from src.data.partition import site_names
 
-    _refuse_existing(out)
-    numbers = [int(number) for number in cases.split(",")]
-    numbers = numbers * sites if len(numbers) == 1 else numbers
-    if len(numbers) != sites:
+    refuse_existing(out)
+    numbers = _numbers(cases, sites)
+    seeds = np.random.SeedSequence(seed).generate_state(len(numbers)).tolist()
+    context = get_context("spawn")
+    with all_or_nothing(out) as part, context.Manager() as manager:
+        ticks = manager.Queue()
+        pool = ProcessPoolExecutor(PROCESSES, mp_context=context)
+        try:
+            jobs = [
+                pool.submit(
+                    _phantom_site, part / name, index, number, site_seed, size, spacing_mm, ticks
+                )
+                for index, (name, number, site_seed) in enumerate(
+                    zip(site_names(len(numbers)), numbers, seeds, strict=True)
+                )
+            ]
+            _watch(jobs, ticks, sum(numbers), tell)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return Made([job.result() for job in jobs], [])
+
+
+def _numbers(cases: str, sites: int | None) -> list[int]:
+    """Patients of each site."""
+    words = cases.split(",")
+    if not all(word.strip().isdecimal() and int(word) >= 2 for word in words):
+        raise ValueError(
+            f"--cases: expected a number from 2 (one patient trains, one validates), or one for "
+            f"each site as in 24,16,20; found {cases!r}."
+        )
+    numbers = [int(word) for word in words]
+    if len(numbers) == 1:
+        return numbers * (sites or DEFAULT_SITES)
+    if sites not in (None, len(numbers)):
         raise ValueError(f"--cases {cases} gives {len(numbers)} numbers for {sites} sites.")
-    part = _part(out)
-    done = 0
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(_phantom_site, part / name, index, number, seed, size, spacing_mm)
-            for index, (name, number) in enumerate(zip(site_names(sites), numbers, strict=True))
-        ]
-        for job, number in zip(jobs, numbers, strict=True):
-            job.result()
-            done += number
-            tell(done, sum(numbers))
-    part.rename(out)
+    return numbers
 
 
 def _phantom_site(
-    folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float
-) -> None:
-    from src.data.phantom import site_for, write_site
+    folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float, ticks: Queue
+) -> SiteMade:
+    """In a process of its own: write one site and look at what was written."""
+    from scripts.divide import clinical_rows
+    from src.data.layouts import find_cases
+    from src.data.phantom_files import write_site
+    from src.data.phantom_site import site_for
+    from src.data.quality import examine
 
     write_site(
         folder,
@@ -185,74 +200,50 @@ def _phantom_site(
         seed=seed,
         shape=(size, size, size),
         spacing_mm=spacing_mm,
+        first=1000 * index,
+        kind=PHANTOM_KIND,
+        progress=lambda *_: ticks.put(None),
     )
+    files = find_cases(folder, PHANTOM_KIND)
+    return in_numbers(folder.name, examine(files), files, clinical_rows(folder))
 
 
-def _write_site(folder: Path, cases: "list[CaseFiles]", data: Path, kind: str, copy: bool) -> None:
-    """One site's folder: its cases under their grade, where there is one, and dataset.yaml."""
-    from src.data.layouts import read_dataset_yaml
-
-    known = (data / "dataset.yaml").is_file()
-    synthetic = read_dataset_yaml(data).synthetic if known else False
-    for case in cases:
-        source = case.sequences["t1"].parent
-        target = folder / (case.grade or "") / case.case_id
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if copy:
-            shutil.copytree(source, target)
-        else:
-            target.symlink_to(source.resolve(), target_is_directory=True)
-    (folder / "dataset.yaml").write_text(yaml.safe_dump({"kind": kind, "synthetic": synthetic}))
+def _watch(jobs: list[Future], ticks: Queue, total: int, tell: Tell) -> None:
+    """Tell of every case made until all jobs are done; the first job that fails raises here."""
+    pending, done = set(jobs), 0
+    while pending:
+        finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+        for job in finished:
+            job.result()
+        while not ticks.empty():
+            ticks.get()
+            done += 1
+        tell(done, total)
 
 
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise FileExistsError(f"{out} exists. Name another --out, or move it away.")
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Tell]:
+    """A bar that a `Tell` moves."""
+    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("cases", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _part(out: Path) -> Path:
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    return part
-
-
-class _bar:
-    """A progress bar that a `Tell` moves."""
-
-    def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            TextColumn("cases"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        )
-
-    def __enter__(self) -> Tell:
-        self.progress.start()
-        task = self.progress.add_task("cases", total=None)
-        return lambda done, total: self.progress.update(task, completed=done, total=total)
-
-    def __exit__(self, *_) -> None:
-        self.progress.stop()
-
-
-def _table(out: Path) -> Table:
-    from src.data.layouts import find_cases, read_dataset_yaml
-
+def _show(console: Console, made: Made, out: Path) -> None:
+    for finding in made.findings:
+        word = "left out" if finding.severity == "error" else "warning"
+        console.print(f"{word}: {finding.message}", style="yellow", markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for title in ("site", "patients", "cases", "grades", "kind"):
-        table.add_column(title, justify="right" if title in ("patients", "cases") else "left")
-    for name, folder in site_folders(out).items():
-        dataset = read_dataset_yaml(folder)
-        cases = find_cases(folder, dataset.kind)
-        grades = Counter(case.grade for case in cases if case.grade)
-        table.add_row(
-            name,
-            str(len({case.patient_id for case in cases})),
-            str(len(cases)),
-            " ".join(f"{grade} {count}" for grade, count in sorted(grades.items())) or "not given",
-            dataset.kind + (" (synthetic)" if dataset.synthetic else ""),
-        )
-    return table
+    for title in ("site", "patients", "cases", "grades", "WT ml", "TC ml", "ET ml"):
+        table.add_column(title, justify="left" if title in ("site", "grades") else "right")
+    for site in made.sites:
+        grades = ", ".join(f"{count} {grade}" for grade, count in site.grades.items())
+        volumes = (f"{volume:.1f}" for volume in site.volumes_ml.values())
+        table.add_row(site.name, str(site.patients), str(site.cases), grades, *volumes)
+    console.print(table)
+    console.print(f"\nSite folders: {out}", markup=False, soft_wrap=True)
+    console.print(
+        f"Next:         python -m scripts simulate --data {out}", markup=False, soft_wrap=True
+    )

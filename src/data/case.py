@@ -1,16 +1,20 @@
 """A case: one patient's four sequences and label at one time point, read and checked."""
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
-import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import aff2axcodes
 
+from src.data.nifti import VolumeError, read_volume
 from src.data.regions import to_regions
 
 SEQUENCES = ("t1", "t1ce", "t2", "flair")  # the network's channels, in this order
-AFFINE_TOLERANCE_MM = 1e-3
+# How far apart two files of a case may put the grid's corners. Headers that went through other
+# software differ by rounding, microns; a voxel is 1 mm.
+GRID_TOLERANCE_MM = 0.1
 
 
 class CaseError(ValueError):
@@ -31,6 +35,17 @@ class CaseFiles:
     label: Path | None
     grade: str | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The case's own folder."""
+        return self.sequences["t1"].parent
+
+    @property
+    def paths(self) -> list[Path]:
+        """Its files: the sequences in order, then the label if there is one."""
+        label = [] if self.label is None else [self.label]
+        return [self.sequences[sequence] for sequence in SEQUENCES] + label
+
 
 @dataclass(frozen=True)
 class Case:
@@ -39,82 +54,99 @@ class Case:
     images: float32 (4, X, Y, Z). regions: uint8 (3, X, Y, Z) or None. affine: (4, 4) to mm.
     """
 
-    files: CaseFiles
+    case_id: str
+    patient_id: str
     images: np.ndarray
     regions: np.ndarray | None
     affine: np.ndarray
+    grade: str | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel edge along X, Y, Z."""
-        x, y, z = nibabel.affines.voxel_sizes(self.affine)
-        return float(x), float(y), float(z)
+        return spacing_mm(self.affine)
+
+    @property
+    def brain(self) -> np.ndarray:
+        """bool (X, Y, Z): where any sequence is not 0; the images are skull-stripped."""
+        brain = self.images[0] != 0
+        for volume in self.images[1:]:
+            brain |= volume != 0
+        return brain
 
 
 def read_case(files: CaseFiles) -> Case:
-    """Read and check a case. CaseError: damaged, not on one grid, unexpected values or labels."""
-    paths = [files.sequences[sequence] for sequence in SEQUENCES]
-    volumes, affines = zip(*(_read(files.case_id, path) for path in paths), strict=True)
-    grid = _Grid(files.case_id, paths[0], volumes[0].shape, affines[0])
-    for path, volume, affine in zip(paths, volumes, affines, strict=True):
-        grid.require(path, volume.shape, affine)
-        _usable(files.case_id, path, volume)
+    """Read and check a case.
+
+    CaseError: a file is damaged, not three-dimensional or not on the grid of the first; a sequence
+    has NaN, infinite or only equal values; the label has values that `kind` does not know.
+    """
+    first = files.sequences[SEQUENCES[0]]
+    volume, affine = _read(files, first)
+    images = np.empty((len(SEQUENCES), *volume.shape), np.float32)
+    for channel, sequence in enumerate(SEQUENCES):
+        path = files.sequences[sequence]
+        if channel:
+            volume, other = _read(files, path)
+            _refuse_other_grid(files, path, volume.shape, other, images.shape[1:], affine)
+        _refuse_unusable(files, path, volume)
+        images[channel] = volume
     regions = None
     if files.label is not None:
-        label, affine = _read(files.case_id, files.label)
-        grid.require(files.label, label.shape, affine)
-        regions = _regions(files, label)
-    return Case(files, np.stack(volumes), regions, affines[0])
+        label, other = _read(files, files.label)
+        _refuse_other_grid(files, files.label, label.shape, other, images.shape[1:], affine)
+        regions = _regions(files, files.label, label)
+    return Case(files.case_id, files.patient_id, images, regions, affine, files.grade)
 
 
-def _read(case_id: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def spacing_mm(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel edge along each array axis."""
+    x, y, z = voxel_sizes(affine)
+    return float(x), float(y), float(z)
+
+
+def left_right_axis(affine: np.ndarray) -> int:
+    """The array axis (0, 1 or 2) that runs most nearly between a patient's left and right."""
+    return next(axis for axis, code in enumerate(aff2axcodes(affine)) if code in ("L", "R"))
+
+
+def _read(files: CaseFiles, path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        image = nibabel.loadsave.load(path)
-        volume = np.asarray(image.dataobj, dtype=np.float32)
-    except FileNotFoundError:
-        raise CaseError(f"Case {case_id}: {path} does not exist.") from None
-    except (OSError, EOFError, ValueError, ImageFileError) as error:
-        raise CaseError(
-            f"Case {case_id}: {path} cannot be read as NIfTI ({error}). It is damaged or was cut "
-            "short; copy it again."
-        ) from error
-    if volume.ndim != 3:
-        raise CaseError(f"Case {case_id}: {path}: expected 3 axes, found shape {volume.shape}.")
-    return volume, np.asarray(image.affine)
+        return read_volume(path)
+    except VolumeError as error:
+        raise _refusal(files, path, str(error)) from error
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """The grid of a case's first file, which all others must share."""
-
-    case_id: str
-    path: Path
-    shape: tuple[int, ...]
-    affine: np.ndarray
-
-    def require(self, path: Path, shape: tuple[int, ...], affine: np.ndarray) -> None:
-        names = f"Case {self.case_id}: {path.name}"
-        advice = "All files of a case must lie on one grid; register and resample them."
-        if shape != self.shape:
-            raise CaseError(f"{names} has shape {shape}, {self.path.name} {self.shape}. {advice}")
-        apart = np.abs(affine - self.affine).max()
-        if apart > AFFINE_TOLERANCE_MM:
-            raise CaseError(
-                f"{names} and {self.path.name} have affines that differ by up to {apart:.3g}. "
-                f"{advice}"
-            )
+def _refusal(files: CaseFiles, path: Path, text: str) -> CaseError:
+    return CaseError(f"Case {files.case_id}: {path}: {text}")
 
 
-def _usable(case_id: str, path: Path, volume: np.ndarray) -> None:
-    if not np.isfinite(volume).all():
-        count = int((~np.isfinite(volume)).sum())
-        raise CaseError(f"Case {case_id}: {path}: {count} values are NaN or infinite.")
-    if not volume.any():
-        raise CaseError(f"Case {case_id}: {path}: every voxel is 0; the sequence is empty.")
+def _refuse_other_grid(files, path, shape, affine, first_shape, first_affine) -> None:
+    """All files of a case lie on the grid of its T1."""
+    first = files.sequences[SEQUENCES[0]].name
+    advice = "Register and resample all files of a case to one grid."
+    if shape != first_shape:
+        text = f"expected shape {first_shape} as {first}, found {shape}. {advice}"
+        raise _refusal(files, path, text)
+    corners = np.array([[*corner, 1] for corner in product(*((0, n - 1) for n in shape))])
+    apart = float(np.linalg.norm(corners @ (affine - first_affine).T, axis=1).max())
+    if apart > GRID_TOLERANCE_MM:
+        text = f"expected the affine of {first}, found one that is {apart:.3g} mm off. {advice}"
+        raise _refusal(files, path, text)
 
 
-def _regions(files: CaseFiles, label: np.ndarray) -> np.ndarray:
+def _refuse_unusable(files: CaseFiles, path: Path, volume: np.ndarray) -> None:
+    low, high = float(volume.min()), float(volume.max())
+    if not np.isfinite([low, high]).all():
+        count = int(volume.size - np.isfinite(volume).sum())
+        text = f"expected finite numbers, found {count} NaN or infinite voxels. Export it again."
+        raise _refusal(files, path, text)
+    if low == high:
+        raise _refusal(files, path, f"expected an image, found {low:g} in every voxel. Replace it.")
+
+
+def _regions(files: CaseFiles, path: Path, label: np.ndarray) -> np.ndarray:
     try:
         return to_regions(label, files.kind)
     except ValueError as error:
-        raise CaseError(f"Case {files.case_id}: {files.label}: {error}") from error
+        raise _refusal(files, path, str(error)) from error

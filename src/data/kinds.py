@@ -34,19 +34,21 @@ FROM_2023 = Labels(core=1, oedema=2, enhancing=3)
 # WT = ET + NETC + SNFH: the cavity belongs to none of the three regions.
 POST_TREATMENT = Labels(core=1, oedema=2, enhancing=3, outside=(4,))
 
-CLASSIC = {"t1": "_t1", "t1ce": "_t1ce", "t2": "_t2", "flair": "_flair"}
-MODERN = {"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"}
-UCSF = {"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"}
+# What follows the case id in the file names: of the sequences, and of the segmentation.
+CLASSIC = ({"t1": "_t1", "t1ce": "_t1ce", "t2": "_t2", "flair": "_flair"}, "_seg")
+MODERN = ({"t1": "-t1n", "t1ce": "-t1c", "t2": "-t2w", "flair": "-t2f"}, "-seg")
+UCSF = ({"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"}, "_tumor_segmentation")
 
 
 @dataclass(frozen=True)
 class Kind:
     """One data set: its naming and its labels.
 
-    case: pattern of a case folder's whole name, whose group `patient` is the patient; what follows
-        it is the time point. example: such a name, for messages. sequences: sequence -> what
-        follows the case id in its file's name, before `.nii` or `.nii.gz`. label: the same for the
-        segmentation. odd_labels: case id -> stem of a segmentation that breaks the rule.
+    case: pattern of a case's id; its group `patient` is the patient, what follows is the time
+        point. example: a case folder, for messages. sequences: what follows the case id in a
+        sequence's file name, before `.nii` or `.nii.gz`. label: the same for the segmentation.
+    folder_tail: what follows the case id in its folder's name. odd_labels: case id -> stem of a
+        segmentation that breaks the rule.
     """
 
     name: str
@@ -55,11 +57,12 @@ class Kind:
     sequences: dict[str, str]
     label: str
     labels: Labels
+    folder_tail: str = ""
     odd_labels: dict[str, str] = field(default_factory=dict)
 
-    def patient(self, case_id: str) -> str | None:
-        """The patient of a case; None where the name is not one of this data set."""
-        match = re.fullmatch(self.case, case_id)
+    def patient_of_folder(self, folder: str) -> str | None:
+        """The patient of a case folder of this name; None where it is not one of this data set."""
+        match = re.fullmatch(self.case + re.escape(self.folder_tail), folder)
         return match["patient"] if match else None
 
     def stem(self, case_id: str, sequence: str | None = None) -> str:
@@ -77,69 +80,51 @@ KINDS: dict[str, Kind] = _table(
     # The last number of a 2018 or 2019 name is the time point (always 1 in what was released).
     Kind(
         "brats2018",
-        r"(?P<patient>(?i:brats)18_\w+?)(_\d+)?",
+        r"(?P<patient>Bra(TS|ts)18_\w+)_\d+",
         "HGG/Brats18_CBICA_AAB_1",
-        CLASSIC,
-        "_seg",
+        *CLASSIC,
         TO_2022,
     ),
     Kind(
         "brats2019",
-        r"(?P<patient>(?i:brats)19_\w+?)(_\d+)?",
+        r"(?P<patient>Bra(TS|ts)19_\w+)_\d+",
         "HGG/BraTS19_CBICA_AAB_1",
-        CLASSIC,
-        "_seg",
+        *CLASSIC,
         TO_2022,
     ),
     Kind(
         "brats2020",
-        r"(?P<patient>(?i:brats)20_(Training|Validation)_\d{3})",
+        r"(?P<patient>BraTS20_[A-Za-z]+_\d{3})",
         "BraTS20_Training_001",
-        CLASSIC,
-        "_seg",
+        *CLASSIC,
         TO_2022,
         # Shipped so: an earlier name was left on this one segmentation.
         odd_labels={"BraTS20_Training_355": "W39_1998.09.19_Segm"},
     ),
-    Kind(
-        "brats2021",
-        r"(?P<patient>BraTS2021_\d{5})",
-        "BraTS2021_00000",
-        CLASSIC,
-        "_seg",
-        TO_2022,
-    ),
-    Kind(
-        "fets2022",
-        r"(?P<patient>FeTS2022_\d{5})",
-        "FeTS2022_00000",
-        CLASSIC,
-        "_seg",
-        TO_2022,
-    ),
+    Kind("brats2021", r"(?P<patient>BraTS2021_\d{5})", "BraTS2021_00000", *CLASSIC, TO_2022),
+    Kind("fets2022", r"(?P<patient>FeTS2022_\d{5})", "FeTS2022_00000", *CLASSIC, TO_2022),
+    # The last three digits are the time point: several cases, one patient.
     Kind(
         "brats2023",
         r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
         "BraTS-GLI-00000-000",
-        MODERN,
-        "-seg",
+        *MODERN,
         FROM_2023,
     ),
     Kind(
         "brats2024",
         r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
         "BraTS-GLI-00000-100",
-        MODERN,
-        "-seg",
+        *MODERN,
         POST_TREATMENT,
     ),
-    # Follow-up scans end in _FU and days. The `_nifti` of the folder is in no file's name.
+    # Calabrese et al. 2022 (doi:10.1148/ryai.220058). Follow-up scans end in _FU and days.
     Kind(
         "ucsf-pdgm",
         r"(?P<patient>UCSF-PDGM-\d{4})(_FU\d+d)?",
         "UCSF-PDGM-0004_nifti",
-        UCSF,
-        "_tumor_segmentation",
+        *UCSF,
         TO_2022,
+        folder_tail="_nifti",
     ),
 )

@@ -1,48 +1,22 @@
-"""Layouts: how each data set names its folders and files, and what its labels mean.
+"""Layouts: find a data set's cases by how it names folders and files.
 
-The one table that knows a data set by name. What a label means is read from the kind that the user
-named; a file's content is never used to guess.
+What a label means comes from the kind that the user named; no file's content is used to guess.
 """
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from src import require
 from src.data.case import SEQUENCES, CaseError, CaseFiles
+from src.data.kinds import KINDS, Kind
+from src.data.nifti import ENDINGS
 
 GRADES = ("HGG", "LGG")
-ENDINGS = (".nii.gz", ".nii")
-# BraTS 2020 ships the label of training case 355 under the name it had at its hospital.
-ODD_LABELS = {"BraTS20_Training_355": "W39_1998.09.19_Segm"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """case: regex of a case folder's name; its group `patient` is the person, if there is one.
-
-    sequences: the word for each sequence in a file name, which is folder name + `joint` + word.
-    """
-
-    case: str
-    example: str
-    joint: str = "_"
-    sequences: tuple[str, str, str, str] = ("t1", "t1ce", "t2", "flair")
-    label: str = "seg"
-
-
-_GLI = ("t1n", "t1c", "t2w", "t2f")
-LAYOUTS = {
-    "brats2018": Layout(r"Brats18_\w+_1", "Brats18_CBICA_AAB_1"),
-    "brats2019": Layout(r"BraTS19_\w+_1", "BraTS19_CBICA_AAB_1"),
-    "brats2020": Layout(r"BraTS20_\w+_\d{3}", "BraTS20_Training_001"),
-    "brats2021": Layout(r"BraTS2021_\d{5}", "BraTS2021_00000"),
-    "fets2022": Layout(r"FeTS2022_\d{5}", "FeTS2022_01341"),
-    # the last three digits are the time point: several cases, one patient
-    "brats2023": Layout(r"(?P<patient>BraTS-GLI-\d{5})-\d{3}", "BraTS-GLI-00000-000", "-", _GLI),
-    "brats2024": Layout(r"(?P<patient>BraTS-GLI-\d{5})-\d{3}", "BraTS-GLI-00005-100", "-", _GLI),
-}
+# <data set>/<part of it or site>/<grade>/<case> is as deep as the public archives nest.
+DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -50,17 +24,7 @@ class Dataset:
     """What `dataset.yaml` in a data folder says."""
 
     kind: str
-    synthetic: bool
-
-
-def layout_of(kind: str | None) -> Layout:
-    """The layout of a kind. ValueError: none of that name; the message lists them."""
-    if kind not in LAYOUTS:
-        raise ValueError(
-            f"Kind {kind!r} is unknown. The kind says what the labels mean, so it must be named: "
-            f"--kind one of {', '.join(LAYOUTS)}."
-        )
-    return LAYOUTS[kind]
+    synthetic: bool = False
 
 
 def read_dataset_yaml(folder: Path) -> Dataset:
@@ -71,76 +35,120 @@ def read_dataset_yaml(folder: Path) -> Dataset:
             f"{folder}: expected a dataset.yaml with a line such as `kind: brats2021`. Write one, "
             "or make site folders with `python -m scripts prepare`."
         )
-    content = yaml.safe_load(path.read_text())
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or "kind" not in content:
-        raise ValueError(f"{path}: expected `kind: …`, found {content!r}.")
-    layout_of(content["kind"])
-    return Dataset(content["kind"], bool(content.get("synthetic", False)))
+        raise ValueError(f"{path}: expected a line such as `kind: brats2021`, found {content!r}.")
+    require.one_of(f"{path}: kind", content["kind"], tuple(KINDS))
+    synthetic = content.get("synthetic", False)
+    require.one_of(f"{path}: synthetic", synthetic, (True, False))
+    return Dataset(content["kind"], synthetic)
+
+
+def write_dataset_yaml(folder: Path, dataset: Dataset) -> None:
+    """Write what `read_dataset_yaml` reads."""
+    content = {"kind": dataset.kind, "synthetic": dataset.synthetic}
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def find_cases(root: Path, kind: str, *, labelled: bool = True) -> list[CaseFiles]:
-    """Every case of this kind below `root`, sorted by case id.
+    """Every case of this kind in `root` (a data set, a part of it, or one case), sorted by id.
 
-    labelled: demand a label in each case. ValueError: no folder, no case, or one id twice;
-    CaseError: a sequence or a label is missing.
+    labelled: demand a label in each case. ValueError: no folder or no case of this kind there;
+    CaseError: files are missing or a case is there twice; all such cases are listed.
     """
-    layout = layout_of(kind)
+    cases, refused = scan_cases(root, kind, labelled=labelled)
+    if refused:
+        raise CaseError("\n".join(str(error) for error in refused.values()))
+    return cases
+
+
+def scan_cases(
+    root: Path, kind: str, *, labelled: bool = True
+) -> tuple[list[CaseFiles], dict[str, CaseError]]:
+    """Like `find_cases`, but gives the cases that are refused (by id) beside the others."""
+    require.one_of("kind", kind, KINDS)
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder.")
-    folders = case_folders(root, layout)
-    if not folders:
-        there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        raise ValueError(
-            f"{root}: expected case folders of kind {kind}, named like {layout.example}; "
-            f"there is {there}. Is --data or --kind right?"
-        )
-    names = [folder.name for folder in folders]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{root}: case {name} stands there {names.count(name)} times.")
-    return [_case_files(folder, kind, layout, labelled) for folder in folders]
+        raise ValueError(f"Expected a folder with cases of kind {kind}, found none at {root}.")
+    cases: dict[str, CaseFiles] = {}
+    refused: dict[str, CaseError] = {}
+    for folder in _case_folders(root, KINDS[kind]):
+        case_id = folder.name.removesuffix(KINDS[kind].folder_tail)
+        try:
+            found = _case_files(folder, case_id, KINDS[kind], labelled)
+            if case_id in cases:
+                other = cases[case_id].folder
+                raise CaseError(f"Case {case_id}: found in {other} and in {folder}. Keep one.")
+            cases[case_id] = found
+        except CaseError as error:
+            refused[case_id] = error
+    if not cases and not refused:
+        raise ValueError(_nothing_found(root, KINDS[kind]))
+    return [cases[name] for name in sorted(cases) if name not in refused], refused
 
 
-def case_folders(root: Path, layout: Layout) -> list[Path]:
-    """Folders named like a case, at most three levels down, sorted by name. Links are followed."""
-    found: list[Path] = []
+def _case_folders(root: Path, kind: Kind) -> Iterator[Path]:
+    """Folders named like a case, at most DEPTH levels down; links are followed."""
     level = [root]
-    for _ in range(3):
-        below = [path for folder in level for path in folder.iterdir() if path.is_dir()]
-        found += [path for path in below if re.fullmatch(layout.case, path.name)]
-        level = [path for path in below if path not in set(found)]
-    return sorted(found, key=lambda path: path.name)
+    if kind.patient_of_folder(root.name):
+        yield root
+        return
+    for _ in range(DEPTH):
+        below = [path for folder in level for path in _folders(folder)]
+        level = []
+        for path in below:
+            if kind.patient_of_folder(path.name):
+                yield path
+            else:
+                level.append(path)
 
 
-def _case_files(folder: Path, kind: str, layout: Layout, labelled: bool) -> CaseFiles:
-    words = dict(zip(SEQUENCES, layout.sequences, strict=True))
-    files = {s: _file(folder, folder.name + layout.joint + word) for s, word in words.items()}
-    for sequence, path in files.items():
-        if path is None:
-            raise CaseError(
-                f"Case {folder.name}: sequence {sequence} is missing. Expected "
-                f"{folder.name}{layout.joint}{words[sequence]}.nii.gz (or .nii) in {folder}, found "
-                f"{', '.join(sorted(p.name for p in folder.iterdir())) or 'an empty folder'}."
-            )
-    label = _file(folder, folder.name + layout.joint + layout.label)
-    if label is None and folder.name in ODD_LABELS:
-        label = _file(folder, ODD_LABELS[folder.name])
+def _folders(folder: Path) -> list[Path]:
+    hidden = (".", "__MACOSX")
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
+
+
+def _case_files(folder: Path, case_id: str, kind: Kind, labelled: bool) -> CaseFiles:
+    sequences = {name: _file(folder, kind.stem(case_id, name)) for name in SEQUENCES}
+    label = _file(folder, kind.stem(case_id))
+    lacking = [kind.stem(case_id, name) for name, path in sequences.items() if path is None]
     if label is None and labelled:
+        lacking.append(kind.stem(case_id))
+    if lacking:
         raise CaseError(
-            f"Case {folder.name}: the label is missing. Expected "
-            f"{folder.name}{layout.joint}{layout.label}.nii.gz (or .nii) in {folder}."
+            f"Case {case_id}: expected {', '.join(lacking)} (.nii or .nii.gz) in {folder}, found "
+            f"{_listed(folder)}. Add what is missing or take the case away."
         )
-    match = re.fullmatch(layout.case, folder.name)
-    patient = match.groupdict().get("patient") if match else None
+    upper = folder.parent.name.upper()
     return CaseFiles(
-        case_id=folder.name,
-        patient_id=patient or folder.name,
-        kind=kind,
-        sequences={s: path for s, path in files.items() if path is not None},
+        case_id=case_id,
+        patient_id=str(kind.patient_of_folder(folder.name)),
+        kind=kind.name,
+        sequences={name: path for name, path in sequences.items() if path is not None},
         label=label,
-        grade=folder.parent.name if folder.parent.name in GRADES else None,
+        grade=upper if upper in GRADES else None,
     )
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    return next((p for ending in ENDINGS if (p := folder / (stem + ending)).is_file()), None)
+    """The file of this name; also a link that leads nowhere, which reading then reports."""
+    paths = (folder / (stem + ending) for ending in ENDINGS)
+    return next((path for path in paths if path.exists() or path.is_symlink()), None)
+
+
+def _nothing_found(root: Path, kind: Kind) -> str:
+    names = [path.name for folder in (root, *_folders(root)) for path in _folders(folder)]
+    fitting = [other.name for other in KINDS.values() if any(map(other.patient_of_folder, names))]
+    hint = f" The folders there are named like {' or '.join(fitting)}." if fitting else ""
+    return (
+        f"{root}: expected case folders of kind {kind.name}, named like {kind.example}; found "
+        f"{_listed(root)}.{hint} Is --data or --kind right?"
+    )
+
+
+def _listed(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return (", ".join(names[:6]) or "nothing") + more

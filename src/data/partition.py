@@ -5,15 +5,19 @@ Site names are lower case, since OpenFL's certificates lower-case them.
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from src import require
 from src.data.case import CaseFiles
+from src.data.layouts import GRADES
 
 Sites = dict[str, list[CaseFiles]]
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+FEWEST_PATIENTS = 2  # one to train on, one to validate
+LEFT_OUT = -1  # Partition_ID of the FeTS challenge's validation cases
 
 
 def site_names(count: int) -> list[str]:
@@ -24,16 +28,25 @@ def site_names(count: int) -> list[str]:
     return [f"site-{number:0{width}d}" for number in range(1, count + 1)]
 
 
+def site_name(text: str) -> str:
+    """A name that certificates can carry: [a-z0-9-]+. ValueError: nothing of the text is left."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if not name:
+        raise ValueError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
+    return name
+
+
 def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:
     """Patients in an order drawn with `seed`, dealt to `count` sites in turn.
 
-    ValueError: fewer than two patients a site.
+    ValueError: fewer patients than sites.
     """
     patients = sorted({case.patient_id for case in cases})
-    if len(patients) < 2 * count:
+    require.whole("sites", count, at_least=1)
+    if len(patients) < count:
         raise ValueError(
-            f"{count} sites need at least {2 * count} patients (each trains and validates), "
-            f"found {len(patients)}. Lower --sites."
+            f"Expected at least {count} patients for {count} sites, found {len(patients)}. "
+            "Lower --sites."
         )
     order = np.random.default_rng(seed).permutation(len(patients))
     names = site_names(count)
@@ -42,49 +55,88 @@ def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:
 
 
 def by_folder(cases: list[CaseFiles], root: Path) -> Sites:
-    """Each folder directly below `root` is a site. ValueError: a case lies in `root` itself."""
-    owner = {}
+    """Each folder directly below `root` is a site.
+
+    ValueError: a case lies in `root` itself; the folders are grades; two fold into one name.
+    """
+    owner: dict[str, str] = {}
+    folder_of: dict[str, str] = {}
     for case in cases:
-        inside = case.sequences["t1"].parent.relative_to(root).parts
-        if len(inside) < 2:
+        inside = case.folder.relative_to(root).parts
+        if len(inside) < 2 or inside[0].upper() in GRADES:
             raise ValueError(
-                f"Case {case.case_id} lies directly in {root}: expected {root}/<site>/"
-                f"{case.case_id}. Use --partition round-robin, or move it."
+                f"Case {case.case_id} lies in {case.folder.parent}: expected it in "
+                f"{root}/<site>. Use --partition round-robin, or move it."
             )
-        owner[case.case_id] = site_name(inside[0])
+        site = site_name(inside[0])
+        if folder_of.setdefault(site, inside[0]) != inside[0]:
+            raise ValueError(
+                f"Folders {folder_of[site]} and {inside[0]} of {root} would both be site {site}: "
+                "site names are lower case, of letters, digits and hyphens. Rename one."
+            )
+        owner[case.case_id] = site
     return _by_owner(cases, owner)
 
 
-def by_csv(cases: list[CaseFiles], path: Path) -> Sites:
-    """The FeTS challenge's CSV: columns Partition_ID,Subject_ID; partition -1 is left out.
+def by_csv(cases: list[CaseFiles], path: Path, *, refused: Collection[str] = ()) -> Sites:
+    """The FeTS challenge's CSV: columns Partition_ID,Subject_ID; site n is named site-n.
 
-    ValueError: other columns, a subject without a case, or a case without a subject.
+    Ids are compared exactly. Rows with Partition_ID -1 are left out, with their cases. refused:
+    cases that are in the data but must not be used. ValueError: other columns, a subject twice, a
+    subject without a case or a case without a subject; all are listed.
     """
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"Partition_ID", "Subject_ID"} <= set(reader.fieldnames or ()):
-            raise ValueError(
-                f"{path}: expected the columns Partition_ID,Subject_ID, found {reader.fieldnames}."
-            )
-        rows = {row["Subject_ID"]: row["Partition_ID"] for row in reader}
+    rows = _read_partition(path)
     known = {case.case_id for case in cases}
-    for missing, what in (
-        (set(rows) - known, "have no case folder"),
-        (known - set(rows), "are in no row"),
-    ):
-        if missing:
-            listed = ", ".join(sorted(missing)[:5])
-            raise ValueError(f"{path}: {len(missing)} subjects {what}: {listed} …")
-    owner = {name: site_name(f"site-{part}") for name, part in rows.items() if part != "-1"}
+    placed = {subject for subject, part in rows.items() if part != LEFT_OUT}
+    unknown, missing = placed - known - set(refused), known - set(rows)
+    if unknown or missing:
+        problems = [f"no case folder for {_listed(unknown)}."] if unknown else []
+        problems += [f"no row for the cases {_listed(missing)}."] if missing else []
+        raise ValueError(f"{path}: " + " ".join(problems) + " Correct the file or --data.")
+    owner = {subject: f"site-{part}" for subject, part in rows.items() if part != LEFT_OUT}
     return _by_owner([case for case in cases if case.case_id in owner], owner)
 
 
-def site_name(text: str) -> str:
-    """A name that certificates can carry: [a-z0-9-]. ValueError: nothing of the text is left."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if not name:
-        raise ValueError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
-    return name
+def refuse_small(sites: Sites) -> None:
+    """ValueError where a site has too few patients to train on one and validate on another."""
+    for name, cases in sites.items():
+        patients = {case.patient_id for case in cases}
+        if len(patients) < FEWEST_PATIENTS:
+            raise ValueError(
+                f"Site {name}: expected at least {FEWEST_PATIENTS} patients (one trains, one "
+                f"validates), found {_listed(patients) or 'none'}. Make fewer sites or add cases."
+            )
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """one, two, three … as one counts, then all other names, numbers in them by value."""
+
+    def place(name: str) -> tuple:
+        number = NAMES.index(name) if name in NAMES else len(NAMES)
+        words = re.split(r"(\d+)", name)  # text and numbers by turns, text first
+        return number, [int(word) if word.isdecimal() else word for word in words], name
+
+    return sorted(names, key=place)
+
+
+def _read_partition(path: Path) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if not {"Partition_ID", "Subject_ID"} <= set(reader.fieldnames or ()):
+            raise ValueError(
+                f"{path}: expected the columns Partition_ID,Subject_ID, found "
+                f"{','.join(reader.fieldnames or ()) or 'an empty file'}."
+            )
+        for row in reader:
+            subject, part = row["Subject_ID"], row["Partition_ID"] or ""
+            where = f"{path}, line {reader.line_num}"
+            if not re.fullmatch(r"-1|\d+", part):
+                raise ValueError(f"{where}: expected a Partition_ID of -1, 0, 1 …, found {part!r}.")
+            if subject in rows:
+                raise ValueError(f"{where}: Subject_ID {subject} stands there twice. Keep one row.")
+            rows[subject] = int(part)
+    return rows
 
 
 def _by_owner(cases: list[CaseFiles], owner: Mapping[str, str]) -> Sites:
@@ -96,12 +148,12 @@ def _by_owner(cases: list[CaseFiles], owner: Mapping[str, str]) -> Sites:
             raise ValueError(
                 f"Patient {case.patient_id} would be at two sites, {homes[case.patient_id]} and "
                 f"{site}: training at one and validation at the other would share a person. "
-                "Put all time points of a patient at one site."
+                "Put all cases of a patient at one site."
             )
         sites.setdefault(site, []).append(case)
     return {name: sites[name] for name in in_order(sites)}
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """one, two, three … as one counts, then all other names by alphabet."""
-    return sorted(names, key=lambda n: (NAMES.index(n) if n in NAMES else len(NAMES), n))
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

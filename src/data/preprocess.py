@@ -7,17 +7,18 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import nibabel
 import numpy as np
 
-from src.data.case import Case, CaseFiles, read_case
+from src.data.case import Case, CaseFiles, left_right_axis, read_case, spacing_mm
+from src.data.regions import REGIONS
 
 MARGIN = 2  # voxels kept around the brain
-FORMAT = 1  # of a cache entry; another number, and old entries are not used
+FORMAT = 2  # of a cache entry; another number, and old entries are not used
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,12 @@ class PreparedCase:
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel edge along X, Y, Z."""
-        x, y, z = nibabel.affines.voxel_sizes(self.affine)
-        return float(x), float(y), float(z)
+        return spacing_mm(self.affine)
 
     @property
     def left_right_axis(self) -> int:
         """The array axis (0, 1 or 2) along which left and right lie."""
-        codes = nibabel.orientations.aff2axcodes(self.affine)
-        return next(axis for axis, code in enumerate(codes) if code in "LR")
+        return left_right_axis(self.affine)
 
     @cached_property
     def tumour_voxels(self) -> np.ndarray:
@@ -54,30 +53,41 @@ class PreparedCase:
         if self.regions is None:
             return np.empty((0, 3), np.int32)
         voxels = np.argwhere(self.regions[0]).astype(np.int32)
-        return voxels[:: max(1, len(voxels) // 20_000)]
+        return voxels[:: max(1, -(-len(voxels) // 20_000))]
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """An array (..., x, y, z) of the box in the files' grid (..., X, Y, Z), 0 around it."""
+        """An array (..., x, y, z) of the box in the files' grid (..., X, Y, Z), 0 around it.
+
+        ValueError: the array does not have the box's shape.
+        """
+        box_shape = self.images.shape[1:]
+        if array.shape[-3:] != box_shape:
+            raise ValueError(
+                f"Case {self.case_id}: expected an array (…, {box_shape}), found {array.shape}."
+            )
         whole = np.zeros((*array.shape[:-3], *self.full_shape), array.dtype)
         box = tuple(
             slice(start, start + length)
-            for start, length in zip(self.origin, array.shape[-3:], strict=True)
+            for start, length in zip(self.origin, box_shape, strict=True)
         )
         whole[(..., *box)] = array
         return whole
 
 
 def preprocess(case: Case) -> PreparedCase:
-    """Crop to the voxels where any sequence is not 0, and z-score within each sequence's own."""
-    box = _brain_box(case.images)
+    """Crop to the voxels where any sequence is not 0, and z-score within each sequence's own.
+
+    The box has a margin of MARGIN voxels where the grid allows. Arrays are copies: the case can go.
+    """
+    box = _box(case.brain)
     images = np.stack([_z_score(volume[box]) for volume in case.images])
-    regions = (
-        None if case.regions is None else np.ascontiguousarray(case.regions[(slice(None), *box)])
-    )
+    regions = None
+    if case.regions is not None:
+        regions = np.ascontiguousarray(case.regions[(slice(None), *box)])
     x, y, z = case.images.shape[1:]
     return PreparedCase(
-        case_id=case.files.case_id,
-        patient_id=case.files.patient_id,
+        case_id=case.case_id,
+        patient_id=case.patient_id,
         images=images,
         regions=regions,
         affine=case.affine,
@@ -86,80 +96,105 @@ def preprocess(case: Case) -> PreparedCase:
     )
 
 
-def _brain_box(images: np.ndarray) -> tuple[slice, slice, slice]:
-    brain = images.any(axis=0)
+def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
+    """The preprocessed case from the cache folder, made there if it is not yet.
+
+    The arrays stay on disk (memory-mapped, read-only). An entry belongs to its source files' path,
+    size and time of change, so a changed file makes a new one; an entry that lacks a file, or has
+    one cut short, is made anew. CaseError: as `read_case`.
+    """
+    entry = cache / _key(files)
+    case = _load(entry)
+    if case is None:
+        _store(preprocess(read_case(files)), entry)
+        case = _load(entry)
+    if case is None:
+        raise OSError(f"Expected a cache entry at {entry}, found none after writing it. Disk full?")
+    return case
+
+
+def _box(brain: np.ndarray) -> tuple[slice, slice, slice]:
+    """Around the True voxels of (X, Y, Z), with a margin."""
     sides = []
-    for axis in range(3):
+    for axis, length in enumerate(brain.shape):
         others = tuple(a for a in range(3) if a != axis)
         inside = np.flatnonzero(brain.any(axis=others))
-        start = max(int(inside[0]) - MARGIN, 0)
-        sides.append(slice(start, min(int(inside[-1]) + MARGIN + 1, brain.shape[axis])))
+        start, stop = int(inside[0]) - MARGIN, int(inside[-1]) + 1 + MARGIN
+        sides.append(slice(max(start, 0), min(stop, length)))
     return sides[0], sides[1], sides[2]
 
 
 def _z_score(volume: np.ndarray) -> np.ndarray:
-    """float32; (value - mean) / deviation of the voxels that are not 0, which stay 0."""
+    """float32; (value - mean) / deviation of the voxels that are not 0, which stay 0.
+
+    A flat brain (one value, zero deviation) becomes 0 throughout.
+    """
     brain = volume != 0
     values = volume[brain]
     scored = np.zeros(volume.shape, np.float32)
-    deviation = values.std(dtype=np.float64)
-    scored[brain] = (values - values.mean(dtype=np.float64)) / (deviation or 1.0)
+    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    scored[brain] = (values - np.float32(mean)) / np.float32(deviation or 1.0)
     return scored
 
 
-def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
-    """The preprocessed case from the cache folder, made there if it is not yet.
-
-    The arrays stay on disk (memory-mapped). An entry belongs to its source files' path, size and
-    time of change, so a changed file makes a new one; a damaged entry is made anew.
-    """
-    entry = cache / _key(files)
-    if not (entry / "case.json").is_file():
-        _store(preprocess(read_case(files)), entry)
-    try:
-        return _load(entry)
-    except (OSError, ValueError, KeyError):
-        shutil.rmtree(entry)
-        _store(preprocess(read_case(files)), entry)
-        return _load(entry)
-
-
 def _key(files: CaseFiles) -> str:
-    paths = [*files.sequences.values(), *([files.label] if files.label else [])]
-    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    facts = json.dumps([FORMAT, files.kind, stats])
+    stats = [(str(path.resolve()), path.stat()) for path in files.paths if path.exists()]
+    sources = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    facts = json.dumps([FORMAT, files.case_id, files.patient_id, files.kind, sources])
     return f"{files.case_id}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
 def _store(case: PreparedCase, entry: Path) -> None:
-    part = entry.with_name(f".{entry.name}.{os.getpid()}")
-    part.mkdir(parents=True, mode=0o700)
-    np.save(part / "images.npy", case.images)
-    if case.regions is not None:
-        np.save(part / "regions.npy", case.regions)
-    facts = {
-        "case_id": case.case_id,
-        "patient_id": case.patient_id,
-        "affine": case.affine.tolist(),
-        "full_shape": case.full_shape,
-        "origin": case.origin,
-    }
-    (part / "case.json").write_text(json.dumps(facts))
+    """Write the entry beside its place, then rename: other processes see it whole or not at all."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
     try:
-        part.rename(entry)
-    except OSError:  # another process was faster
-        shutil.rmtree(part)
+        _save(part / "images.npy", case.images)
+        if case.regions is not None:
+            _save(part / "regions.npy", case.regions)
+        facts = {
+            "case_id": case.case_id,
+            "patient_id": case.patient_id,
+            "labelled": case.regions is not None,
+            "affine": case.affine.tolist(),
+            "full_shape": case.full_shape,
+            "origin": case.origin,
+        }
+        (part / "case.json").write_text(json.dumps(facts))
+        if _load(entry) is None:
+            shutil.rmtree(entry, ignore_errors=True)
+            part.rename(entry)
+    except OSError:
+        if _load(entry) is None:  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
-def _load(entry: Path) -> PreparedCase:
-    facts = json.loads((entry / "case.json").read_text())
-    regions = entry / "regions.npy"
-    return PreparedCase(
-        case_id=facts["case_id"],
-        patient_id=facts["patient_id"],
-        images=np.load(entry / "images.npy", mmap_mode="r"),
-        regions=np.load(regions, mmap_mode="r") if regions.is_file() else None,
-        affine=np.array(facts["affine"]),
-        full_shape=tuple(facts["full_shape"]),
-        origin=tuple(facts["origin"]),
-    )
+def _save(path: Path, array: np.ndarray) -> None:
+    """To the disk itself, so that a power cut after the rename leaves no half entry."""
+    with path.open("wb") as file:
+        np.save(file, array)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _load(entry: Path) -> PreparedCase | None:
+    """The entry, or None where there is none or it is damaged."""
+    try:
+        facts = json.loads((entry / "case.json").read_text())
+        images = np.load(entry / "images.npy", mmap_mode="r")
+        regions = np.load(entry / "regions.npy", mmap_mode="r") if facts["labelled"] else None
+        case = PreparedCase(
+            case_id=facts["case_id"],
+            patient_id=facts["patient_id"],
+            images=images,
+            regions=regions,
+            affine=np.array(facts["affine"]),
+            full_shape=tuple(facts["full_shape"]),
+            origin=tuple(facts["origin"]),
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    fitting = regions is None or regions.shape == (len(REGIONS), *images.shape[1:])
+    return case if fitting and images.dtype == np.float32 and images.ndim == 4 else None

@@ -23,10 +23,7 @@ def to_regions(label: np.ndarray, kind: str) -> np.ndarray:
     member[0, [labels.core, labels.oedema, labels.enhancing]] = 1
     member[1, [labels.core, labels.enhancing]] = 1
     member[2, [labels.enhancing]] = 1
-    regions = np.empty((len(REGIONS), *label.shape), np.uint8)
-    for row, region in zip(member, regions, strict=True):
-        np.take(row, bytes_, out=region)
-    return regions
+    return np.stack([row[bytes_] for row in member])
 
 
 def from_regions(regions: np.ndarray, kind: str) -> np.ndarray:

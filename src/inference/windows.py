@@ -36,7 +36,7 @@ class Inferer:
         device = next(model.parameters()).device
         model.eval()
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(images, np.float32))[None].to(device)
+            batch = torch.from_numpy(np.array(images, np.float32))[None].to(device)
             padded = pad_to_multiple(batch, model.multiple)
             if padded[0, 0].numel() <= self.one_pass_voxels:
                 logits = model(padded)

@@ -1,0 +1,237 @@
+"""Divide a data set among site folders: every case is checked first, and it is all or nothing."""
+
+import csv
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from src.data.case import CaseFiles
+    from src.data.layouts import Dataset
+    from src.data.partition import Sites
+    from src.data.quality import Examined, Finding
+
+Tell = Callable[[int, int], None]
+Rows = dict[str, dict[str, str]]  # of clinical.csv, by case id
+
+FEW_CASES = 8  # up to here, starting processes takes longer than reading
+MOST_READERS = 4  # processes that read cases; each needs about half a gigabyte
+
+
+@dataclass(frozen=True)
+class SiteMade:
+    """One site in numbers. volumes_ml: means of WT, TC, ET over its cases."""
+
+    name: str
+    patients: int
+    cases: int
+    grades: dict[str, int]
+    volumes_ml: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Made:
+    """The site folders that came to be, and what was found about their cases without stopping."""
+
+    sites: list[SiteMade]
+    findings: "list[Finding]"
+
+
+def silent(done: int, total: int) -> None:
+    """A `Tell` that shows nothing."""
+
+
+def site_folders(root: Path) -> dict[str, Path]:
+    """The site folders that `prepare` made in `root`, by name; empty if it is something else."""
+    from src.data.partition import in_order
+
+    if not root.is_dir():
+        raise FileNotFoundError(f"--data {root}: no such folder.")
+    found = {path.name: path for path in root.iterdir() if (path / "dataset.yaml").is_file()}
+    return {name: found[name] for name in in_order(found) if not name.startswith(".")}
+
+
+def divide(
+    out: Path,
+    *,
+    data: Path,
+    kind: str | None,
+    sites: int,
+    seed: int,
+    partition: str = "round-robin",
+    copy: bool = False,
+    skip_bad: bool = False,
+    tell: Tell = silent,
+) -> Made:
+    """Check every case of a data set and give each to a site.
+
+    partition: "round-robin" among `sites`, "folder" (each folder of `data` is a site), or the path
+    of a CSV with Partition_ID,Subject_ID. ValueError: everything that is wrong with the cases
+    (unless skip_bad) or with the partition; `out` then does not come to be.
+    """
+    from src.data import partition as partitions
+    from src.data.layouts import scan_cases
+    from src.data.quality import Finding, examine, findings_of, in_order
+
+    refuse_existing(out)
+    dataset = _dataset(data, kind)
+    cases, refused = scan_cases(data, dataset.kind)
+    members = _partition(cases, data, partition, sites, seed, set(refused))
+    examined = examine([*_all(members)], workers=_readers(len(cases)), progress=tell)
+    findings = [Finding(name, "error", str(error)) for name, error in refused.items()]
+    findings = in_order(findings + findings_of(examined))
+    bad = {finding.case_id for finding in findings if finding.severity == "error"}
+    if bad and not skip_bad:
+        raise ValueError(_refusal(findings, len(bad), len(cases) + len(refused)))
+    members = {
+        site: [case for case in listed if case.case_id not in bad]
+        for site, listed in members.items()
+    }
+    partitions.refuse_small(members)
+    rows = clinical_rows(data)
+    with all_or_nothing(out) as part:
+        for site, listed in members.items():
+            _write_site(part / site, listed, dataset, rows, copy)
+    return Made(
+        [in_numbers(site, examined, listed, rows) for site, listed in members.items()], findings
+    )
+
+
+def in_numbers(
+    name: str, examined: "list[Examined]", cases: "list[CaseFiles]", rows: Rows
+) -> SiteMade:
+    """A site's row of the table."""
+    ids = {case.case_id for case in cases}
+    volumes = [
+        case.volumes_ml for case in examined if case.files.case_id in ids and case.volumes_ml
+    ]
+    grades = Counter(
+        case.grade or rows.get(case.case_id, {}).get("grade") or "unknown" for case in cases
+    )
+    return SiteMade(
+        name,
+        len({case.patient_id for case in cases}),
+        len(cases),
+        dict(sorted(grades.items())),
+        {region: sum(v[region] for v in volumes) / len(volumes) for region in volumes[0]},
+    )
+
+
+def refuse_existing(out: Path) -> None:
+    """FileExistsError if there is anything at `out`."""
+    if out.exists() or out.is_symlink():
+        raise FileExistsError(f"{out} exists. Name another --out, or move it away.")
+
+
+@contextmanager
+def all_or_nothing(out: Path) -> Iterator[Path]:
+    """A private folder beside `out` that takes its place at the end, or goes if anything fails."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield part
+        refuse_existing(out)
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _dataset(data: Path, kind: str | None) -> "Dataset":
+    """Kind and whether synthetic: as said, as dataset.yaml says, and both must agree."""
+    from src.data.kinds import KINDS
+    from src.data.layouts import Dataset, read_dataset_yaml
+
+    folders = [path.parent for path in (data / "dataset.yaml", *data.glob("*/dataset.yaml"))]
+    said = [read_dataset_yaml(folder) for folder in folders if (folder / "dataset.yaml").is_file()]
+    kinds = {dataset.kind for dataset in said} | ({kind} if kind else set())
+    if not kinds:
+        raise ValueError(
+            "--kind is missing. It says how the files are named and what the labels mean: one of "
+            f"{', '.join(KINDS)}."
+        )
+    if len(kinds) > 1:
+        asked = f"--kind says {kind}" if kind else "no --kind was given"
+        raise ValueError(
+            f"{data}: expected one kind; {asked}, dataset.yaml there says "
+            f"{' and '.join(sorted({dataset.kind for dataset in said}))}. Correct one of them."
+        )
+    return Dataset(kinds.pop(), any(dataset.synthetic for dataset in said))
+
+
+def _partition(
+    cases: "list[CaseFiles]", data: Path, partition: str, sites: int, seed: int, refused: set[str]
+) -> "Sites":
+    from src.data import partition as partitions
+
+    if partition == "round-robin":
+        return partitions.round_robin(cases, sites, seed)
+    if partition == "folder":
+        return partitions.by_folder(cases, data)
+    path = Path(partition)
+    if not path.is_file():
+        raise ValueError(
+            f"--partition: expected round-robin, folder or a CSV file, found {partition!r}."
+        )
+    return partitions.by_csv(cases, path, refused=refused)
+
+
+def _all(members: "Sites") -> "Iterator[CaseFiles]":
+    return (case for cases in members.values() for case in cases)
+
+
+def _readers(cases: int) -> int:
+    return 1 if cases <= FEW_CASES else min(MOST_READERS, len(os.sched_getaffinity(0)))
+
+
+def _refusal(findings: "list[Finding]", bad: int, total: int) -> str:
+    listed = "\n".join(f"  - {f.message}" for f in findings if f.severity == "error")
+    return (
+        f"{bad} of {total} cases are refused, nothing was written:\n{listed}\n"
+        "Mend them, or leave them out with --skip-bad."
+    )
+
+
+def clinical_rows(data: Path) -> Rows:
+    """Rows of the clinical.csv in the data set's folder and in those just below."""
+    rows: Rows = {}
+    for path in (data / "clinical.csv", *sorted(data.glob("*/clinical.csv"))):
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file)
+                if "case_id" not in (reader.fieldnames or ()):
+                    raise ValueError(
+                        f"{path}: expected a column case_id, found {reader.fieldnames}."
+                    )
+                rows |= {row["case_id"]: row for row in reader}
+    return rows
+
+
+def _write_site(
+    folder: Path, cases: "list[CaseFiles]", dataset: "Dataset", rows: Rows, copy: bool
+) -> None:
+    """One site's folder: its cases under their grade, where there is one, and their rows."""
+    from src.data.layouts import write_dataset_yaml
+
+    for case in cases:
+        target = folder / (case.grade or "") / case.folder.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if copy:
+            target.mkdir()
+            for path in case.paths:
+                shutil.copy2(path, target / path.name)
+        else:
+            target.symlink_to(case.folder.resolve(), target_is_directory=True)
+    write_dataset_yaml(folder, dataset)
+    own = [rows[case.case_id] for case in cases if case.case_id in rows]
+    if own:
+        columns = list(dict.fromkeys(column for row in own for column in row))
+        with (folder / "clinical.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(own)

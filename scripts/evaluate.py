@@ -1,0 +1,151 @@
+"""`evaluate`: how good a trained model is, case by case, on a run's sites or on other data."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scripts import options
+
+if TYPE_CHECKING:
+    from src.data.case import CaseFiles
+
+CELLS = ("WT", "TC", "ET", "mean")
+
+
+@click.command()
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A finished run: its final model on its sites' validation cases; rebuilds its report.",
+)
+@click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="A .pbuf file.")
+@options.plan
+@options.data
+@options.kind
+@options.changes
+@options.out
+def evaluate(
+    run: Path | None,
+    model: Path | None,
+    plan_path: Path,
+    data: Path | None,
+    kind: str | None,
+    changes: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """Score a trained model: Dice and HD95 per region.
+
+    Either --run, or --model with --data (every labelled case there is scored).
+    """
+    from src import plan as plans
+    from src.files import write_atomically
+
+    console = Console(highlight=False)
+    if run is not None:
+        plan_path = run / "aggregator" / "plan" / "plan.yaml"
+        model = model or run / "aggregator" / "save" / "final.pbuf"
+    if model is None or (run is None and data is None):
+        raise click.UsageError("Give --run, or --model and --data.")
+    plan = plans.read(plan_path)
+    plans.change(plan, changes)
+    plans.check(plan, name=str(plan_path))
+    cases = _given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
+    scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache")
+    results = {site: scorer.summary(files) for site, files in cases.items()}
+    console.print(_table(results))
+    out = out or (run / "report" if run else Path("runs"))
+    write_atomically(out / "evaluation.json", json.dumps(results, indent=2))
+    console.print(f"\nNumbers: {out / 'evaluation.json'}")
+    if run is not None and data is None:
+        from src.evaluation.report import write_report
+
+        console.print(f"Report:  {write_report(run)}")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The plan's network with a model's weights, and the plan's way to predict and to score."""
+
+    network: Any
+    inferer: Any
+    metrics: Any
+    compute: Any
+    cache: Path
+
+    @classmethod
+    def of(cls, plan: dict[str, Any], model: Path, cache: Path) -> "Scorer":
+        """Built from the plan's parts."""
+        from src import plan as plans
+        from src.inference.checkpoint import load_weights
+        from src.training.compute import Compute
+
+        settings = plan["task_runner"]["settings"]
+        network = plans.build(settings["model"])
+        load_weights(network, model)
+        compute = Compute(settings.get("device", "auto"), settings.get("precision", "auto"))
+        return cls(
+            network.to(compute.device),
+            plans.build(settings["inferer"]),
+            plans.build(settings["metrics"]),
+            compute,
+            cache,
+        )
+
+    def summary(self, files: "list[CaseFiles]") -> dict[str, Any]:
+        """Mean Dice, HD95 in mm and the number of cases without a region."""
+        from src.data.preprocess import prepared
+
+        scores = []
+        for case in (prepared(entry, self.cache) for entry in files):
+            with self.compute.autocast():
+                prediction = self.inferer.predict(self.network, case.images)
+            scores.append(self.metrics.score(case, prediction, distances=True))
+        return self.metrics.summary(scores)
+
+
+def _given_cases(data: Path, kind: str | None) -> "dict[str, list[CaseFiles]]":
+    """Every case of each site folder in `data`, or of `data` itself."""
+    from scripts.prepare import site_folders
+    from src.data.layouts import find_cases, read_dataset_yaml
+
+    folders = site_folders(data) or {data.name: data}
+    return {
+        name: find_cases(folder, kind or read_dataset_yaml(folder).kind)
+        for name, folder in folders.items()
+    }
+
+
+def _held_out_cases(run: Path, plan: dict[str, Any]) -> "dict[str, list[CaseFiles]]":
+    """The validation cases of each of the run's sites, as the sites themselves split them."""
+    from src import plan as plans
+
+    links = sorted(run.glob("*/aggregator/data/*"))
+    if not links:
+        raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
+    return {
+        link.name: plans.build(plan["data_loader"], data_path=str(link)).validation_files
+        for link in links
+    }
+
+
+def _table(results: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("site")
+    table.add_column("cases", justify="right")
+    for cell in CELLS:
+        table.add_column(f"Dice {cell}", justify="right")
+    for cell in CELLS:
+        table.add_column(f"HD95 {cell}", justify="right")
+    for site, summary in results.items():
+        table.add_row(
+            site,
+            str(summary["cases"]),
+            *(f"{summary['dice'][cell]:.3f}" for cell in CELLS),
+            *(f"{summary['hd95_mm'][cell]:.1f} mm" for cell in CELLS),
+        )
+    return table

@@ -1,0 +1,311 @@
+"""Synthetic glioma patients: a head, a tumour in it, four sequences, a label and a clinical row.
+
+Not anatomy and not a patient: a segmentation task of known truth that looks and behaves enough like
+BraTS for the software to be tried on it. Tissue maps mixed by contrast, as in BrainWeb (Collins et
+al. 1998, doi:10.1109/42.712135). Array axes: X right to left, Y front to back, Z bottom to top.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from src.data.phantom_site import PhantomSite, acquire
+from src.data.smooth_noise import Grid, smooth_noise
+
+#                  CSF   GM    WM    necrosis oedema enhancing
+CONTRAST = {
+    "t1": (0.20, 0.54, 0.84, 0.36, 0.56, 0.58),
+    "t1ce": (0.20, 0.60, 0.84, 0.38, 0.60, 1.16),
+    "t2": (1.05, 0.64, 0.42, 0.86, 0.82, 0.66),
+    "flair": (0.12, 0.70, 0.54, 0.54, 0.94, 0.78),
+}
+NECROSIS, OEDEMA, ENHANCING = 1, 2, 4  # labels, as BraTS had them until 2021
+VESSEL = 1.1  # signal of enhancing vessels and choroid plexus on T1ce
+HYPERINTENSITY = {"t2": 0.22, "flair": 0.40}  # added by age-related white matter lesions
+INT16_SCALE = 600
+RIM_VOXELS = 1.6  # least thickness of the enhancing rim
+LARGEST_BOX_MM = 176.0  # the head needs no more of a grid; the rest is background
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """images: int16 (4, X, Y, Z). label: uint8 (X, Y, Z). clinical: see `Person`."""
+
+    images: np.ndarray
+    label: np.ndarray
+    clinical: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom the phantom shows. survival_days: None for low grade, as in BraTS."""
+
+    grade: str
+    age: float
+    sex: str
+    kps: int
+    survival_days: int | None
+    extent_of_resection: str
+    core_mm: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, site: PhantomSite) -> "Person":
+        """Older patients have higher grades, lower KPS and shorter survival."""
+        high = bool(rng.random() < site.high_grade)
+        age = float(np.clip(rng.normal(61 if high else 43, 11), 19, 88))
+        kps = int(np.clip(10 * round(rng.normal(80 if high else 90, 10) / 10), 40, 100))
+        core = site.core_mm * np.exp(site.core_spread * rng.normal())
+        days = rng.lognormal(np.log(430 - 3.2 * (age - 60) + 2 * (kps - 80)), 0.5)
+        return cls(
+            grade="HGG" if high else "LGG",
+            age=round(age, 1),
+            sex="M" if rng.random() < 0.58 else "F",
+            kps=kps,
+            survival_days=int(np.clip(days, 5, 1900)) if high else None,
+            extent_of_resection="GTR" if rng.random() < 0.55 else "STR",
+            core_mm=float(np.clip(core, 7, 28)),
+        )
+
+
+def make_phantom(
+    seed: int | list[int],
+    *,
+    site: PhantomSite,
+    shape: tuple[int, int, int] = (64, 64, 64),
+    spacing_mm: float = 2.75,
+) -> Phantom:
+    """One patient of the site; the same for the same seed. spacing_mm: voxel edge."""
+    rng = np.random.default_rng(seed)
+    person = Person.drawn(rng, site)
+    box, place = _box(shape, spacing_mm)
+    head = Head.drawn(rng, box, person)
+    tumour = Tumour.drawn(rng, box, person, head)
+    signal = _signal(rng, box, person, site, head, tumour)
+    images = acquire(signal, box, site, rng) * head.brain
+    whole = np.zeros((4, *shape), np.int16)
+    whole[(slice(None), *place)] = np.clip(images * INT16_SCALE, 0, 32767)
+    label = np.zeros(shape, np.uint8)
+    label[place] = tumour.label
+    return Phantom(whole, label, vars(person) | {"core_mm": round(person.core_mm, 1)})
+
+
+def _box(shape: tuple[int, int, int], spacing_mm: float) -> tuple[Grid, tuple[slice, ...]]:
+    """The part of the grid that the head can fill, in its middle."""
+    most = int(np.ceil(LARGEST_BOX_MM / spacing_mm))
+    sides = [min(length, most) for length in shape]
+    starts = [(length - side) // 2 for length, side in zip(shape, sides, strict=True)]
+    place = tuple(slice(s, s + side) for s, side in zip(starts, sides, strict=True))
+    return Grid((sides[0], sides[1], sides[2]), spacing_mm), place
+
+
+def _coordinates(grid: Grid) -> np.ndarray:
+    """float32 (3, X, Y, Z): mm from the grid's middle."""
+    axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * grid.spacing_mm for n in grid.shape]
+    return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+
+
+def _soft(distance: np.ndarray, width: float) -> np.ndarray:
+    """1 well inside (distance > 0), 0 well outside, smooth over about `width`."""
+    return expit(distance / np.float32(width))
+
+
+def _ellipsoid(x: np.ndarray, centre: tuple, half_axes: tuple, power: float = 2.0) -> np.ndarray:
+    """The radius of each point, 1 on the surface."""
+    total = np.zeros(x.shape[1:], np.float32)
+    for axis, middle, half in zip(x, centre, half_axes, strict=True):
+        total += np.abs((axis - middle) / half) ** np.float32(power)
+    return total ** np.float32(1 / power)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Tissue shares in [0, 1] per voxel, summing to 1 within `brain`.
+
+    centre: of the tumour, mm. distance: of each voxel from it, before the tumour pushed it aside.
+    """
+
+    csf: np.ndarray
+    grey: np.ndarray
+    white: np.ndarray
+    brain: np.ndarray
+    ventricle_radius: np.ndarray
+    fissure_mm: np.ndarray
+    distance: np.ndarray
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, grid: Grid, person: Person) -> "Head":
+        """A brain with sulci, nuclei, ventricles, cerebellum and stem, pushed by the tumour."""
+
+        def noise(wavelength_mm: float) -> np.ndarray:
+            return smooth_noise(rng, grid, wavelength_mm)
+
+        x = _coordinates(grid)
+        side = 1 if rng.random() < 0.5 else -1
+        centre = (side * rng.uniform(20, 42), rng.uniform(-42, 40), rng.uniform(-8, 36))
+        away = np.stack([axis - c for axis, c in zip(x, centre, strict=True)]).astype(np.float32)
+        distance = np.sqrt((away**2).sum(0)) + np.float32(1e-3)
+        core = np.float32(person.core_mm)
+        mass = 0.35 * core * np.exp(-((np.maximum(distance - core, 0) / (1.2 * core)) ** 2))
+        mass *= np.minimum(distance / core, 1)
+        x -= mass * away / distance
+        x += 2.2 * np.stack([noise(55.0) for _ in range(3)])
+
+        atrophy = max(0.0, (person.age - 45) / 40)
+        size = 1 + 0.04 * rng.standard_normal(3)
+        depth = _cerebrum_depth(x, size)
+        hind = _hindbrain_depth(x, size)
+        brain = np.maximum(depth, hind) > 0
+        fissure = np.abs(x[0]) + 1.5 * np.abs(noise(30.0))
+        fissure += 100 * (hind > 0)  # none below the tentorium
+        folds = np.abs(noise(13.0) + 0.6 * noise(8.0))  # 0 along sulci
+        reach = 15 + 3 * noise(30.0)
+        deep = np.maximum(depth, 0)
+
+        csf = _soft(0.8 + 0.5 * atrophy - np.maximum(depth, hind), 0.7)
+        csf = np.maximum(csf, _soft(0.10 + 0.07 * atrophy - folds, 0.05) * _soft(reach - deep, 2.0))
+        csf = np.maximum(csf, _soft(1.6 - fissure, 0.6) * _soft(22 - deep, 3.0))
+        grey = _soft(4.6 - deep, 0.9)
+        grey = np.maximum(grey, _soft(0.62 - folds, 0.09) * _soft(reach + 3 - deep, 2.0))
+        grey = np.maximum(grey, _soft(4.5 - fissure, 0.8) * _soft(24 - deep, 3.0))
+        folia = np.abs(noise(7.0))
+        grey = np.where(hind > depth, _soft(0.75 - folia, 0.15) * _soft(14 - hind, 2.0), grey)
+        grey = np.maximum(grey, _nuclei(x))
+        ventricles = _ventricles(x, 1 + 0.35 * atrophy + 0.12 * rng.standard_normal())
+        csf = np.maximum(csf, _soft(1 - ventricles, 0.07))
+        grey = grey * (1 - csf)
+        white = np.maximum(1 - csf - grey, 0)
+        return cls(csf, grey, white, brain, ventricles, fissure, distance)
+
+
+def _cerebrum_depth(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """mm below the surface; negative outside. Flat below, narrower in front."""
+    sx, sy, sz = size
+    narrow = 1 + 0.10 * np.clip(-x[1] / 80, 0, 1)
+    radius = _ellipsoid(
+        np.stack([x[0] * narrow, x[1], x[2]]), (0, 0, 10), (66 * sx, 84 * sy, 60 * sz), 2.3
+    )
+    floor = x[2] + 40 - 14 * np.clip(x[1] / 60, -0.6, 1)  # rises towards the back
+    return np.minimum((1 - radius) * 68, floor)
+
+
+def _hindbrain_depth(x: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The same for cerebellum and brain stem."""
+    sx, sy, sz = size
+    halves = [
+        (1 - _ellipsoid(x, (s * 21 * sx, 40 * sy, -38 * sz), (28, 27, 20))) * 22 for s in (-1, 1)
+    ]
+    stem = (1 - np.sqrt((x[0] / 13) ** 2 + ((x[1] - 14) / 13) ** 2)) * 13
+    stem = np.minimum(stem, np.minimum(-5 - x[2], x[2] + 72))
+    return np.maximum(np.maximum(*halves), stem)
+
+
+def _nuclei(x: np.ndarray) -> np.ndarray:
+    """Caudate, putamen and thalamus of both sides."""
+    share = np.zeros(x.shape[1:], np.float32)
+    mirrored = np.stack([np.abs(x[0]), x[1], x[2]])
+    for centre, half in (
+        ((13, -16, 12), (6, 15, 9)),
+        ((26, -4, 6), (6, 15, 10)),
+        ((12, 14, 10), (9, 13, 9)),
+    ):
+        share = np.maximum(share, _soft(1 - _ellipsoid(mirrored, centre, half), 0.08))
+    return share
+
+
+def _ventricles(x: np.ndarray, size: float) -> np.ndarray:
+    """Radius of the lateral ventricles (1 on the wall), a bent ellipsoid a side, and the third."""
+    bent = np.stack([np.abs(x[0]) - 0.004 * x[1] ** 2, x[1], x[2] + 0.004 * x[1] ** 2])
+    lateral = _ellipsoid(bent, (9, 2, 22), (5.5 * size, 33 * size, 8 * size))
+    third = _ellipsoid(x, (0, 6, 6), (2.5 * size, 13, 10))
+    return np.minimum(lateral, third)
+
+
+@dataclass(frozen=True)
+class Tumour:
+    """label: uint8. necrosis, oedema, enhancing: shares in [0, 1] with soft edges."""
+
+    label: np.ndarray
+    necrosis: np.ndarray
+    oedema: np.ndarray
+    enhancing: np.ndarray
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, grid: Grid, person: Person, head: Head) -> "Tumour":
+        """A lobed core (necrosis within an enhancing rim) in oedema that follows white matter.
+
+        Low grade: the core hardly enhances, in half the patients not at all.
+        """
+
+        def noise(wavelength_mm: float) -> np.ndarray:
+            return smooth_noise(rng, grid, wavelength_mm)
+
+        core_mm, high = person.core_mm, person.grade == "HGG"
+        radius = head.distance / np.float32(core_mm)
+        lobes = 0.26 * noise(max(14.0, 1.2 * core_mm)) + 0.10 * noise(max(9.0, 0.6 * core_mm))
+        core = 1 - radius - lobes * np.minimum(radius, 1.3)  # > 0 within, in core radii
+        rim = RIM_VOXELS * grid.spacing_mm / core_mm
+        if high:
+            inner = min(rng.uniform(0.45, 0.75), 1 - rim)
+            necrosis = core - (1 - inner) + 0.12 * noise(max(9.0, 0.6 * core_mm))
+            necrosis = np.minimum(necrosis, core - rim)
+        elif rng.random() < 0.55:  # patches of enhancement
+            necrosis = rng.uniform(0.9, 1.8) - noise(14.0)
+        else:
+            necrosis = np.full(grid.shape, 9.0, np.float32)
+        spread = rng.uniform(1.35, 2.0) if high else rng.uniform(1.15, 1.5)
+        oedema = 1 - radius / spread - 0.24 * noise(max(16.0, core_mm)) + 0.3 * (head.white - 0.5)
+        oedema = np.where(head.csf < 0.5, oedema, -9)
+        inside = head.brain & (head.csf < 0.75)
+
+        label = np.zeros(grid.shape, np.uint8)
+        label[inside & (oedema > 0)] = OEDEMA
+        label[inside & (core > 0)] = ENHANCING
+        label[inside & (core > 0) & (necrosis > 0)] = NECROSIS
+        edge = np.float32(0.35 * grid.spacing_mm / core_mm)
+        in_core = expit(core / edge) * inside
+        in_necrosis = in_core * expit(necrosis / edge)
+        in_oedema = np.maximum(expit(oedema / edge) * inside - in_core, 0)
+        return cls(label, in_necrosis, in_oedema, in_core - in_necrosis)
+
+
+def _signal(
+    rng: np.random.Generator,
+    grid: Grid,
+    person: Person,
+    site: PhantomSite,
+    head: Head,
+    tumour: Tumour,
+) -> np.ndarray:
+    """float32 (4, X, Y, Z): what a perfect scanner would see, with what misleads a threshold."""
+
+    def noise(wavelength_mm: float) -> np.ndarray:
+        return smooth_noise(rng, grid, wavelength_mm)
+
+    atrophy = max(0.0, (person.age - 45) / 40)
+    lesions = _soft(noise(10.0) - (1.6 - 0.9 * atrophy), 0.15) * head.white
+    lesions *= _soft(2.2 - head.ventricle_radius, 0.25)
+    vessels = (np.abs(noise(16.0)) < 0.05) & (np.abs(noise(16.0)) < 0.4) & (head.fissure_mm < 7)
+    choroid = (head.ventricle_radius < 1) & (noise(7.0) > 1.6)
+    bright = (vessels | choroid) & head.brain
+    texture = [1 + 0.05 * noise(6.0), 1 + 0.10 * noise(6.0), 1 + 0.06 * noise(6.0)]
+    sick = np.clip(tumour.necrosis + tumour.oedema + tumour.enhancing, 0, 1)
+    high = person.grade == "HGG"
+    volumes = []
+    for sequence, means in CONTRAST.items():
+        csf, grey, white, necrosis, oedema, enhancing = np.array(means) * (
+            1 + 0.04 * rng.standard_normal(6)
+        )
+        if sequence == "t1ce":
+            enhancing = oedema + (enhancing - oedema) * site.contrast_dose * rng.uniform(0.7, 1.2)
+        if sequence == "flair":
+            necrosis *= rng.uniform(0.6, 1.4) if high else rng.uniform(1.1, 1.5)
+            oedema *= rng.uniform(0.84, 1.05)
+        healthy = head.csf * csf + head.grey * grey + head.white * white
+        healthy = healthy + HYPERINTENSITY.get(sequence, 0.0) * lesions
+        if sequence == "t1ce":
+            healthy = np.where(bright, VESSEL, healthy)
+        ill = tumour.necrosis * necrosis * texture[1] + tumour.oedema * oedema * texture[2]
+        ill = ill + tumour.enhancing * enhancing * texture[1]
+        volumes.append(healthy * texture[0] * (1 - sick) + ill)
+    return np.stack(volumes).astype(np.float32)

@@ -1,0 +1,91 @@
+"""A site's data: split by patient, drawn evenly, the same for the same seed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.data.case import CaseFiles
+from src.data.loader import SiteData, split_by_patient
+
+PATCHES = {"template": "src.data.patches.Patches", "settings": {"size": [16, 16, 16]}}
+
+
+def files(*patients: str) -> list[CaseFiles]:
+    return [
+        CaseFiles(f"{patient}-{i}", patient, "brats2023", {"t1": Path(patient)}, None)
+        for i, patient in enumerate(patients)
+    ]
+
+
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=2).filter(lambda p: len(set(p)) > 1),
+    st.integers(0, 9),
+)
+def test_every_case_is_on_one_side_and_no_patient_on_both(patients, seed):
+    cases = files(*patients)
+    train, validation = split_by_patient(cases, 0.25, seed)
+    assert sorted(c.case_id for c in train + validation) == sorted(c.case_id for c in cases)
+    assert {c.patient_id for c in train}.isdisjoint(c.patient_id for c in validation)
+    assert train
+    assert validation
+
+
+def test_the_share_is_kept_and_another_seed_splits_otherwise():
+    cases = files(*(f"p{i}" for i in range(40)))
+    splits = [split_by_patient(cases, 0.25, seed)[1] for seed in (0, 1)]
+    assert [len(split) for split in splits] == [10, 10]
+    assert splits[0] != splits[1]
+
+
+def test_a_patient_who_is_added_later_moves_at_most_one_other():
+    cases = files(*(f"p{i}" for i in range(40)))
+    before = {c.patient_id for c in split_by_patient(cases, 0.25, 0)[1]}
+    after = {c.patient_id for c in split_by_patient(cases + files("new"), 0.25, 0)[1]}
+    assert len(before - after) <= 1
+
+
+def test_one_patient_cannot_be_split():
+    with pytest.raises(ValueError, match="at least 2 patients"):
+        split_by_patient(files("a", "a"), 0.25, 0)
+
+
+@pytest.fixture
+def site(phantom_sites, tmp_path) -> SiteData:
+    return SiteData(str(phantom_sites["one"]), patches=PATCHES, cache=str(tmp_path / "cache"))
+
+
+def test_the_folder_says_its_kind_and_sizes_are_counted(site):
+    assert (site.get_train_data_size(), site.get_valid_data_size()) == (4, 1)
+    assert site.get_feature_shape() == (4, 16, 16, 16)
+
+
+def test_batches_are_the_seeds_and_every_case_comes_before_any_comes_again(site):
+    first = list(site.training_batches(2, 2, np.random.default_rng(3)))
+    again = list(site.training_batches(2, 2, np.random.default_rng(3)))
+    for (images, regions), (images_again, _) in zip(first, again, strict=True):
+        assert images.shape == (2, 4, 16, 16, 16)
+        assert regions.shape == (2, 3, 16, 16, 16)
+        assert images.dtype == regions.dtype == np.float32
+        np.testing.assert_array_equal(images, images_again)
+
+    drawn = []
+    site.patches = type("Spy", (), {"batch": lambda self, cases, rng: drawn.extend(cases)})()
+    list(site.training_batches(4, 2, np.random.default_rng(0)))
+    names = [case.case_id for case in drawn]
+    assert len(set(names[:4])) == len(set(names[4:])) == 4
+
+
+def test_a_case_is_preprocessed_once(site, tmp_path):
+    first = site.train_cases[0].images
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npy")}
+    list(site.validation_cases())
+    list(site.training_batches(3, 2, np.random.default_rng(0)))
+    assert {p: p.stat().st_mtime_ns for p in written} == written
+    assert isinstance(first, np.memmap)
+
+
+def test_without_data_there_is_a_shape_for_initialising_a_plan():
+    assert SiteData(None, patches=PATCHES).get_feature_shape() == (4, 16, 16, 16)

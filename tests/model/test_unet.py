@@ -1,0 +1,77 @@
+"""The network: shapes, and what later rooms rely on."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.networks.utils import pixelshuffle
+from torch import nn
+
+from src.model.unet import PRESETS, GliomaUNet, voxel_shuffle
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_logits_have_the_inputs_resolution():
+    assert GliomaUNet("lite")(torch.zeros(2, 4, 32, 16, 48)).shape == (2, 3, 32, 16, 48)
+
+
+def test_the_full_preset_works_at_full_resolution():
+    network = GliomaUNet("full").eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 4, 16, 16, 16)).shape == (1, 3, 16, 16, 16)
+
+
+def test_sizes_are_as_the_docstring_says():
+    assert parameters(GliomaUNet("lite")) == pytest.approx(0.93e6, rel=0.02)
+    assert parameters(GliomaUNet("full")) == pytest.approx(16e6, rel=0.2)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_tensor_of_the_state_can_be_averaged(preset):
+    assert all(t.is_floating_point() for t in GliomaUNet(preset).state_dict().values())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_batch_statistics_and_nothing_in_place(preset):
+    for module in GliomaUNet(preset).modules():
+        assert not isinstance(module, nn.modules.batchnorm._BatchNorm)
+        assert not getattr(module, "inplace", False)
+
+
+def test_a_samples_logits_do_not_depend_on_its_neighbours():
+    torch.manual_seed(0)
+    network = GliomaUNet("lite").double()
+    images = torch.randn(3, 4, 16, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(network(images)[1:2], network(images[1:2]), rtol=0, atol=1e-12)
+
+
+def test_per_sample_gradients_of_opacus_equal_gradients_one_by_one():
+    from opacus import GradSampleModule
+
+    torch.manual_seed(0)
+    images = torch.randn(2, 4, 16, 16, 16, requires_grad=True)  # Opacus needs it
+    network = GliomaUNet("lite")
+    wrapped = GradSampleModule(GliomaUNet("lite"), loss_reduction="sum")
+    wrapped._module.load_state_dict(network.state_dict())
+    wrapped(images).square().sum().backward()
+    for sample in range(2):
+        network.zero_grad()
+        network(images[sample : sample + 1]).square().sum().backward()
+        for name, parameter in network.named_parameters():
+            per_sample = dict(wrapped._module.named_parameters())[name].grad_sample[sample]
+            torch.testing.assert_close(per_sample, parameter.grad, rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3))
+def test_voxel_shuffle_equals_monais(factor, channels):
+    x = torch.randn(2, channels * factor**3, 2, 3, 4)
+    torch.testing.assert_close(voxel_shuffle(x, factor), pixelshuffle(x, 3, factor))
+
+
+def test_an_unknown_preset_is_refused_by_name():
+    with pytest.raises(ValueError, match="preset must be one of lite, full; got 'huge'"):
+        GliomaUNet("huge")
