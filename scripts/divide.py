@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from src.data.case import CaseFiles
+    from src.data.case import CaseError, CaseFiles
     from src.data.layouts import Dataset
     from src.data.partition import Sites
     from src.data.quality import Examined, Finding
@@ -77,30 +77,24 @@ def divide(
     """
     from src.data import partition as partitions
     from src.data.layouts import scan_cases
-    from src.data.quality import Finding, examine, findings_of, in_order
 
     refuse_existing(out)
     dataset = _dataset(data, kind)
     cases, refused = scan_cases(data, dataset.kind)
-    members = _partition(cases, data, partition, sites, seed, set(refused))
-    examined = examine([*_all(members)], workers=_readers(len(cases)), progress=tell)
-    findings = [Finding(name, "error", str(error)) for name, error in refused.items()]
-    findings = in_order(findings + findings_of(examined))
+    members: Sites = {"": cases}  # where cases are refused already, all errors are still told
+    if skip_bad or not refused:
+        members = _partition(cases, data, partition, sites, seed, set(refused))
+    examined, findings = _examine(members, refused, tell)
     bad = {finding.case_id for finding in findings if finding.severity == "error"}
     if bad and not skip_bad:
         raise ValueError(_refusal(findings, len(bad), len(cases) + len(refused)))
-    members = {
-        site: [case for case in listed if case.case_id not in bad]
-        for site, listed in members.items()
-    }
+    members = {site: [c for c in own if c.case_id not in bad] for site, own in members.items()}
     partitions.refuse_small(members)
     rows = clinical_rows(data)
     with all_or_nothing(out) as part:
-        for site, listed in members.items():
-            _write_site(part / site, listed, dataset, rows, copy)
-    return Made(
-        [in_numbers(site, examined, listed, rows) for site, listed in members.items()], findings
-    )
+        for site, own in members.items():
+            _write_site(part / site, own, dataset, rows, copy)
+    return Made([in_numbers(site, examined, own, rows) for site, own in members.items()], findings)
 
 
 def in_numbers(
@@ -181,8 +175,16 @@ def _partition(
     return partitions.by_csv(cases, path, refused=refused)
 
 
-def _all(members: "Sites") -> "Iterator[CaseFiles]":
-    return (case for cases in members.values() for case in cases)
+def _examine(
+    members: "Sites", refused: "dict[str, CaseError]", tell: Tell
+) -> "tuple[list[Examined], list[Finding]]":
+    """Read every case, by id, so that of two equal ones the first stays wherever they are."""
+    from src.data.quality import Finding, examine, findings_of, in_order
+
+    cases = sorted((c for own in members.values() for c in own), key=lambda case: case.case_id)
+    examined = examine(cases, workers=_readers(len(cases)), progress=tell)
+    findings = [Finding(name, "error", str(error)) for name, error in refused.items()]
+    return examined, in_order(findings + findings_of(examined))
 
 
 def _readers(cases: int) -> int:

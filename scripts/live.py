@@ -69,14 +69,11 @@ class FederationView:
         row.update(line, **result)
         if self.console.is_terminal or not result:
             return
-        numbers = [f"loss {result['loss']:.3f}"] if "loss" in result else []
-        numbers += [
-            f"Dice {region} {value:.3f}" for region, value in result.get("dice", {}).items()
-        ]
-        task = DOING[line["task"]]
-        self.console.print(
-            f"  {self._round(line['round'])}  {name:<10} {task}: {', '.join(numbers)}"
-        )
+        numbers = f"loss {result['loss']:.3f}" if "loss" in result else ""
+        if "dice" in result:
+            numbers = "Dice " + "  ".join(f"{r} {v:.3f}" for r, v in result["dice"].items())
+        place = f"{self._round(line['round']):<12} {name:<9} {DOING[line['task']]:<11}"
+        self.console.print(f"  {place} {numbers}", soft_wrap=True)
 
     def _round(self, number: int) -> str:
         return f"round {number + 1}/{self.rounds}" if number < self.rounds else "last check"

@@ -24,12 +24,15 @@ from scripts.divide import (
     silent,
     site_folders,
 )
+from src import require
 from src.data.kinds import KINDS
 
 __all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
 
 PHANTOM = "phantom"
 PHANTOM_KIND = "brats2021"  # the layout that synthetic patients are written in
+SMALLEST_SIZE = 16  # voxels; the brain and its tumour need some
+MOST_PHANTOMS = 1000  # a site; site i numbers its patients from 1000 i, so that no two share an id
 DEFAULT_SITES = 3
 PROCESSES = 2
 
@@ -146,6 +149,8 @@ def make_phantoms(
     from src.data.partition import site_names
 
     refuse_existing(out)
+    require.whole("--size", size, at_least=SMALLEST_SIZE)
+    require.positive("--spacing", spacing_mm)
     numbers = _numbers(cases, sites)
     seeds = np.random.SeedSequence(seed).generate_state(len(numbers)).tolist()
     context = get_context("spawn")
@@ -170,10 +175,10 @@ def make_phantoms(
 def _numbers(cases: str, sites: int | None) -> list[int]:
     """Patients of each site."""
     words = cases.split(",")
-    if not all(word.strip().isdecimal() and int(word) >= 2 for word in words):
+    if not all(word.strip().isdecimal() and 2 <= int(word) <= MOST_PHANTOMS for word in words):
         raise ValueError(
-            f"--cases: expected a number from 2 (one patient trains, one validates), or one for "
-            f"each site as in 24,16,20; found {cases!r}."
+            f"--cases: expected a number from 2 (one patient trains, one validates) to "
+            f"{MOST_PHANTOMS}, or one for each site as in 24,16,20; found {cases!r}."
         )
     numbers = [int(word) for word in words]
     if len(numbers) == 1:
@@ -191,7 +196,7 @@ def _phantom_site(
     from src.data.layouts import find_cases
     from src.data.phantom_files import write_site
     from src.data.phantom_site import site_for
-    from src.data.quality import examine
+    from src.data.quality import examine, findings_of
 
     write_site(
         folder,
@@ -200,12 +205,19 @@ def _phantom_site(
         seed=seed,
         shape=(size, size, size),
         spacing_mm=spacing_mm,
-        first=1000 * index,
+        first=MOST_PHANTOMS * index,
         kind=PHANTOM_KIND,
         progress=lambda *_: ticks.put(None),
     )
     files = find_cases(folder, PHANTOM_KIND)
-    return in_numbers(folder.name, examine(files), files, clinical_rows(folder))
+    examined = examine(files)
+    errors = [f.message for f in findings_of(examined) if f.severity == "error"]
+    if errors:
+        raise ValueError(
+            f"Site {folder.name}: phantoms of {size} voxels of {spacing_mm} mm are no usable "
+            f"patients. Change --size or --spacing.\n" + "\n".join(errors)
+        )
+    return in_numbers(folder.name, examined, files, clinical_rows(folder))
 
 
 def _watch(jobs: list[Future], ticks: Queue, total: int, tell: Tell) -> None:

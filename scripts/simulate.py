@@ -6,6 +6,7 @@ certificate and data, and they meet over mutual TLS.
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
@@ -19,7 +20,6 @@ import click
 from rich.console import Console
 
 from scripts import options
-from scripts.prepare import DEFAULT_SITES
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
 
@@ -81,7 +81,8 @@ def simulate(
     say = _steps(console, began)
 
     say(f"[bold]data[/]       {data or 'synthetic patients'}")
-    folders = _site_folders(run, data, kind, sites, cases, plan["task_runner"]["settings"]["seed"])
+    plan_seed = plan["task_runner"]["settings"]["seed"]
+    folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
     say(f"[bold]workspace[/]  plan {plan_path.name}")
     build_workspace(plan, run / "aggregator")
     workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"))
@@ -122,20 +123,34 @@ def _make_room(run: Path, overwrite: bool) -> None:
 
 
 def _site_folders(
-    run: Path, data: Path | None, kind: str | None, sites: int | None, cases: str, seed: int
+    console: Console,
+    run: Path,
+    data: Path | None,
+    kind: str | None,
+    sites: int | None,
+    cases: str,
+    seed: int,
 ) -> dict[str, Path]:
     """Each site's data folder: found in `data`, or made under the run."""
-    from scripts.prepare import site_folders
+    from scripts.prepare import PHANTOM, prepare_sites, progress_bar, site_folders
 
     if data is not None:
         found = site_folders(data)
+        if found and sites not in (None, len(found)):
+            raise ValueError(f"{data} holds {len(found)} site folders; leave --sites {sites} away.")
         if found:
             return found
     made = run / "data"
-    if data is None:
-        make_phantoms(made, sites or DEFAULT_SITES, cases, seed)
-    else:
-        divide(made, data=data, kind=kind, sites=sites or DEFAULT_SITES, seed=seed)
+    with progress_bar(console) as tell:
+        prepare_sites(
+            made,
+            data=data,
+            kind=PHANTOM if data is None else kind,
+            sites=sites,
+            seed=seed,
+            cases=cases,
+            tell=tell,
+        )
     return site_folders(made)
 
 
@@ -157,15 +172,9 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "rounds_planned": yaml.safe_load(as_run)["aggregator"]["settings"]["rounds_to_train"],
         "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
         "command": "python -m scripts " + " ".join(sys.argv[1:]),
-        "machine": f"{platform.processor() or platform.machine()}, {_cores()} cores",
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))
 
 
 def _steps(console: Console, began: float):

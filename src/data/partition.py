@@ -129,8 +129,10 @@ def _read_partition(path: Path) -> dict[str, int]:
                 f"{','.join(reader.fieldnames or ()) or 'an empty file'}."
             )
         for row in reader:
-            subject, part = row["Subject_ID"], row["Partition_ID"] or ""
+            subject, part = row["Subject_ID"] or "", row["Partition_ID"] or ""
             where = f"{path}, line {reader.line_num}"
+            if not subject:
+                raise ValueError(f"{where}: expected a Subject_ID, found none.")
             if not re.fullmatch(r"-1|\d+", part):
                 raise ValueError(f"{where}: expected a Partition_ID of -1, 0, 1 …, found {part!r}.")
             if subject in rows:

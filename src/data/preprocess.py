@@ -3,11 +3,14 @@
 Nothing is measured over more than one case: a site-wide statistic would tie patients together.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,11 +109,23 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
     entry = cache / _key(files)
     case = _load(entry)
     if case is None:
-        _store(preprocess(read_case(files)), entry)
-        case = _load(entry)
+        with _alone(cache):
+            case = _load(entry)  # another process may just have made it
+            if case is None:
+                _store(preprocess(read_case(files)), entry)
+                case = _load(entry)
     if case is None:
         raise OSError(f"Expected a cache entry at {entry}, found none after writing it. Disk full?")
     return case
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One process at a time writes to the cache; the system frees the lock of one that dies."""
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _box(brain: np.ndarray) -> tuple[slice, slice, slice]:
@@ -145,8 +160,7 @@ def _key(files: CaseFiles) -> str:
 
 
 def _store(case: PreparedCase, entry: Path) -> None:
-    """Write the entry beside its place, then rename: other processes see it whole or not at all."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    """Write the entry beside its place, then rename: readers see it whole or not at all."""
     part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
     try:
         _save(part / "images.npy", case.images)
@@ -161,12 +175,8 @@ def _store(case: PreparedCase, entry: Path) -> None:
             "origin": case.origin,
         }
         (part / "case.json").write_text(json.dumps(facts))
-        if _load(entry) is None:
-            shutil.rmtree(entry, ignore_errors=True)
-            part.rename(entry)
-    except OSError:
-        if _load(entry) is None:  # else another process was faster
-            raise
+        shutil.rmtree(entry, ignore_errors=True)  # a damaged one
+        part.rename(entry)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

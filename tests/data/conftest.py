@@ -11,7 +11,7 @@ from src.data.case import SEQUENCES, CaseFiles
 from src.data.kinds import KINDS
 from src.data.layouts import find_cases
 
-# As BraTS stores it: X runs to the right side of the array from patient right to left (LPS).
+# As BraTS stores it: X runs to the patient's left, Y to the back, Z up.
 AFFINE = np.array([[-1.0, 0, 0, 0], [0, -1.0, 0, 239], [0, 0, 1.0, 0], [0, 0, 0, 1]])
 CASE_IDS = {
     "brats2018": "Brats18_CBICA_AAB_1",
@@ -29,11 +29,6 @@ WriteCase = Callable[..., Path]
 
 def volume_file(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> None:
     nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
-
-
-@pytest.fixture(scope="session")
-def write_volume() -> Callable[..., None]:
-    return volume_file
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,7 @@ def test_a_patient_in_two_partitions_is_refused(table):
             "line 2: expected a Partition_ID of -1, 0, 1 …, found 'x'",
         ),
         ([",a"], "Partition_ID,Subject_ID", "found ''"),
+        (["1"], "Partition_ID,Subject_ID", "line 2: expected a Subject_ID, found none"),
         (
             ["1,a"],
             "partition,subject",

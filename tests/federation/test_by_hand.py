@@ -46,7 +46,11 @@ def test_the_page_leads_from_a_plan_to_a_trained_model(tmp_path, phantom_sites):
     address, port = "localhost", str(free_port())
     aggregator = tmp_path / "machine-a" / "aggregator"
     aggregator.parent.mkdir()
-    small = ["--rounds 1", "--set task_runner.local.steps=2", "--set data_loader.patches.size=[16,16,16]"]
+    small = [
+        "--rounds 1",
+        "--set task_runner.local.steps=2",
+        "--set data_loader.patches.size=[16,16,16]",
+    ]
     desk = block("desk").replace("scripts workspace", f"scripts workspace {' '.join(small)}")
     subprocess.run(
         ["bash", "-euc", desk],

@@ -40,7 +40,9 @@ def test_a_samples_gradient_does_not_depend_on_who_else_is_in_the_batch(others):
         loss = DiceBCE()(x, regions[rows]) * len(x)  # the mean's 1/B is public and the same for all
         return torch.autograd.grad(loss, x)[0][0]
 
-    torch.testing.assert_close(gradient(slice(0, 1 + others)), gradient(slice(0, 1)), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        gradient(slice(0, 1 + others)), gradient(slice(0, 1)), atol=1e-12, rtol=0
+    )
 
 
 def test_a_loss_that_couples_patients_would_be_caught():

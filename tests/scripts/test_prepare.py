@@ -149,6 +149,23 @@ def test_one_bad_case_refuses_all_and_every_error_is_listed(data, tmp_path):
     assert nothing_but(tmp_path, "data")
 
 
+def test_when_no_case_is_whole_the_reason_is_told_and_not_the_lack_of_patients(data, tmp_path):
+    for label in data.rglob("*_seg.nii.gz"):
+        label.unlink()
+    with pytest.raises(ValueError, match="7 of 7 cases are refused") as error:
+        prepare_sites(tmp_path / "out", data=data, kind="brats2021", sites=3)
+    assert str(error.value).count("_seg (.nii or .nii.gz)") == 7
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_of_duplicates_the_first_by_name_stays_wherever_the_patients_go(data, tmp_path, seed):
+    flair = "BraTS2021_0000{0}/BraTS2021_0000{0}_flair.nii.gz"
+    (data / flair.format(4)).write_bytes((data / flair.format(3)).read_bytes())
+    settings = {"data": data, "kind": "brats2021", "sites": 2, "seed": seed, "skip_bad": True}
+    made = prepare_sites(tmp_path / "out", **settings)
+    assert [finding.case_id for finding in made.findings] == ["BraTS2021_00004"]
+
+
 def test_bad_cases_are_left_out_where_that_is_asked_for(data, tmp_path):
     (data / "BraTS2021_00001" / "BraTS2021_00001_t2.nii.gz").write_bytes(b"\x1f\x8b")
     made = prepare_sites(tmp_path / "out", data=data, kind="brats2021", sites=2, skip_bad=True)
@@ -204,7 +221,9 @@ def test_dataset_yaml_gives_the_kind_and_synthetic_stays_synthetic(data, tmp_pat
     prepare_sites(tmp_path / "again", data=tmp_path / "out", partition="folder")
     for folder in site_folders(tmp_path / "again").values():
         assert read_dataset_yaml(folder) == Dataset("brats2021", synthetic=True)
-    with pytest.raises(ValueError, match="--kind says fets2022, dataset.yaml there says brats2021"):
+    with pytest.raises(
+        ValueError, match=r"--kind says fets2022, dataset.yaml there says brats2021"
+    ):
         prepare_sites(tmp_path / "no", data=data, kind="fets2022")
 
 
@@ -236,6 +255,7 @@ def test_phantom_sites_hold_the_numbers_asked_for_and_say_that_they_are_syntheti
     ("cases", "sites", "message"),
     [
         ("1", 2, "a number from 2"),
+        ("1001", 2, "to 1000"),
         ("many", 2, "found 'many'"),
         ("4,,4", 3, "found '4,,4'"),
         ("4,4", 3, "gives 2 numbers for 3 sites"),
@@ -247,9 +267,15 @@ def test_a_wrong_number_of_phantoms_is_refused(tmp_path, cases, sites, message):
     assert nothing_but(tmp_path)
 
 
-def test_a_phantom_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises((ValueError, RuntimeError)):
-        make_phantoms(tmp_path / "out", 2, "2", seed=0, size=0)
+@pytest.mark.parametrize("wrong", [{"size": 8}, {"spacing_mm": 0.0}])
+def test_phantoms_of_no_size_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"--(size|spacing) must be"):
+        make_phantoms(tmp_path / "out", 2, "2", 0, **wrong)
+
+
+def test_phantoms_that_are_no_patients_leave_nothing(tmp_path):
+    with pytest.raises(ValueError, match=r"no usable patients. Change --size or --spacing"):
+        make_phantoms(tmp_path / "out", 2, "2", seed=0, size=16, spacing_mm=400)
     assert nothing_but(tmp_path)
 
 

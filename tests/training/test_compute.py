@@ -12,7 +12,9 @@ def test_auto_takes_bf16_exactly_where_the_processor_multiplies_it():
     assert Compute("cpu", "auto").precision == expected
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
 def test_the_forward_pass_runs_in_the_chosen_precision(precision, dtype):
     with Compute("cpu", precision).autocast():
         assert torch.nn.Linear(4, 4)(torch.zeros(2, 4)).dtype == dtype

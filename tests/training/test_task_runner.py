@@ -114,6 +114,4 @@ def test_native_files_bring_the_weights_back(runner_of, tmp_path):
     runner.save_native(str(tmp_path / "model.pt"))
     other = runner_of()
     other.load_native(str(tmp_path / "model.pt"))
-    np.testing.assert_array_equal(
-        runner.get_tensor_dict()[TENSOR], other.get_tensor_dict()[TENSOR]
-    )
+    np.testing.assert_array_equal(runner.get_tensor_dict()[TENSOR], other.get_tensor_dict()[TENSOR])

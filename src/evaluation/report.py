@@ -1,0 +1,85 @@
+"""The report of a run: one page to look at, one JSON file to script against, the figures as PNG."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+
+from src.evaluation import figures
+from src.evaluation.run_record import REGIONS_AND_MEAN, read_run
+from src.files import write_atomically
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+DOTS_PER_INCH = 150
+
+
+def write_report(run: Path) -> Path:
+    """Write run/report/ (index.html, report.json, *.png); the path of the page.
+
+    The page holds everything it shows. Works for a run that ended early. ValueError: not a run.
+    """
+    record = read_run(run)
+    folder = run / "report"
+    write_atomically(folder / "report.json", json.dumps(record, indent=2))
+    drawn = {"dice": figures.dice_by_round(record), "cost": figures.cost_by_round(record)}
+    pictures = _pictures(run, [site["name"] for site in record["sites"]])
+    drawn |= {f"cases-{name}": figures.cases(arrays) for name, arrays in pictures.items()}
+    pngs = {name: _png(figure) for name, figure in drawn.items()}
+    for name, png in pngs.items():
+        write_atomically(folder / f"{name}.png", png)
+    coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
+    page = _page(record, coded, pictures=list(pictures))
+    write_atomically(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def _pictures(run: Path, names: list[str]) -> dict[str, dict[str, np.ndarray]]:
+    """The slices that each site kept, where this machine is also the site's."""
+    found = {}
+    for name in names:
+        for path in sorted((run / name).glob("**/evaluation/slices.npz")):
+            with np.load(path) as arrays:
+                if "images_0" in arrays:
+                    found[name] = dict(arrays)
+    return found
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    on_black = figure.get_facecolor()[:3] == (0, 0, 0)
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, transparent=not on_black)
+    return buffer.getvalue()
+
+
+def _page(record: dict[str, Any], pngs: dict[str, str], pictures: list[str]) -> str:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(TEMPLATE.read_text())
+    last = record["rounds"][-1] if record["rounds"] else {"sites": {}}
+    measured = {
+        name: site["dice"] for name, site in last["sites"].items() if site["dice"] is not None
+    }
+    worst = min(measured, key=lambda name: measured[name]["mean"], default=None)
+    return template.render(
+        record=record,
+        run=record["run"],
+        pngs=pngs,
+        pictures=pictures,
+        regions=REGIONS_AND_MEAN,
+        worst=worst,
+        dice=measured,
+        mean_wt=float(np.mean([dice["WT"] for dice in measured.values()])) if measured else None,
+        lowest={
+            region: min((site["dice"][region] for site in record["final"].values()), default=None)
+            for region in REGIONS_AND_MEAN
+        },
+        furthest={
+            region: max((s["hd95_mm"][region] for s in record["final"].values()), default=None)
+            for region in REGIONS_AND_MEAN
+        },
+        megabytes=sum(r["bytes_up"] + r["bytes_down"] for r in record["rounds"]) / 1e6,
+    )

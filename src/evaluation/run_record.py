@@ -1,0 +1,118 @@
+"""What a run has left on disk, read into one plain record: the content of `report.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from src.data.partition import in_order
+
+REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")
+VALIDATION, TRAINING, FINAL = "aggregated_model_validation", "train", "final_validation"
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """The record of a run that has ended, well or early.
+
+    plan, synthetic, seed, versions; sites: [{name, train_cases, validation_cases}]; rounds from 1:
+    [{round, seconds, bytes_up, bytes_down, sites: {name: {loss, dice}}}], where `dice` is of the
+    model AFTER that round (None where it was not measured); initial: {name: {dice}} of the
+    untrained model; final: {name: {cases, dice, hd95_mm, empty_reference}}; run: all else.
+    ValueError: no or damaged files; the message names them.
+    """
+    about = _json(run / "run.json")
+    lines = _rounds(run / "aggregator" / "logs" / "rounds.jsonl")
+    names = in_order({name for line in lines for name in line["sites"]})
+    planned = about["rounds_planned"]
+    trained = [line for line in lines if line["round"] < planned]
+    dice_of = {line["round"]: _dice_by_site(line) for line in lines}
+    return {
+        "plan": about["plan"],
+        "synthetic": about["synthetic"],
+        "seed": about["seed"],
+        "versions": about["versions"],
+        "sites": [_site(name, lines) for name in names],
+        "rounds": [_round(line, dice_of.get(line["round"] + 1, {})) for line in trained],
+        "initial": {name: {"dice": dice} for name, dice in dice_of.get(0, {}).items()},
+        "final": _final(lines),
+        "run": about | {"ended": len(trained) == planned and bool(_final(lines))},
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected a run's record, {error}. Is this a run?") from error
+
+
+def _rounds(path: Path) -> list[dict[str, Any]]:
+    """The lines in the order of rounds; a round that was repeated after a restart counts once."""
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        by_round = {line["round"]: line for line in lines}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected one JSON line a round, {error!r}. The aggregator writes it; without "
+            "it there is nothing to report."
+        ) from error
+    return [by_round[number] for number in sorted(by_round)]
+
+
+def _metrics(line: dict[str, Any], name: str, task: str) -> dict[str, float]:
+    return line["sites"].get(name, {}).get("metrics", {}).get(task, {})
+
+
+def _by_region(metrics: dict[str, float], metric: str) -> dict[str, float]:
+    """{"WT": …, "mean": …} from {"dice_WT": …, "dice": …}."""
+    keys = {region: f"{metric}_{region}" for region in REGIONS_AND_MEAN[:3]} | {"mean": metric}
+    return {region: metrics[key] for region, key in keys.items() if key in metrics}
+
+
+def _dice_by_site(line: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Of the model that the line's round started from."""
+    found = {}
+    for name in line["sites"]:
+        metrics = _metrics(line, name, VALIDATION) or _metrics(line, name, FINAL)
+        if metrics:
+            found[name] = _by_region(metrics, "dice")
+    return found
+
+
+def _site(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    told = [line["sites"][name] for line in lines if name in line["sites"]]
+    return {"name": name} | {
+        key: next((site[key] for site in told if key in site), None)
+        for key in ("train_cases", "validation_cases")
+    }
+
+
+def _round(line: dict[str, Any], dice_after: dict[str, dict[str, float]]) -> dict[str, Any]:
+    return {
+        "round": line["round"] + 1,
+        "seconds": line["seconds"],
+        "bytes_up": line["bytes_up"],
+        "bytes_down": line["bytes_down"],
+        "sites": {
+            name: {
+                "loss": _metrics(line, name, TRAINING).get("loss"),
+                "dice": dice_after.get(name),
+            }
+            for name in line["sites"]
+        },
+    }
+
+
+def _final(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    final = {}
+    for name in lines[-1]["sites"] if lines else ():
+        metrics = _metrics(lines[-1], name, FINAL)
+        if metrics:
+            final[name] = {
+                "cases": int(metrics["cases"]),
+                "dice": _by_region(metrics, "dice"),
+                "hd95_mm": _by_region(metrics, "hd95_mm"),
+                "empty_reference": {
+                    region: int(metrics[f"empty_{region}"]) for region in REGIONS_AND_MEAN[:3]
+                },
+            }
+    return final
