@@ -123,7 +123,7 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
 def _alone(cache: Path) -> Iterator[None]:
     """One process at a time writes to the cache; the system frees the lock of one that dies."""
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (cache / ".lock").open("w") as lock:
+    with cache.with_name(f".{cache.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -4,7 +4,6 @@ A noise runner (no torch, no images) for what is between the processes, and a sp
 keeps each site's trained model, so that a test can work out the mean by itself.
 """
 
-import os
 import time
 from pathlib import Path
 
@@ -106,4 +105,4 @@ class KeepTrained(FedAvg):
         tensors = {name: t.cpu().numpy() for name, t in model.state_dict().items()}
         part = Path(f"local_state/trained_{self.round_number}.part.npz")
         np.savez(part, **tensors)
-        os.replace(part, f"local_state/trained_{self.round_number}.npz")
+        part.replace(f"local_state/trained_{self.round_number}.npz")

@@ -91,11 +91,12 @@ def test_the_page_leads_from_a_plan_to_a_trained_model(tmp_path, phantom_sites):
 
 
 def start(name: str, folder: Path, **variables: str) -> subprocess.Popen:
-    log = (folder / f"{name}.log").open("w")
-    return subprocess.Popen(
-        ["bash", "-euc", block(name).replace("TENSORBOARD=1 fx", "exec env TENSORBOARD=1 fx")],
-        cwd=folder,
-        env=environment(**variables),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
+    commands = block(name).replace("TENSORBOARD=1 fx", "exec env TENSORBOARD=1 fx")
+    with (folder / f"{name}.log").open("w") as log:
+        return subprocess.Popen(
+            ["bash", "-euc", commands],
+            cwd=folder,
+            env=environment(**variables),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )

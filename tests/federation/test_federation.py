@@ -52,7 +52,7 @@ def test_the_final_model_is_the_exact_weighted_mean(federation):
     assert log[3]["bytes_up"] < 1000  # metrics only
     assert (federation.aggregator / "logs" / "aggregator_tensorboard").is_dir()
 
-    with pytest.raises(FederationFailed, match="has ended. To start anew, move it away"):
+    with pytest.raises(FederationFailed, match=r"has ended. To start anew, move it away"):
         federation.run()
 
 
@@ -62,7 +62,7 @@ def test_another_runs_checkpoint_is_refused(federation):
     (federation.aggregator / "local_state" / "run.json").write_text(
         (federation.aggregator / "local_state" / "run.json").read_text().replace("true", "false")
     )
-    with pytest.raises(FederationFailed, match="is of another run: its federation is plan.yaml_"):
+    with pytest.raises(FederationFailed, match=r"is of another run: its federation is plan.yaml_"):
         federation.run()
 
 

@@ -1,0 +1,317 @@
+"""Measures a command and all that it starts: CPU, memory, bytes on the wire, and its rounds.
+
+Run as a module it puts itself into a network namespace of its own (Linux, root), where the loopback
+device carries nothing but the command's traffic, and counts TCP payload (TLS included) there. Where
+that is not permitted, everything but the bytes is measured.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, Thread
+
+TICKS = os.sysconf("SC_CLK_TCK")
+SAMPLE_S = 0.15
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+SO_RCVBUFFORCE, SOL_PACKET, PACKET_STATISTICS = 33, 263, 6  # linux/socket.h, linux/if_packet.h
+MSG_TRUNC = 0x20
+RECEIVE_BUFFER_BYTES = 256 << 20
+OUTGOING = 4  # packet type: loopback shows every packet twice
+INSIDE = "BENCH_INSIDE_NAMESPACE"
+
+
+class Wire:
+    """Counts TCP payload on the loopback device, by listening endpoint and direction."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.socket.bind(("lo", 0))
+        self.socket.settimeout(0.2)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+        self.listening: set[tuple[str, int]] = set()
+        self.packets: list[tuple[float, tuple[str, int], str, int]] = []
+
+    def follow(self, ended: Event) -> None:
+        """Count until told to end."""
+        buffer = bytearray(160)
+        while not ended.is_set():
+            try:
+                length, _, _, address = self.socket.recvmsg_into([buffer], 0, MSG_TRUNC)
+            except TimeoutError:
+                continue
+            if address[2] != OUTGOING:
+                self._count(buffer, length)
+
+    def _count(self, packet: bytearray, length: int) -> None:
+        ends = _tcp(packet)
+        if ends is None:
+            return
+        source, target, header, flags = ends
+        if flags & 0x12 == 0x02:  # SYN without ACK: the target listens
+            self.listening.add(target)
+        payload = length - header
+        if payload > 0 and target in self.listening:
+            self.packets.append((time.time(), target, "up", payload))
+        elif payload > 0 and source in self.listening:
+            self.packets.append((time.time(), source, "down", payload))
+
+    def total(self, way: str, endpoint: str, first: float, last: float) -> int:
+        """Payload bytes "up" to or "down" from endpoints ("ip:port") that match, in that time."""
+        return sum(
+            size
+            for moment, (ip, port), direction, size in self.packets
+            if direction == way and first <= moment < last and re.search(endpoint, f"{ip}:{port}")
+        )
+
+    def lost(self) -> int:
+        """Packets that the kernel could not hand over; with any, the counts are too low."""
+        statistic = self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
+        return struct.unpack("II", statistic)[1]
+
+
+def _tcp(packet: bytearray) -> tuple[tuple[str, int], tuple[str, int], int, int] | None:
+    """(source, target, bytes of headers, flags) of a TCP packet in an Ethernet frame."""
+    if packet[12:14] == b"\x08\x00" and packet[23] == socket.IPPROTO_TCP:
+        start, family, addresses = 14 + (packet[14] & 15) * 4, socket.AF_INET, (26, 30, 34)
+    elif packet[12:14] == b"\x86\xdd" and packet[20] == socket.IPPROTO_TCP:
+        start, family, addresses = 54, socket.AF_INET6, (22, 38, 54)
+    else:
+        return None
+    a, b, c = addresses
+    source = socket.inet_ntop(family, bytes(packet[a:b]))
+    target = socket.inet_ntop(family, bytes(packet[b:c]))
+    source_port, target_port = struct.unpack_from("!HH", packet, start)
+    header = start + (packet[start + 12] >> 4) * 4
+    return (source, source_port), (target, target_port), header, packet[start + 13]
+
+
+class Tree:
+    """CPU seconds and peak memory of every process below this one."""
+
+    def __init__(self) -> None:
+        self.cpu_s: dict[int, float] = {}
+        self.peak_bytes: Counter[int] = Counter()
+        self.command: dict[int, str] = {}
+        self.series: list[tuple[float, float]] = []
+
+    def follow(self, ended: Event) -> None:
+        """Sample until told to end."""
+        while not ended.wait(SAMPLE_S):
+            self.sample()
+
+    def sample(self) -> None:
+        """Look at every descendant once."""
+        for pid, cpu_s in descendants().items():
+            self.cpu_s[pid] = max(self.cpu_s.get(pid, 0.0), cpu_s)
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue  # it has just ended
+            self.command[pid] = command or self.command.get(pid, "")
+            peak = re.search(r"VmHWM:\s+(\d+)", status)
+            self.peak_bytes[pid] = max(self.peak_bytes[pid], 1024 * int(peak[1]) if peak else 0)
+        self.series.append((time.time(), sum(self.cpu_s.values())))
+
+    def cpu_until(self, moment: float) -> float:
+        """CPU seconds of all processes up to a moment."""
+        return max((cpu for t, cpu in self.series if t <= moment), default=0.0)
+
+    def largest(self, pattern: str) -> int:
+        """Peak memory in bytes of the largest process whose command matches."""
+        matching = [
+            self.peak_bytes[pid] for pid, c in self.command.items() if re.search(pattern, c)
+        ]
+        return max(matching, default=0)
+
+
+def descendants() -> dict[int, float]:
+    """pid -> CPU seconds of every process below this one."""
+    children: dict[int, list[int]] = defaultdict(list)
+    cpu_s: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text()
+            except OSError:
+                continue
+            fields = text[text.rindex(")") + 2 :].split()
+            children[int(fields[1])].append(int(entry.name))
+            cpu_s[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICKS
+    found, queue = {}, list(children[os.getpid()])
+    while queue:
+        pid = queue.pop()
+        found[pid] = cpu_s[pid]
+        queue += children[pid]
+    return found
+
+
+def end_descendants() -> None:
+    """Ask every process below this one to end, then kill what is left; reap them all."""
+    for sign in (signal.SIGTERM,) * 10 + (signal.SIGKILL,) * 10:
+        _reap()
+        left = descendants()
+        if not left:
+            return
+        for pid in left:
+            try:
+                os.kill(pid, sign)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.2)
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def measure(command: list[str], events: Path, server: str, endpoint: str, timeout_s: float) -> dict:
+    """Run the command and describe it.
+
+    events: file that the command's sites append time stamps to, at the start of each round's work.
+    server: regex for the command line of the server process. endpoint: regex for "ip:port".
+    """
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # detached children stay ours
+    ended, tree = Event(), Tree()
+    wire = Wire() if os.environ.get(INSIDE) == "1" else None
+    followers = [Thread(target=tree.follow, args=(ended,), daemon=True)]
+    if wire is not None:
+        followers.append(Thread(target=wire.follow, args=(ended,), daemon=True))
+    for follower in followers:
+        follower.start()
+    began = time.time()
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        code = process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        code = 124
+    finally:
+        tree.sample()
+        end_descendants()
+        ended.set()
+        for follower in followers:
+            follower.join()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = {
+        "exit_code": code,
+        "wall_s": round(time.time() - began, 2),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
+        "server_peak_mb": round(tree.largest(server) / 1e6, 1),
+    }
+    return result | _rounds(events, began, tree, wire, endpoint)
+
+
+def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint: str) -> dict:
+    """What a round costs: between the first site's work in it and in the next; medians.
+
+    The first interval is left out (imports, first connection), so 3 rounds are needed.
+    """
+    starts: dict[int, float] = {}
+    sites = set()
+    for line in events.read_text().splitlines() if events.is_file() else []:
+        entry = json.loads(line)
+        sites.add(entry["site"])
+        starts[entry["round"]] = min(starts.get(entry["round"], entry["t"]), entry["t"])
+    moments = [starts[number] for number in sorted(starts)]
+    if len(moments) < 3:
+        return {}
+    first, last, count = moments[1], moments[-1], len(moments) - 2
+    lengths = [b - a for a, b in pairwise(moments[1:])]
+    result = {
+        "start_s": round(moments[0] - began, 2),
+        "rounds": len(moments),
+        "s_per_round": round(statistics.median(lengths), 3),
+        "s_per_round_range": [round(min(lengths), 3), round(max(lengths), 3)],
+        "cpu_s_per_round": round((tree.cpu_until(last) - tree.cpu_until(first)) / count, 3),
+    }
+    if wire is not None:
+        for way in ("up", "down"):
+            total = wire.total(way, endpoint, first, last)
+            result[f"mb_{way}_per_site_round"] = round(total / 1e6 / count / len(sites), 3)
+        result["packets_lost"] = wire.lost()
+    return result
+
+
+def can_isolate() -> bool:
+    """Whether this user may make a network namespace."""
+    probe = ["unshare", "-n", "ip", "link", "set", "lo", "up"]
+    try:
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def measured(
+    command: list[str],
+    *,
+    events: Path,
+    server: str,
+    endpoint: str,
+    timeout_s: float,
+    log: Path,
+    environment: dict[str, str],
+) -> dict:
+    """`measure` in a process of its own, in a network namespace where that is permitted."""
+    own = [sys.executable, "-m", "scripts.benchmark.measure", "--events", str(events)]
+    own += ["--server", server, "--endpoint", endpoint, "--timeout", str(timeout_s)]
+    out = log.with_suffix(".json")
+    own += ["--out", str(out), "--", *command]
+    inside = can_isolate()
+    if inside:
+        own = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *own]
+    environment = environment | {"BENCH_EVENTS": str(events), INSIDE: "1" if inside else "0"}
+    events.unlink(missing_ok=True)
+    out.unlink(missing_ok=True)
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            own, env=environment, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+        try:
+            process.wait(timeout_s + 60)
+        finally:
+            process.terminate()
+            process.wait(20)
+    if not out.is_file():
+        raise RuntimeError(f"The measurement ended without a result; its log: {log}")
+    return json.loads(out.read_text())
+
+
+def main() -> None:
+    """Command line of this module: see `measured`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=Path, required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--timeout", type=float, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    command = given.command[1:] if given.command[:1] == ["--"] else given.command
+    result = measure(command, given.events, given.server, given.endpoint, given.timeout)
+    given.out.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""OpenFL over mutual TLS: with this kit's parts, and as it is shipped."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from scripts import fx
+from scripts.benchmark import state
+from scripts.benchmark.contender import HERE, ROOT
+
+PORT = 50151
+SITES = ("s1", "s2", "s3")
+NOISE = {"template": "openfl_parts.Noise"}
+
+
+@dataclass(frozen=True)
+class OpenFL:
+    """stock: OpenFL's own aggregator, collaborator, rule and pipeline, 75 tensors; else ours."""
+
+    stock: bool
+    server: str = r"fx aggregator start"
+    endpoint: str = rf":{PORT}$"
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return "OpenFL 1.9, stock" if self.stock else "this kit (OpenFL 1.9)"
+
+    def prepare(self, folder: Path, rounds: int) -> list[str]:
+        """A workspace, enrolled by `fx`."""
+        from scripts.enrol import enrol
+        from scripts.workspace import build_workspace, complete_plan
+
+        plan = complete_plan(ROOT / "plan" / "plan.yaml", rounds=rounds, port=PORT)
+        plan["data_loader"] = {"template": "openfl_parts.SiteNumber", "settings": {}}
+        plan["task_runner"] = NOISE | {"settings": {"flat": not self.stock}}
+        if self.stock:
+            plan |= stock_sections(plan, rounds)
+        build_workspace(plan, folder / "aggregator")
+        data = {}
+        for number, site in enumerate(SITES):
+            data[site] = folder / "data" / site
+            data[site].mkdir(parents=True)
+            (data[site] / "site").write_text(str(number))
+        self._copy_parts(folder / "aggregator")
+        for workspace in enrol(folder, data).values():
+            self._copy_parts(workspace)
+        return [sys.executable, "-m", "scripts.benchmark.openfl_contender", str(folder)]
+
+    def _copy_parts(self, workspace: Path) -> None:
+        for name in ("openfl_parts.py", "state.py"):
+            shutil.copy2(HERE / name, workspace)
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """As for any federation."""
+        return fx.environment()
+
+    def final_model(self, folder: Path) -> np.ndarray:
+        """Ours is saved; stock OpenFL leaves its last aggregate only in its database."""
+        workspace = folder / "aggregator"
+        if not self.stock:
+            from src.inference.checkpoint import read_model
+
+            return read_model(workspace / "save" / "final.pbuf")
+        from openfl.databases import PersistentTensorDB
+
+        database = PersistentTensorDB(str(workspace / "local_state" / "tensor.db"))
+        tensors = database.load_tensors("next_round_tensors")
+        return state.pack({key.tensor_name: tensor for key, tensor in tensors.items()})
+
+
+def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """The sections of OpenFL's own torch template, without delta updates (the fast choice)."""
+    keep = ("init_state_path", "best_state_path", "last_state_path", "db_store_rounds")
+    keep += ("persist_checkpoint", "persistent_db_path", "use_delta_updates", "write_logs")
+    ours = plan["aggregator"]["settings"]
+    group = {"name": "learning", "percentage": 1.0}
+    group["tasks"] = ["aggregated_model_validation", "train", "locally_tuned_model_validation"]
+    collaborator = {"opt_treatment": "RESET", "use_delta_updates": False, "write_logs": True}
+    tasks = {name: dict(plan["tasks"][name]) for name in group["tasks"]}
+    tasks["train"].pop("aggregation_type")
+    return {
+        "aggregator": {
+            "template": "openfl.component.Aggregator",
+            "settings": {key: ours[key] for key in keep} | {"rounds_to_train": rounds},
+        },
+        "assigner": {
+            "template": "openfl.component.RandomGroupedAssigner",
+            "settings": {"task_groups": [group]},
+        },
+        "collaborator": {"template": "openfl.component.Collaborator", "settings": collaborator},
+        "compression_pipeline": {
+            "template": "openfl.pipelines.NoCompressionPipeline",
+            "settings": {},
+        },
+        "tasks": tasks,
+    }
+
+
+def main(folder: Path) -> None:
+    """The command that is measured: the federation, from the first process to the last."""
+    from scripts.processes import run_federation
+
+    os.chdir(ROOT)
+    plan = yaml.safe_load((folder / "aggregator" / "plan" / "plan.yaml").read_text())
+    port = plan["network"]["settings"]["agg_port"]
+    sites = {site: folder / site / "aggregator" for site in SITES}
+    run_federation(folder / "aggregator", sites, port, timeout_s=600)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,145 @@
+"""`benchmark overhead`: what a round costs apart from training, for this kit and for others.
+
+One state of 1.2 million values, three sites weighted 5:2:4, real processes, TLS, known noise
+instead of training, so that the final model can be compared with the exact mean.
+"""
+
+import json
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scripts.options import ROOT
+
+if TYPE_CHECKING:
+    from scripts.benchmark.contender import Contender
+
+ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
+OURS = "this kit (OpenFL 1.9)"
+COLUMNS = {
+    "s_per_round": "s/round",
+    "cpu_s_per_round": "CPU s/round",
+    "mb_up_per_site_round": "MB up",
+    "mb_down_per_site_round": "MB down",
+    "server_peak_mb": "aggregator MB",
+    "start_s": "start s",
+    "largest_error": "max error",
+}
+
+
+@click.command()
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
+@click.option("--peers", is_flag=True, help="Also NVIDIA FLARE and Flower (pip, own environments).")
+@click.option("--only", multiple=True, help="Only contenders whose name contains this.")
+@click.option("--rounds", default=8, show_default=True, type=click.IntRange(min=3))
+@click.option("--timeout", default=420.0, show_default=True, help="Seconds for one contender.")
+@click.option("--keep", is_flag=True, help="Keep the work folders.")
+def overhead(
+    json_path: Path | None,
+    peers: bool,
+    only: tuple[str, ...],
+    rounds: int,
+    timeout: float,
+    keep: bool,
+) -> None:
+    """Seconds, CPU, bytes and memory of a round without training."""
+    console = Console(highlight=False)
+    rows = []
+    for contender in contenders(peers, only):
+        console.print(f"{contender.name}: preparing …")
+        work = Path(tempfile.mkdtemp(prefix="overhead-"))
+        try:
+            row = run(contender, work, rounds, timeout, console)
+        finally:
+            if not keep:
+                shutil.rmtree(work, ignore_errors=True)
+        rows.append(row)
+        console.print(f"{contender.name}: {row.get('s_per_round', '–')} s a round")
+    console.print(table(rows))
+    console.print(
+        "MB are per site and round, TCP payload with TLS; max error against the exact mean."
+    )
+    if json_path is not None:
+        from src.files import write_atomically
+
+        write_atomically(json_path, json.dumps(result(rows), indent=2))
+        console.print(f"Rows: {json_path}")
+
+
+def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
+    """This kit first. ValueError: `only` leaves none."""
+    from scripts.benchmark.openfl_contender import OpenFL
+
+    found: list[Contender] = [OpenFL(stock=False), OpenFL(stock=True)]
+    if peers:
+        from scripts.benchmark.peers.flare import Flare
+        from scripts.benchmark.peers.flower import Flower
+
+        found += [Flare(ENVIRONMENTS, fast=False), Flare(ENVIRONMENTS, fast=True)]
+        found += [Flower(ENVIRONMENTS)]
+    chosen = [c for c in found if not only or any(word in c.name for word in only)]
+    if not chosen:
+        raise ValueError(f"--only {only}: there are {', '.join(c.name for c in found)}.")
+    return chosen
+
+
+def run(
+    contender: "Contender", work: Path, rounds: int, timeout_s: float, console: Console
+) -> dict[str, Any]:
+    """One row of the table; with `failed` and the reason where the contender did not finish."""
+    from scripts.benchmark.measure import measured
+    from scripts.benchmark.state import largest_error
+
+    command = contender.prepare(work, rounds)
+    console.print(f"{contender.name}: {rounds} rounds …")
+    row = measured(
+        command,
+        events=work / "events.jsonl",
+        server=contender.server,
+        endpoint=contender.endpoint,
+        timeout_s=timeout_s,
+        log=work / "measure.log",
+        environment=contender.environment(work),
+    )
+    if row["exit_code"] != 0:
+        log = (work / "measure.log").read_text(errors="replace")[-1500:]
+        raise RuntimeError(f"{contender.name} ended with code {row['exit_code']}:\n{log}")
+    row["largest_error"] = largest_error(contender.final_model(work), rounds)
+    return {"name": contender.name} | row
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The rows with their units."""
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("framework")
+    for title in COLUMNS.values():
+        shown.add_column(title, justify="right")
+    for row in rows:
+        cells = [row.get(key) for key in COLUMNS]
+        shown.add_row(row["name"], *("–" if cell is None else f"{cell:.3g}" for cell in cells))
+    return shown
+
+
+def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON: ratios are the others' figure over this kit's."""
+    ours = next((row for row in rows if row["name"] == OURS), {})
+    ratios = {
+        f"{row['name']}: {key}": round(row[key] / ours[key], 2)
+        for row in rows
+        for key in ("s_per_round", "cpu_s_per_round")
+        if row is not ours and ours.get(key) and row.get(key)
+    }
+    return {
+        "benchmark": "overhead",
+        "command": "python -m scripts " + " ".join(sys.argv[1:]),
+        "machine": f"{platform.platform()}, Python {platform.python_version()}",
+        "rows": rows,
+        "ratios": ratios,
+    }

@@ -1,0 +1,81 @@
+"""The whole of it, small: three sites train the real network on synthetic patients over mutual TLS."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.enrol import enrol
+from scripts.processes import free_port, run_federation
+from scripts.workspace import build_workspace, complete_plan
+from src.inference.checkpoint import read_model
+from src.update import Manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = 2
+
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, phantom_sites) -> Path:
+    """A run whose sites keep what they trained (an algorithm of one file, named in the plan)."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    plan = complete_plan(
+        ROOT / "plan" / "plan.yaml",
+        rounds=ROUNDS,
+        port=free_port(),
+        changes=("task_runner.local.steps=3", "data_loader.patches.size=[16,16,16]"),
+    )
+    plan["task_runner"]["settings"]["algorithm"] = {"template": "parts.KeepTrained", "settings": {}}
+    build_workspace(plan, run / "aggregator")
+    parts = ROOT / "tests" / "federation" / "parts.py"
+    shutil.copy2(parts, run / "aggregator")
+    workspaces = enrol(run, phantom_sites)
+    for workspace in workspaces.values():
+        shutil.copy2(parts, workspace)
+    run_federation(
+        run / "aggregator", workspaces, plan["network"]["settings"]["agg_port"], timeout_s=200
+    )
+    return run
+
+
+def site_model(run: Path, site: str, round_number: int) -> np.ndarray:
+    path = run / site / "aggregator" / "local_state" / f"trained_{round_number}.npz"
+    with np.load(path) as tensors:
+        arrays = dict(tensors)
+    return Manifest.of(arrays).pack(arrays)
+
+
+def test_the_final_model_is_the_weighted_mean_of_what_the_sites_trained(trained, phantom_sites):
+    cases = {"one": 4, "two": 2, "three": 3}  # 5, 3 and 4 patients, one of each kept for validation
+    mean = sum(
+        n / sum(cases.values()) * site_model(trained, site, ROUNDS - 1).astype(np.float64)
+        for site, n in cases.items()
+    )
+    final = read_model(trained / "aggregator" / "save" / "final.pbuf")
+    assert np.abs(final - mean).max() < 1e-6
+
+    plain = np.mean([site_model(trained, site, ROUNDS - 1) for site in cases], axis=0)
+    assert np.abs(final - plain).max() > 1e-5  # the weights matter
+    assert np.abs(final - read_model(trained / "aggregator" / "save" / "init.pbuf")).max() > 1e-3
+
+
+def test_the_final_model_was_validated_and_pictures_stayed_at_the_sites(trained, phantom_sites):
+    lines = (trained / "aggregator" / "logs" / "rounds.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["round"] == ROUNDS
+    for site in phantom_sites:
+        metrics = last["sites"][site]["metrics"]["final_validation"]
+        own = json.loads((trained / site / "aggregator" / "evaluation" / "cases.json").read_text())
+        assert metrics["dice"] == pytest.approx(np.mean([case["dice"]["mean"] for case in own]))
+    assert not list((trained / "aggregator").rglob("slices.npz"))
+
+
+def test_nothing_that_names_a_case_reaches_the_aggregator(trained):
+    kept = trained / "aggregator"
+    for path in kept.rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".zip"):
+            assert b"BraTS2021_" not in path.read_bytes(), path
