@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 FX = Path(sys.executable).with_name("fx")
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# glibc gives each thread of the gRPC server a heap of its own: 100 MB more than two of them need
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
 class FxFailed(RuntimeError):

@@ -142,8 +142,9 @@ def _slices(grid: Grid, slice_mm: float) -> np.ndarray:
     if slice_mm <= grid.spacing_mm:
         return np.eye(count, dtype=np.float32)
     z = np.arange(count) * grid.spacing_mm
-    centres = np.arange(0, z[-1] + slice_mm, slice_mm)
-    inside = np.clip((slice_mm / 2 - np.abs(z - centres[:, None])) / grid.spacing_mm + 0.5, 0, 1)
+    centres = np.arange((slice_mm - grid.spacing_mm) / 2, z[-1] + slice_mm / 2, slice_mm)
+    reach = slice_mm / 2 - np.abs(z - centres[:, None])
+    inside = np.clip(reach / grid.spacing_mm + 0.5, 0, 1)
     measured = inside / inside.sum(1, keepdims=True)  # (slices, Z)
     between = np.clip(1 - np.abs(z[:, None] - centres) / slice_mm, 0, 1)  # (Z, slices)
     return (between / between.sum(1, keepdims=True) @ measured).astype(np.float32)

@@ -1,0 +1,38 @@
+"""NVIDIA FLARE's plug-ins of the job: noise instead of training, and a persistor for numpy."""
+
+import numpy as np
+import state  # scripts/benchmark/state.py, copied beside this file
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.executor import Executor
+from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
+from nvflare.app_common.abstract.model_persistor import ModelPersistor
+from nvflare.app_common.app_constant import AppConstants
+
+
+class Noise(Executor):
+    """A site's work."""
+
+    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+        """The model with the site's noise."""
+        site = int(fl_ctx.get_identity_name().split("-")[1]) - 1
+        round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
+        vector = state.pack(from_shareable(shareable).data)
+        tensors = state.unpack(state.trained(vector, site, round_number))
+        meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: state.WEIGHTS[site]}
+        return DXO(DataKind.WEIGHTS, data=tensors, meta=meta).to_shareable()
+
+
+class Persistor(ModelPersistor):
+    """Starts from the common state and keeps the last model."""
+
+    def __init__(self, out: str) -> None:
+        super().__init__()
+        self.out = out
+
+    def load_model(self, fl_ctx):
+        """The initial model."""
+        return make_model_learnable(state.unpack(state.initial()), {})
+
+    def save_model(self, ml, fl_ctx) -> None:
+        """As one vector."""
+        np.save(self.out, state.pack(dict(ml[ModelLearnableKey.WEIGHTS])))

@@ -1,0 +1,173 @@
+"""Flower: SuperLink and SuperNodes over TLS with node authentication, FedAvg, message API."""
+
+import datetime
+import ipaddress
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scripts.benchmark.contender import HERE, ROOT, own_environment, start, started
+from scripts.benchmark.state import SITES
+
+PACKAGES = ["flwr==1.41.0"]
+PORT = 8000
+NODES_AT = "127.0.0.2"  # so that the sites' traffic is told from the server's own
+PATIENCE_S = 400
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "overhead"
+version = "1.0.0"
+description = "overhead"
+license = "Apache-2.0"
+dependencies = ["flwr>=1.28.0"]
+[tool.hatch.build.targets.wheel]
+packages = ["."]
+[tool.flwr.app]
+publisher = "overhead"
+[tool.flwr.app.components]
+serverapp = "overhead.flower_parts:server"
+clientapp = "overhead.flower_parts:client"
+[tool.flwr.app.config]
+rounds = {rounds}
+out = "{out}"
+"""
+FEDERATION = """
+[superlink]
+default = "here"
+[superlink.here]
+address = "127.0.0.1:{port}"
+root-certificates = "{root}"
+"""
+
+
+@dataclass(frozen=True)
+class Flower:
+    """Default settings throughout."""
+
+    cache: Path
+    name: str = "Flower 1.41"
+    server: str = r"bin/flower-superlink|bin/flwr-serverapp"
+    endpoint: str = rf"^{NODES_AT}:{PORT}$"
+
+    def prepare(self, folder: Path, rounds: int) -> list[str]:
+        """Certificates, node keys and the app."""
+        python = own_environment("flower", PACKAGES, self.cache)
+        app = folder / "app" / "overhead"
+        app.mkdir(parents=True)
+        (app / "__init__.py").write_text("")
+        shutil.copy2(HERE / "peers" / "flower_parts.py", app)
+        shutil.copy2(HERE / "state.py", app / "state.py")
+        project = PROJECT.format(rounds=rounds, out=folder / "final.npy")
+        (folder / "app" / "pyproject.toml").write_text(project)
+        (folder / "flwr").mkdir()
+        config = FEDERATION.format(port=PORT, root=folder / "ca.crt")
+        (folder / "flwr" / "config.toml").write_text(config)
+        write_certificates(folder)
+        for node in range(SITES):
+            generate = ["ssh-keygen", "-t", "ecdsa", "-b", "384", "-N", "", "-q", "-C", ""]
+            subprocess.run([*generate, "-f", str(folder / f"node{node}")], check=True)
+        return [sys.executable, "-m", "scripts.benchmark.peers.flower", str(python), str(folder)]
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """A home of its own; no telemetry."""
+        own = {"HOME": str(folder), "FLWR_HOME": str(folder / "flwr"), "OMP_NUM_THREADS": "1"}
+        path = f"{self.cache / 'flower' / 'bin'}:{os.environ['PATH']}"
+        own |= {"PATH": path, "FLWR_TELEMETRY_ENABLED": "0", "PYTHONPATH": str(ROOT)}
+        return os.environ | own
+
+    def final_model(self, folder: Path) -> np.ndarray:
+        """What the server app saved."""
+        return np.load(folder / "final.npy")
+
+
+def write_certificates(folder: Path) -> None:
+    """ca.crt, server.crt, server.key: for a server on this machine, valid a month."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def named(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    now = datetime.datetime.now(datetime.UTC)
+    authority, server = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    hosts = [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", NODES_AT)]
+    for key, name, is_authority in ((authority, "ca", True), (server, "server", False)):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named("ca"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + datetime.timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+        if not is_authority:
+            names = x509.SubjectAlternativeName([x509.DNSName("localhost"), *hosts])
+            builder = builder.add_extension(names, critical=False)
+        certificate = builder.sign(authority, hashes.SHA256())
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        (folder / f"{name}.crt").write_bytes(pem)
+    private = server.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (folder / "server.key").write_bytes(private)
+    (folder / "server.key").chmod(0o600)
+
+
+def main(python: Path, folder: Path) -> None:
+    """The command that is measured: link, nodes, run, wait for the model."""
+    programs = python.parent
+    tls = ["--ssl-ca-certfile", "ca.crt", "--ssl-certfile", "server.crt"]
+    tls += ["--ssl-keyfile", "server.key"]
+    link = [str(programs / "flower-superlink"), *tls, "--host", "0.0.0.0", "--port", str(PORT)]
+    link += ["--enable-supernode-auth", "--disable-runtime-dependency-installation"]
+    with started([(link, folder / "link.log")], folder) as processes:
+        wait_for_port()
+        for node in range(SITES):
+            register = [str(programs / "flwr"), "supernode", "register", f"node{node}.pub", "here"]
+            subprocess.run(register, cwd=folder, check=True, stdin=subprocess.DEVNULL)
+            command = [str(programs / "flower-supernode"), "--root-certificates", "ca.crt"]
+            command += ["--superlink", f"{NODES_AT}:{PORT}", *tls]
+            command += ["--auth-supernode-private-key", f"node{node}"]
+            command += ["--host", "127.0.0.1", "--port", str(9100 + node)]
+            command += ["--node-config", f"partition-id={node} num-partitions={SITES}"]
+            processes.append(start(command, folder / f"node{node}.log", folder))
+        subprocess.run([str(programs / "flwr"), "run", "app", "here"], cwd=folder, check=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (folder / "final.npy").is_file():
+            if time.monotonic() > deadline:
+                sys.exit("Flower made no model in time.")
+            time.sleep(0.25)
+        time.sleep(1)
+
+
+def wait_for_port() -> None:
+    """Until the link listens."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+                return
+        time.sleep(0.25)
+    sys.exit("Flower's SuperLink does not listen.")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,46 @@
+"""Flower's app: FedAvg at the server, noise instead of training at the sites."""
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+from . import state
+
+server = ServerApp()
+client = ClientApp()
+
+
+def record(tensors: state.State) -> ArrayRecord:
+    """Flower's form of a state."""
+    return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
+
+
+def vector(arrays: ArrayRecord) -> np.ndarray:
+    """A state as one vector."""
+    return state.pack({name: array.numpy() for name, array in arrays.items()})
+
+
+@server.main()
+def main(grid: Grid, context: Context) -> None:
+    """All sites in all rounds, no evaluation."""
+    everyone = {"min_train_nodes": state.SITES, "min_available_nodes": state.SITES}
+    strategy = FedAvg(fraction_train=1.0, fraction_evaluate=0.0, **everyone)
+    result = strategy.start(
+        grid=grid,
+        initial_arrays=record(state.unpack(state.initial())),
+        num_rounds=int(context.run_config["rounds"]),
+    )
+    np.save(str(context.run_config["out"]), vector(result.arrays))
+
+
+@client.train()
+def train(message: Message, context: Context) -> Message:
+    """The model with the site's noise."""
+    site = int(context.node_config["partition-id"])
+    round_number = int(message.content["config"]["server-round"]) - 1
+    model = state.trained(vector(message.content["arrays"]), site, round_number)
+    weight = MetricRecord({"num-examples": state.WEIGHTS[site]})
+    content = RecordDict({"arrays": record(state.unpack(model)), "metrics": weight})
+    return Message(content=content, reply_to=message)
