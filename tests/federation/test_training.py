@@ -1,4 +1,4 @@
-"""The whole of it, small: three sites train the real network on synthetic patients over mutual TLS."""
+"""The whole of it, small: three sites train the real network on synthetic patients."""
 
 import json
 import shutil

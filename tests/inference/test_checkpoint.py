@@ -34,7 +34,7 @@ def test_another_networks_model_is_refused_with_its_file(tmp_path):
 
 
 def test_a_missing_file_says_who_writes_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such model. A run writes it"):
+    with pytest.raises(FileNotFoundError, match=r"no such model. A run writes it"):
         read_model(tmp_path / "none.pbuf")
 
 

@@ -107,7 +107,7 @@ def write_job(folder: Path, rounds: int, fast: bool) -> None:
 
 def server(folder: Path, rounds: int, fast: bool) -> dict[str, Any]:
     """The server's configuration of the job."""
-    aggregator = {"expected_data_kind": "WEIGHTS", "weigh_by_local_iter": False}
+    aggregator = {"expected_data_kind": "WEIGHTS"}
     workflow = {
         "min_clients": SITES,
         "num_rounds": rounds,
