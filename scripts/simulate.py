@@ -77,7 +77,6 @@ def simulate(
     )
     port = plan["network"]["settings"]["agg_port"]
     refuse_used_port(port)
-    run.mkdir(parents=True)
     say = _steps(console, began)
 
     say(f"[bold]data[/]       {data or 'synthetic patients'}")
@@ -141,16 +140,20 @@ def _site_folders(
         if found:
             return found
     made = run / "data"
-    with progress_bar(console) as tell:
-        prepare_sites(
-            made,
-            data=data,
-            kind=PHANTOM if data is None else kind,
-            sites=sites,
-            seed=seed,
-            cases=cases,
-            tell=tell,
-        )
+    try:
+        with progress_bar(console) as tell:
+            prepare_sites(
+                made,
+                data=data,
+                kind=PHANTOM if data is None else kind,
+                sites=sites,
+                seed=seed,
+                cases=cases,
+                tell=tell,
+            )
+    finally:
+        if run.is_dir() and not any(run.iterdir()):
+            run.rmdir()
     return site_folders(made)
 
 

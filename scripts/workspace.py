@@ -16,7 +16,6 @@ from scripts.options import ROOT
 from src import plan as plans
 
 FRAME = ("save", "logs", "data", "cert", "local_state")  # folders that `fx` expects
-COPIED = (".workspace", "requirements.txt", "constraints.txt")
 
 
 @click.command()
@@ -80,11 +79,20 @@ def build_workspace(plan: dict[str, Any], out: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     for folder in FRAME:
         (part / folder).mkdir(parents=True)
-    for name in COPIED:
-        shutil.copy2(ROOT / "workspace" / name, part / name)
+    shutil.copy2(ROOT / "workspace" / ".workspace", part)
+    (part / "requirements.txt").write_text(pinned_requirements())
     shutil.copytree(ROOT / "src", part / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (part / "plan").mkdir()
     (part / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=True))
     for name in ("cols.yaml", "data.yaml"):
         shutil.copy2(ROOT / "plan" / name, part / "plan" / name)
     part.rename(out)
+
+
+def pinned_requirements() -> str:
+    """requirements.txt and constraints.txt in one: `fx workspace export` carries no second file."""
+    direct = (ROOT / "workspace" / "requirements.txt").read_text()
+    names = {line.split("==")[0].lower() for line in direct.splitlines()}
+    others = (ROOT / "workspace" / "constraints.txt").read_text().splitlines()
+    below = [line for line in others if line.split("==")[0].lower() not in names]
+    return direct + "".join(f"{line}\n" for line in below)
