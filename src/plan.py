@@ -91,16 +91,14 @@ def _with_defaults(section: Section, plan_path: Path, name: str) -> Section:
 
 def _merged(below: Section, above: Section) -> Section:
     """`above` laid over `below`. A part with another template brings its own settings whole."""
+    if above.get("template", below.get("template")) != below.get("template"):
+        return dict(above)
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        same_part = not (
-            isinstance(value, dict)
-            and isinstance(old, dict)
-            and value.get("template", old.get("template")) != old.get("template")
-        )
-        both = isinstance(value, dict) and isinstance(old, dict)
-        merged[key] = _merged(old, value) if both and same_part else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merged(old, value)
+        merged[key] = value
     return merged
 
 

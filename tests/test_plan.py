@@ -46,6 +46,13 @@ def test_another_template_does_not_inherit_the_old_ones_settings():
     assert plans._merged(old, new) == new
 
 
+def test_a_section_with_another_template_does_not_inherit_its_defaults_settings(tmp_path):
+    (tmp_path / "d.yaml").write_text("template: a.B\nsettings: {x: 1}")
+    section = {"defaults": "d.yaml", "template": "c.D", "settings": {"y": 2}}
+    unfolded = plans._with_defaults(section, tmp_path / "p.yaml", "s")
+    assert unfolded == {"template": "c.D", "settings": {"y": 2}}
+
+
 def test_a_missing_defaults_file_is_an_error_not_an_empty_section(tmp_path):
     (tmp_path / "p.yaml").write_text("aggregator: {defaults: nowhere.yaml}")
     with pytest.raises(PlanError, match=r"aggregator: defaults 'nowhere.yaml' is not a file"):

@@ -20,9 +20,20 @@ class Contender(Protocol):
     connect to, "ip:port".
     """
 
-    name: str
-    server: str
-    endpoint: str
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        ...
+
+    @property
+    def server(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def endpoint(self) -> str:
+        """See above."""
+        ...
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
         """Make everything that is not measured (keys, configuration); the command to measure."""

@@ -12,6 +12,7 @@ import logging
 import time
 from pathlib import Path
 from threading import Condition
+from typing import Any
 
 from openfl.component import Aggregator as OpenFLAggregator
 from openfl.protocols import utils
@@ -108,7 +109,7 @@ class Aggregator(OpenFLAggregator):
 
     # -- work --------------------------------------------------------------------------------
 
-    def get_tasks(self, collaborator_name):
+    def get_tasks(self, collaborator_name) -> Any:
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
         answer = super().get_tasks(collaborator_name)
         if answer[0] is None and not answer[3] and self._wait_for_work():
@@ -159,7 +160,7 @@ class Aggregator(OpenFLAggregator):
 
     def _end_of_round_check(self):
         """OpenFL's; then the round is recorded, and the final model written."""
-        ended = self.round_number
+        ended = self.round_number or 0
         sites = self._reports()
         super()._end_of_round_check()
         if self.round_number == ended:
@@ -179,11 +180,15 @@ class Aggregator(OpenFLAggregator):
             kind = "train_cases" if "train" in key.task_name else "validation_cases"
             site[kind] = self.collaborator_task_weight[key]
             site["metrics"][key.task_name] = {
-                tensor_key.tensor_name: float(self.tensor_db.get_tensor_from_cache(tensor_key))
+                tensor_key.tensor_name: self._scalar(tensor_key)
                 for tensor_key in tensor_keys
                 if "metric" in tensor_key.tags
             }
         return sites
+
+    def _scalar(self, tensor_key) -> float:
+        tensor = self.tensor_db.get_tensor_from_cache(tensor_key)
+        return float("nan") if tensor is None else float(tensor)
 
     def _forget_older_models(self, ended: int) -> None:
         """Keep one model in the checkpoint (OpenFL 1.9 adds one a round and deletes none)."""

@@ -6,6 +6,7 @@ the brain. Everything is drawn from the generator that is passed in.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -79,10 +80,9 @@ class Patches:
 
     def _spatial(self, images, regions, rng: np.random.Generator) -> dict[str, np.ndarray]:
         self._spatial_transform.set_random_state(seed=int(rng.integers(2**31)))
-        varied = self._spatial_transform(
-            {"images": np.ascontiguousarray(images), "regions": np.ascontiguousarray(regions)}
-        )
-        return {key: np.asarray(value) for key, value in varied.items()}
+        given = {"images": np.ascontiguousarray(images), "regions": np.ascontiguousarray(regions)}
+        varied: Any = self._spatial_transform(given)
+        return {key: np.asarray(varied[key]) for key in given}
 
     def _intensity(self, images, rng: np.random.Generator) -> np.ndarray:
         """Each sequence by itself: scanners differ per sequence."""

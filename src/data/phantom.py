@@ -5,6 +5,7 @@ BraTS for the software to be tried on it. Tissue maps mixed by contrast, as in B
 al. 1998, doi:10.1109/42.712135). Array axes: X right to left, Y front to back, Z bottom to top.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Phantom:
 
     images: np.ndarray
     label: np.ndarray
-    clinical: dict[str, object]
+    clinical: Mapping[str, object]
 
 
 @dataclass(frozen=True)

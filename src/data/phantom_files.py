@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel
 import numpy as np
+from nibabel.loadsave import save
+from nibabel.nifti1 import Nifti1Image
 
 from src.data.case import SEQUENCES
 from src.data.kinds import KINDS
@@ -81,12 +82,12 @@ def _write_case(
     affine = brats_affine(phantom.label.shape, spacing_mm)
     for sequence, image in zip(SEQUENCES, phantom.images, strict=True):
         path = folder / f"{names.stem(case_id, sequence)}.nii.gz"
-        nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(image, affine), path)
+        save(Nifti1Image(image, affine), path)
     values = np.zeros(256, np.uint8)
     values[[NECROSIS, OEDEMA, ENHANCING]] = labels.core, labels.oedema, labels.enhancing
-    label = nibabel.nifti1.Nifti1Image(values[phantom.label], affine)
-    nibabel.loadsave.save(label, folder / f"{names.stem(case_id)}.nii.gz")
-    return {"case_id": case_id} | phantom.clinical
+    label = Nifti1Image(values[phantom.label], affine)
+    save(label, folder / f"{names.stem(case_id)}.nii.gz")
+    return {"case_id": case_id, **phantom.clinical}
 
 
 def brats_affine(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:

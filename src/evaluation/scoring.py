@@ -75,13 +75,14 @@ class RegionScores:
                 f"spacing_{k}": np.array(case.spacing_mm[:2]),
             }
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
 
 def _fullest_plane(case: PreparedCase) -> int:
     """The axial plane with most of the tumour's core, or of the tumour, or the middle one."""
-    whole, core, _ = (region.sum((0, 1)) for region in case.regions)
+    regions = np.zeros((3, *case.images.shape[1:])) if case.regions is None else case.regions
+    whole, core, _ = (region.sum((0, 1)) for region in regions)
     for areas in (core, whole):
         if areas.any():
             return int(areas.argmax())

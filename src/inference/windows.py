@@ -4,13 +4,33 @@ One pass on the brain box costs about a sixth of overlapping windows; GroupNorm'
 then those of the whole box instead of a patch, which the validation Dice includes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from src import require
+
+
+class Network(Protocol):
+    """What is needed of a network: spatial sizes must be multiples of `multiple`."""
+
+    multiple: int
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z)."""
+        ...
+
+    def eval(self) -> object:
+        """Leave training mode."""
+        ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The weights, which tell the device."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,7 @@ class Inferer:
         require.in_range("overlap", self.overlap, 0.0, 0.9)
         require.in_range("threshold", self.threshold, 0.0, 1.0)
 
-    def predict(self, model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    def predict(self, model: Network, images: np.ndarray) -> np.ndarray:
         """Regions bool (3, X, Y, Z) for preprocessed images (4, X, Y, Z) of any size."""
         device = next(model.parameters()).device
         model.eval()
@@ -46,12 +66,13 @@ class Inferer:
         x, y, z = images.shape[1:]
         return (probabilities[:, :x, :y, :z] >= self.threshold).cpu().numpy()
 
-    def _by_windows(self, model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    def _by_windows(self, model: Network, batch: torch.Tensor) -> torch.Tensor:
         from monai.inferers import sliding_window_inference
 
-        return sliding_window_inference(
+        logits = sliding_window_inference(
             batch, self.window, 2, model, overlap=self.overlap, mode="gaussian"
         )
+        return torch.as_tensor(logits)
 
 
 def pad_to_multiple(batch: torch.Tensor, multiple: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ one that is gone.
 
 import logging
 from threading import Event, Thread
+from typing import Any
 
 import grpc
 from openfl.component import Collaborator
@@ -46,8 +47,9 @@ class Site(Collaborator):
             single_col_cert_common_name="",
         )
         while not ended.wait(self.heartbeat_s):
+            client: Any = self.client  # its stub is a new one after each reconnection
             try:
                 # not client.ping(): that one retries for ever and reconnects under the main loop
-                self.client.stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=10)
+                client.stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=10)
             except (grpc.RpcError, ValueError) as error:  # ValueError: channel being reopened
                 logger.debug("Heartbeat not delivered: %s", error)

@@ -1,6 +1,5 @@
 """`simulate` and bad input: the reason is said, and nothing half-written is left."""
 
-import os
 import shutil
 import signal
 import socket
@@ -113,10 +112,10 @@ def descendants_of(folder: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                where = os.readlink(entry / "cwd")
+                where = (entry / "cwd").readlink()
             except OSError:
                 continue
-            if where.startswith(str(folder)):
+            if where.is_relative_to(folder):
                 found.append(int(entry.name))
     return found
 
