@@ -15,6 +15,7 @@ from threading import Condition
 from typing import Any
 
 from openfl.component import Aggregator as OpenFLAggregator
+from openfl.component import Assigner
 from openfl.protocols import utils
 
 from src import require
@@ -50,11 +51,13 @@ class Aggregator(OpenFLAggregator):
         rounds_to_train: int,
         init_state_path: str,
         federation_uuid: str,
+        assigner: Assigner,
         final_state_path: str = "save/final.pbuf",
         record_path: str = "logs/rounds.jsonl",
         idle_wait_s: float = 10.0,
         waiting_sites: int = 4,
         site_grace_s: float = 600.0,
+        persist_checkpoint: bool = True,
         persistent_db_path: str = "local_state/tensor.db",
         **openfl_settings,
     ) -> None:
@@ -63,7 +66,8 @@ class Aggregator(OpenFLAggregator):
         require.whole("waiting_sites", waiting_sites)
         require.in_range("waiting_sites", waiting_sites, 0, 6)  # two threads stay free for work
         require.positive("site_grace_s", site_grace_s)
-        self.training_rounds = rounds_to_train
+        evaluating = assigner.is_task_group_evaluation()  # `--task_group evaluation`
+        self.training_rounds = 0 if evaluating else rounds_to_train
         self.final_state_path = Path(final_state_path)
         self.idle_wait_s = idle_wait_s
         self.waiting_sites = waiting_sites
@@ -75,12 +79,18 @@ class Aggregator(OpenFLAggregator):
         self._started = time.monotonic()
         self._finished: float | None = None
         self._state = RunState(Path(persistent_db_path))
-        resumed = self._state.claim(federation_uuid, Path(init_state_path))
-        self._log = RoundLog(Path(record_path), resumed=resumed)
+        resumed = False
+        if persist_checkpoint and not evaluating:
+            resumed = self._state.claim(federation_uuid, Path(init_state_path))
+        record = Path(record_path)
+        record = record.with_name(f"evaluation-{record.name}") if evaluating else record
+        self._log = RoundLog(record, resumed=resumed)
         super().__init__(
             rounds_to_train=rounds_to_train + 1,
             init_state_path=init_state_path,
             federation_uuid=federation_uuid,
+            assigner=assigner,
+            persist_checkpoint=persist_checkpoint,
             persistent_db_path=persistent_db_path,
             callbacks=[],  # OpenFL's default list is shared between instances
             **openfl_settings,

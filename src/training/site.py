@@ -5,6 +5,7 @@ one that is gone.
 """
 
 import logging
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -13,16 +14,24 @@ from openfl.component import Collaborator
 from openfl.protocols import aggregator_pb2
 from openfl.transport.grpc.common import create_header
 
+from src import plan as plans
 from src import require
 
 logger = logging.getLogger(__name__)
 
 
 class Site(Collaborator):
-    """heartbeat_s: seconds between two signs of life. Everything else is OpenFL's."""
+    """heartbeat_s: seconds between two signs of life. Everything else is OpenFL's.
 
-    def __init__(self, *, heartbeat_s: float = 15.0, **openfl_settings) -> None:
+    plan_path: the plan, from the workspace's root. PlanError: a site does not run what the kit
+    refuses, whoever built the workspace.
+    """
+
+    def __init__(
+        self, *, heartbeat_s: float = 15.0, plan_path: str = "plan/plan.yaml", **openfl_settings
+    ) -> None:
         require.positive("heartbeat_s", heartbeat_s)
+        plans.check(plans.read(Path(plan_path)), name=plan_path)
         self.heartbeat_s = heartbeat_s
         # OpenFL's default list of callbacks is shared between instances
         super().__init__(callbacks=[], **openfl_settings)

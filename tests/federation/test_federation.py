@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 import pytest
+import yaml
 from openfl.protocols import utils
 
-from scripts.processes import FederationFailed, running
+from scripts.processes import FederationFailed, Party, running
 from src.privacy.pipeline import PlainPipeline
 from src.update import TENSOR
 from tests.federation.conftest import CASES
@@ -54,6 +55,24 @@ def test_the_final_model_is_the_exact_weighted_mean(federation):
 
     with pytest.raises(FederationFailed, match=r"has ended. To start anew, move it away"):
         federation.run()
+
+
+def test_a_finished_model_can_be_evaluated_without_touching_the_run(federation):
+    federation.run()
+    kept = {
+        name: (federation.aggregator / name).read_bytes()
+        for name in ("save/final.pbuf", "logs/rounds.jsonl", "local_state/tensor.db")
+    }
+    federation.change("aggregator.init_state_path=save/final.pbuf")
+    start = ("aggregator", federation.aggregator, "aggregator", "start")
+    with running([Party.start(*start, "--task_group", "evaluation")]) as parties:
+        parties += [federation.start_site(name) for name in CASES]
+        for party in parties:
+            assert party.process.wait(60) == 0, party.name
+    (line,) = (federation.aggregator / "logs" / "evaluation-rounds.jsonl").read_text().splitlines()
+    assert set(json.loads(line)["sites"]["two"]["metrics"]) == {"final_validation"}
+    for name, content in kept.items():
+        assert (federation.aggregator / name).read_bytes() == content, name
 
 
 def test_another_runs_checkpoint_is_refused(federation):
@@ -104,6 +123,16 @@ def test_a_site_that_trains_longer_than_the_grace_time_is_not_given_up(federatio
     federation.run()
     final = model(federation.aggregator / "save" / "final.pbuf")
     assert np.abs(final - mean_of_noise(1)).max() < 1e-6
+
+
+def test_a_site_does_not_run_what_the_kit_refuses(federation):
+    path = federation.sites["one"] / "plan" / "plan.yaml"
+    plan = federation.plan
+    plan["network"]["settings"]["use_tls"] = False
+    path.write_text(yaml.safe_dump(plan))
+    with running([federation.start_site("one")]) as (site,):
+        assert site.process.wait(60) != 0
+    assert "network.use_tls is False: updates would travel in the clear" in federation.log("one")
 
 
 def test_a_killed_aggregator_resumes_and_ends_with_the_same_model(federation):
