@@ -31,7 +31,7 @@ class Preset:
 PRESETS = {
     # 0.9 M parameters. The body works at half resolution: the size for CPU, CI and the demo.
     "lite": Preset((16, 32, 64, 96), stem_stride=2),
-    # 16 M parameters at full resolution: for a GPU, 1 mm voxels and 128^3 patches.
+    # 13 M parameters at full resolution: for a GPU, 1 mm voxels and 128^3 patches.
     "full": Preset((32, 64, 128, 256, 320), stem_stride=1),
 }
 
