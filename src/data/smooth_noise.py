@@ -1,7 +1,8 @@
-"""Smooth random fields: white noise on a coarse lattice, through cubic B-splines.
+"""Smooth random fields: white noise on a coarse lattice, through Gaussians.
 
-B-splines are twice continuously differentiable, so that a level set of such a field is a smooth
-surface without a trace of the lattice (Unser 1999, doi:10.1109/79.799930).
+A product of Gaussians along the axes is the same in every direction, so that a level set of such a
+field is a smooth surface without a trace of the lattice's axes. (Interpolation that is linear, or
+by B-splines, leaves blocky ones.)
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-LATTICE_PER_WAVELENGTH = 1.8
+LATTICE_PER_WAVELENGTH = 1.9
+SIGMA = 0.65  # of the Gaussians, in lattice steps: the least that leaves no ripple
+REACH = 3  # lattice steps beyond which a Gaussian is 0
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ def smooth_noise(rng: np.random.Generator, grid: Grid, wavelength_mm: float) -> 
 
 @lru_cache(maxsize=256)
 def _basis(length: int, spacing_mm: float, wavelength_mm: float) -> np.ndarray:
-    """Cubic B-spline weights (length, lattice points) of voxels on the lattice."""
+    """Weights (length, lattice points) of the lattice's values in each voxel."""
     position = np.arange(length) * spacing_mm * LATTICE_PER_WAVELENGTH / wavelength_mm
-    knots = np.arange(-1, int(position[-1]) + 3)
-    distance = np.abs(position[:, None] - knots)
-    inner = 2 / 3 - distance**2 + distance**3 / 2
-    outer = np.maximum(2 - distance, 0) ** 3 / 6
-    return np.where(distance < 1, inner, outer).astype(np.float32)
+    points = np.arange(-REACH, int(position[-1]) + REACH + 2)
+    distance = np.abs(position[:, None] - points)
+    weights = np.exp(-0.5 * (distance / SIGMA) ** 2)
+    return np.where(distance < REACH, weights, 0).astype(
+        np.float32
+    )  # tails would be denormal: slow

@@ -40,8 +40,18 @@ def test_the_wavelength_is_in_mm_not_in_voxels():
     assert correlation(coarse, 1, 0) == pytest.approx(correlation(fine, 2, 0), abs=0.1)
 
 
-def test_the_splines_weights_sum_to_one_everywhere():
-    np.testing.assert_allclose(_basis(50, 1.3, 9.0).sum(axis=1), 1, atol=1e-6)
+def test_the_field_varies_alike_everywhere_on_and_between_lattice_points():
+    deviation = np.sqrt((_basis(200, 0.37, 9.0) ** 2).sum(axis=1))
+    assert np.ptp(deviation) < 0.05 * deviation.mean()
+
+
+def test_the_field_is_alike_along_axes_and_diagonals():
+    grid = Grid((64, 64, 64), 1.0)
+    fields = [field(24.0, seed, grid) for seed in range(6)]
+    along = np.mean([np.corrcoef(f[:-10].ravel(), f[10:].ravel())[0, 1] for f in fields])
+    pairs = [(f[:-7, :-7].ravel(), f[7:, 7:].ravel()) for f in fields]  # 7 * sqrt(2) = 9.9
+    across = np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])
+    assert abs(along - across) < 0.05
 
 
 def test_the_surface_of_a_level_set_has_no_kinks():
