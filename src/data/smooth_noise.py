@@ -39,6 +39,5 @@ def _basis(length: int, spacing_mm: float, wavelength_mm: float) -> np.ndarray:
     points = np.arange(-REACH, int(position[-1]) + REACH + 2)
     distance = np.abs(position[:, None] - points)
     weights = np.exp(-0.5 * (distance / SIGMA) ** 2)
-    return np.where(distance < REACH, weights, 0).astype(
-        np.float32
-    )  # tails would be denormal: slow
+    weights[distance > REACH] = 0  # denormal numbers would cost ten times the time
+    return weights.astype(np.float32)
