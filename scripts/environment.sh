@@ -32,5 +32,4 @@ use_environment() { # use_environment FILE...: sets PYTHON
     for file in "$@"; do files+=(-r "$file"); done
     "$PYTHON" -m pip install --quiet --disable-pip-version-check "${files[@]}" -c workspace/constraints.txt
   fi
-  export PATH=$PWD/.venv/bin:$PATH
 }

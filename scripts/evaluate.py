@@ -123,13 +123,14 @@ def _given_cases(data: Path, kind: str | None) -> "dict[str, list[CaseFiles]]":
 def _held_out_cases(run: Path, plan: dict[str, Any]) -> "dict[str, list[CaseFiles]]":
     """The validation cases of each of the run's sites, as the sites themselves split them."""
     from src import plan as plans
+    from src.data.partition import in_order
 
-    links = sorted(run.glob("*/aggregator/data/*"))
-    if not links:
+    found = {link.name: link for link in run.glob("*/aggregator/data/*")}
+    if not found:
         raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
     return {
-        link.name: plans.build(plan["data_loader"], data_path=str(link)).validation_files
-        for link in links
+        site: plans.build(plan["data_loader"], data_path=str(found[site])).validation_files
+        for site in in_order(found)
     }
 
 

@@ -1,5 +1,7 @@
 """The flags that mean the same at every verb."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -34,3 +36,11 @@ changes = click.option(
     metavar="KEY=VALUE",
     help="Change the plan, e.g. task_runner.local.learning_rate=0.05. Repeatable.",
 )
+
+
+def python() -> str:
+    """How a user calls this interpreter: by its path where its environment is not active."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -256,6 +256,5 @@ def _show(console: Console, made: Made, out: Path) -> None:
         table.add_row(site.name, str(site.patients), str(site.cases), grades, *volumes)
     console.print(table)
     console.print(f"\nSite folders: {out}", markup=False, soft_wrap=True)
-    console.print(
-        f"Next:         python -m scripts simulate --data {out}", markup=False, soft_wrap=True
-    )
+    following = f"{options.python()} -m scripts simulate --data {out}"
+    console.print(f"Next:         {following}", markup=False, soft_wrap=True)

@@ -107,7 +107,7 @@ def _finish(console: Console, run: Path, say) -> None:
     console.print(f"\nReport:      {page}")
     console.print(f"Numbers:     {page.with_name('report.json')}")
     console.print(f"Final model: {run / 'aggregator' / 'save' / 'final.pbuf'}")
-    console.print(f"Next:        python -m scripts evaluate --run {run}")
+    console.print(f"Next:        {options.python()} -m scripts evaluate --run {run}")
 
 
 def _make_room(run: Path, overwrite: bool) -> None:

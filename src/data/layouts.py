@@ -30,6 +30,8 @@ class Dataset:
 def read_dataset_yaml(folder: Path) -> Dataset:
     """The kind of the data in `folder`. ValueError: no or a wrong `dataset.yaml`."""
     path = folder / "dataset.yaml"
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder, or a link to one that is gone.")
     if not path.is_file():
         raise ValueError(
             f"{folder}: expected a dataset.yaml with a line such as `kind: brats2021`. Write one, "

@@ -170,3 +170,9 @@ def test_a_wrong_dataset_yaml_is_refused(tmp_path, content, message):
         (tmp_path / "dataset.yaml").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_dataset_yaml(tmp_path)
+
+
+def test_a_link_to_a_folder_that_is_gone_is_told_from_a_missing_dataset_yaml(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match="no such folder, or a link to one that is gone"):
+        read_dataset_yaml(tmp_path / "link")
