@@ -109,7 +109,7 @@ def test_a_site_that_never_connects_ends_the_run_with_its_name(federation):
         parties += [federation.start_site("one"), federation.start_site("two")]
         assert parties[0].process.wait(60) != 0
         assert parties[1].process.wait(30) == 0
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 90
     assert "waits for three (never connected; waited" in federation.log("aggregator")
 
 
