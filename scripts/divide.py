@@ -62,7 +62,7 @@ def divide(
     *,
     data: Path,
     kind: str | None,
-    sites: int,
+    sites: int | None,
     seed: int,
     partition: str = "round-robin",
     copy: bool = False,
@@ -71,9 +71,10 @@ def divide(
 ) -> Made:
     """Check every case of a data set and give each to a site.
 
-    partition: "round-robin" among `sites`, "folder" (each folder of `data` is a site), or the path
-    of a CSV with Partition_ID,Subject_ID. ValueError: everything that is wrong with the cases
-    (unless skip_bad) or with the partition; `out` then does not come to be.
+    partition: "round-robin" among `sites` (None: up to three, as the patients allow), "folder"
+    (each folder of `data` is a site), or the path of a CSV with Partition_ID,Subject_ID.
+    ValueError: everything that is wrong with the cases (unless skip_bad) or with the partition;
+    `out` then does not come to be.
     """
     from src.data import partition as partitions
     from src.data.layouts import scan_cases
@@ -159,12 +160,17 @@ def _dataset(data: Path, kind: str | None) -> "Dataset":
 
 
 def _partition(
-    cases: "list[CaseFiles]", data: Path, partition: str, sites: int, seed: int, refused: set[str]
+    cases: "list[CaseFiles]",
+    data: Path,
+    partition: str,
+    sites: int | None,
+    seed: int,
+    refused: set[str],
 ) -> "Sites":
     from src.data import partition as partitions
 
     if partition == "round-robin":
-        return partitions.round_robin(cases, sites, seed)
+        return partitions.round_robin(cases, sites or partitions.usual_count(cases), seed)
     if partition == "folder":
         return partitions.by_folder(cases, data)
     path = Path(partition)

@@ -33,7 +33,7 @@ PHANTOM = "phantom"
 PHANTOM_KIND = "brats2021"  # the layout that synthetic patients are written in
 SMALLEST_SIZE = 16  # voxels; the brain and its tumour need some
 MOST_PHANTOMS = 1000  # a site; site i numbers its patients from 1000 i, so that no two share an id
-DEFAULT_SITES = 3
+DEFAULT_SITES = 3  # of synthetic patients
 PROCESSES = 2
 
 
@@ -122,7 +122,7 @@ def prepare_sites(
         out,
         data=data,
         kind=kind,
-        sites=sites or DEFAULT_SITES,
+        sites=sites,
         seed=seed,
         partition=partition,
         copy=copy,

@@ -17,6 +17,7 @@ from src.data.layouts import GRADES
 Sites = dict[str, list[CaseFiles]]
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 FEWEST_PATIENTS = 2  # one to train on, one to validate
+USUAL_SITES = 3
 LEFT_OUT = -1  # Partition_ID of the FeTS challenge's validation cases
 
 
@@ -34,6 +35,12 @@ def site_name(text: str) -> str:
     if not name:
         raise ValueError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
     return name
+
+
+def usual_count(cases: list[CaseFiles]) -> int:
+    """How many sites to make where nobody says: three, or as many as the patients allow."""
+    patients = len({case.patient_id for case in cases})
+    return max(1, min(USUAL_SITES, patients // FEWEST_PATIENTS))
 
 
 def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:

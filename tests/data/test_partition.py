@@ -16,6 +16,7 @@ from src.data.partition import (
     round_robin,
     site_name,
     site_names,
+    usual_count,
 )
 
 ROOT = Path("/data")
@@ -64,6 +65,14 @@ def test_round_robin_depends_on_the_seed_and_not_on_the_order_of_cases(cases, se
     assert homes(round_robin(cases, 1, seed)) == homes(round_robin(cases[::-1], 1, seed))
     count = len({files.patient_id for files in cases})
     assert homes(round_robin(cases, count, seed)) == homes(round_robin(cases[::-1], count, seed))
+
+
+@pytest.mark.parametrize(("patients", "sites"), [(1, 1), (3, 1), (4, 2), (5, 2), (6, 3), (90, 3)])
+def test_where_nobody_says_there_are_three_sites_or_as_many_as_the_patients_allow(patients, sites):
+    cases = [
+        case(f"p{number}-{point}", f"p{number}") for number in range(patients) for point in "ab"
+    ]
+    assert usual_count(cases) == sites
 
 
 def test_another_seed_is_another_partition():
