@@ -285,7 +285,7 @@ def test_the_verb_shows_the_sites_and_the_next_command(data, tmp_path):
     shown = CliRunner().invoke(prepare, arguments, catch_exceptions=False)
     assert shown.exit_code == 0
     assert "one" in shown.output
-    assert f"Next:         python -m scripts simulate --data {out}" in shown.output
+    assert f"-m scripts simulate --data {out}" in shown.output
 
 
 def test_the_verb_needs_out(data):
