@@ -52,11 +52,12 @@ def own_environment(name: str, packages: list[str], cache: Path) -> Path:
     """The python of a virtual environment with these packages; made on first use."""
     python = cache / name / "bin" / "python"
     ready = cache / name / "ready"
-    if not ready.is_file():
+    wanted = "\n".join(packages)
+    if not ready.is_file() or ready.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", cache / name], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *packages], check=True)
-        ready.write_text("\n".join(packages))
+        ready.write_text(wanted)
     return python
 
 

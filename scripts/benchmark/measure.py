@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
@@ -25,7 +27,10 @@ from scripts.benchmark.wire import Wire
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_S = 0.15
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+TIMED_OUT = 124  # as timeout(1)
+WATCH_S = 0.5
+CLEANUP_S = 30.0
 INSIDE = "BENCH_INSIDE_NAMESPACE"
 
 
@@ -128,11 +133,10 @@ def measure(command: list[str], events: Path, server: str, endpoint: str, timeou
     for follower in followers:
         follower.start()
     began = time.time()
-    process = subprocess.Popen(command, start_new_session=True)
     try:
-        code = process.wait(timeout_s)
+        code = subprocess.Popen(command, start_new_session=True).wait(timeout_s)
     except subprocess.TimeoutExpired:
-        code = 124
+        code = TIMED_OUT
     finally:
         tree.sample()
         end_descendants()
@@ -154,13 +158,13 @@ def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint:
 
     The first interval is left out (imports, first connection), so 3 rounds are needed.
     """
-    starts: dict[int, float] = {}
+    starts: dict[int, list[float]] = defaultdict(list)
     sites = set()
     for line in events.read_text().splitlines() if events.is_file() else []:
         entry = json.loads(line)
         sites.add(entry["site"])
-        starts[entry["round"]] = min(starts.get(entry["round"], entry["t"]), entry["t"])
-    moments = [starts[number] for number in sorted(starts)]
+        starts[entry["round"]].append(entry["t"])
+    moments = [min(starts[number]) for number in sorted(starts)]
     if len(moments) < 3:
         return {}
     first, last, count = moments[1], moments[-1], len(moments) - 2
@@ -173,8 +177,10 @@ def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint:
         "cpu_s_per_round": round((tree.cpu_until(last) - tree.cpu_until(first)) / count, 3),
     }
     if wire is not None:
-        for way in ("up", "down"):
-            total = wire.total(way, endpoint, first, last)
+        # Nothing travels up when a round's first site starts its work, or down when its last does.
+        for way, edge in (("up", min), ("down", max)):
+            ends = [edge(starts[number]) for number in sorted(starts)]
+            total = wire.total(way, endpoint, ends[1], ends[-1])
             result[f"mb_{way}_per_site_round"] = round(total / 1e6 / count / len(sites), 3)
         result["packets_lost"] = wire.lost()
     return result
@@ -198,8 +204,12 @@ def measured(
     timeout_s: float,
     log: Path,
     environment: dict[str, str],
+    watch: Callable[[], None] = lambda: None,
 ) -> dict:
-    """`measure` in a process of its own, in a network namespace where that is permitted."""
+    """`measure` in a process of its own, in a network namespace where that is permitted.
+
+    watch: called every half second. RuntimeError: there is no result; names the log.
+    """
     own = [sys.executable, "-m", "scripts.benchmark.measure", "--events", str(events)]
     own += ["--server", server, "--endpoint", endpoint, "--timeout", str(timeout_s)]
     out = log.with_suffix(".json")
@@ -215,10 +225,14 @@ def measured(
             own, env=environment, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
         try:
-            process.wait(timeout_s + 60)
+            deadline = time.monotonic() + timeout_s + CLEANUP_S
+            while process.poll() is None and time.monotonic() < deadline:
+                watch()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(WATCH_S)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(CLEANUP_S)
     if not out.is_file():
         raise RuntimeError(f"The measurement ended without a result; its log: {log}")
     return json.loads(out.read_text())
@@ -236,9 +250,16 @@ def main() -> None:
     given = parser.parse_args()
 
     def interrupt(*_):
+        # Ctrl-C reaches the terminal's whole group, so the verb's SIGTERM comes second: it must
+        # not break off the ending of the children.
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, interrupt)
+    # a verb that is killed cannot end us
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
     result = measure(command, given.events, given.server, given.endpoint, given.timeout)
     given.out.write_text(json.dumps(result))

@@ -5,8 +5,10 @@ instead of training, so that the final model can be compared with the exact mean
 """
 
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
 OURS = "this kit (OpenFL 1.9)"
+PIPE_WIDTH = 110  # characters, where the output is no terminal
+FAILURES = (RuntimeError, OSError, ValueError, subprocess.SubprocessError)
 COLUMNS = {
     "s_per_round": "s/round",
     "cpu_s_per_round": "CPU s/round",
@@ -50,18 +54,13 @@ def overhead(
     keep: bool,
 ) -> None:
     """Seconds, CPU, bytes and memory of a round without training."""
-    console = Console(highlight=False)
-    rows = []
-    for contender in contenders(peers, only):
-        console.print(f"{contender.name}: preparing …")
-        work = Path(tempfile.mkdtemp(prefix="overhead-"))
-        try:
-            row = run(contender, work, rounds, timeout, console)
-        finally:
-            if not keep:
-                shutil.rmtree(work, ignore_errors=True)
-        rows.append(row)
-        console.print(f"{contender.name}: {row.get('s_per_round', '–')} s a round")
+    from scripts.benchmark.measure import can_isolate
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    chosen = contenders(peers, only)
+    if not can_isolate():
+        console.print("Bytes are left out: `unshare -n` is not permitted here; run it as root.")
+    rows = [attempt(contender, rounds, timeout, keep, console) for contender in chosen]
     console.print(table(rows))
     console.print(
         "MB are per site and round, TCP payload with TLS; max error against the exact mean."
@@ -71,6 +70,27 @@ def overhead(
 
         write_atomically(json_path, json.dumps(result(rows), indent=2))
         console.print(f"Rows: {json_path}")
+    if any("failed" in row for row in rows):
+        sys.exit(1)
+
+
+def attempt(
+    contender: "Contender", rounds: int, timeout_s: float, keep: bool, console: Console
+) -> dict[str, Any]:
+    """Its row; with `failed` where it did not finish: its folder then stays, the others go on."""
+    work = Path(tempfile.mkdtemp(prefix="overhead-"))
+    try:
+        row = run(contender, work, rounds, timeout_s, console)
+        console.print(f"{contender.name}: {row['s_per_round']} s a round")
+    except FAILURES as error:
+        keep, said = True, getattr(error, "stderr", None) or b""
+        why = f"{error}\n{said.decode(errors='replace')[-1500:]}".strip()
+        row = {"name": contender.name, "failed": why, "logs": str(work)}
+        console.print(f"{contender.name}: failed, its logs are in {work}: {why}", markup=False)
+    finally:
+        if not keep:
+            shutil.rmtree(work, ignore_errors=True)
+    return row
 
 
 def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
@@ -78,6 +98,7 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
     from scripts.benchmark.openfl_contender import OpenFL
 
     found: list[Contender] = [OpenFL(stock=False), OpenFL(stock=True)]
+    found.append(OpenFL(stock=True, fast=True))
     if peers:
         from scripts.benchmark.peers.flare import Flare
         from scripts.benchmark.peers.flower import Flower
@@ -93,24 +114,36 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
 def run(
     contender: "Contender", work: Path, rounds: int, timeout_s: float, console: Console
 ) -> dict[str, Any]:
-    """One row of the table; with `failed` and the reason where the contender did not finish."""
+    """One row of the table. RuntimeError: not all rounds were run."""
     from scripts.benchmark.measure import measured
-    from scripts.benchmark.state import largest_error
+    from scripts.benchmark.state import SITES, largest_error
 
-    command = contender.prepare(work, rounds)
-    console.print(f"{contender.name}: {rounds} rounds …")
-    row = measured(
-        command,
-        events=work / "events.jsonl",
-        server=contender.server,
-        endpoint=contender.endpoint,
-        timeout_s=timeout_s,
-        log=work / "measure.log",
-        environment=contender.environment(work),
-    )
-    if row["exit_code"] != 0:
+    events = work / "events.jsonl"
+    with console.status(f"{contender.name}: preparing") as status:
+        command = contender.prepare(work, rounds)
+
+        def watch() -> None:
+            done = events.read_text().count("\n") // SITES if events.is_file() else 0
+            status.update(f"{contender.name}: {done} of {rounds} rounds")
+
+        row = measured(
+            command,
+            events=events,
+            server=contender.server,
+            endpoint=contender.endpoint,
+            timeout_s=timeout_s,
+            log=work / "measure.log",
+            environment=contender.environment(work),
+            watch=watch,
+        )
+    if row["exit_code"] != 0 or row.get("rounds") != rounds:
         log = (work / "measure.log").read_text(errors="replace")[-1500:]
-        raise RuntimeError(f"{contender.name} ended with code {row['exit_code']}:\n{log}")
+        raise RuntimeError(
+            f"{row.get('rounds', 'fewer than 3')} of {rounds} rounds, exit code "
+            f"{row['exit_code']} after {row['wall_s']} s (124: longer than --timeout).\n{log}"
+        )
+    if row.get("packets_lost"):
+        console.print(f"{contender.name}: {row['packets_lost']} packets lost, bytes are too few")
     row["largest_error"] = largest_error(contender.final_model(work), rounds)
     return {"name": contender.name} | row
 
@@ -118,7 +151,7 @@ def run(
 def table(rows: list[dict[str, Any]]) -> Table:
     """The rows with their units."""
     shown = Table(box=None, pad_edge=False)
-    shown.add_column("framework")
+    shown.add_column("framework", no_wrap=True)
     for title in COLUMNS.values():
         shown.add_column(title, justify="right")
     for row in rows:
@@ -139,7 +172,8 @@ def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "benchmark": "overhead",
         "command": "python -m scripts " + " ".join(sys.argv[1:]),
-        "machine": f"{platform.platform()}, Python {platform.python_version()}",
+        "machine": f"{platform.platform()}, Python {platform.python_version()}, "
+        f"{len(os.sched_getaffinity(0))} cores",
         "rows": rows,
         "ratios": ratios,
     }

@@ -24,7 +24,7 @@ def main(kits: Path, job: Path) -> None:
     while len(session.get_system_info().client_info) < SITES and time.monotonic() < deadline:
         time.sleep(0.5)
     number = session.submit_job(str(job))
-    session.monitor_job(number, timeout=400, poll_interval=1.0)
+    session.monitor_job(number, poll_interval=1.0)
     status = session.get_job_meta(number).get("status")
     session.close()
     if status != "FINISHED:COMPLETED":

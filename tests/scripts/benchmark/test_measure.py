@@ -1,17 +1,18 @@
 """The meter: on a command whose CPU, memory, bytes and rounds are known."""
 
-import json
 import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.benchmark.measure import can_isolate, measured
-from scripts.benchmark.overhead import OURS, contenders, result
 
 ROOT = Path(__file__).resolve().parents[3]
-MEGABYTE = 1_000_000
 
 # Four rounds of 1 MB up and 2 MB down over TCP, 0.2 s of CPU a round, 150 MB held by the server.
 WORK = """
@@ -44,18 +45,20 @@ def client():
         time.sleep(0.3)
 if sys.argv[1] == "server": server()
 elif sys.argv[1] == "client": client()
+elif sys.argv[1] == "sleep": time.sleep(300)
 else:
     parties = [subprocess.Popen([sys.executable, __file__, role]) for role in ("server", "client")]
     if sys.argv[1] == "hang":
-        subprocess.Popen(["sleep", "300"], start_new_session=True)
+        subprocess.Popen([sys.executable, __file__, "sleep"], start_new_session=True)
         time.sleep(300)
     sys.exit(max(party.wait() for party in parties))
 """
 
 
-def run(tmp_path, mode: str, timeout_s: float = 60) -> dict:
-    script = tmp_path / "work.py"
-    script.write_text(WORK)
+def run(tmp_path, mode: str, timeout_s: float = 60, script: Path | None = None) -> dict:
+    if script is None:
+        script = tmp_path / "work.py"
+        script.write_text(WORK)
     return measured(
         [sys.executable, str(script), mode],
         events=tmp_path / "events.jsonl",
@@ -80,15 +83,95 @@ def test_a_known_command_is_measured_right(tmp_path):
         assert row["mb_down_per_site_round"] == pytest.approx(2.0, rel=0.02)
 
 
+STAGGERED = """
+import json, os, socket, threading, time
+gates = [threading.Barrier(2) for _ in range(4)]
+late_s = (0, 0, 0, 0.5)  # the second site's download begins so long after the first's
+def served(connection):
+    with connection:
+        for _ in range(4):
+            connection.recv(1)
+            connection.sendall(bytes(1_000_000))
+def site(number):
+    with socket.create_connection(("127.0.0.1", 7777)) as connection:
+        for round_number in range(4):
+            gates[round_number].wait()
+            time.sleep(number * late_s[round_number])
+            connection.sendall(b"?")
+            left = 1_000_000
+            while left:
+                left -= len(connection.recv(min(left, 65536)))
+            time.sleep(0.2)
+            with open(os.environ["BENCH_EVENTS"], "a") as file:
+                line = {"t": time.time(), "site": number, "round": round_number}
+                file.write(json.dumps(line) + "\\n")
+listener = socket.create_server(("127.0.0.1", 7777))
+sites = [threading.Thread(target=site, args=(number,)) for number in range(2)]
+for one in sites: one.start()
+for _ in sites: threading.Thread(target=served, args=(listener.accept()[0],)).start()
+for one in sites: one.join()
+"""
+
+
+@pytest.mark.skipif(not can_isolate(), reason="bytes need a network namespace (root)")
+def test_a_late_sites_download_counts_in_its_own_round(tmp_path):
+    script = tmp_path / "work.py"
+    script.write_text(STAGGERED)
+    row = run(tmp_path, "staggered", script=script)
+    assert row["mb_down_per_site_round"] == pytest.approx(1.0, rel=0.002)
+
+
 def test_what_hangs_is_ended_with_its_detached_children(tmp_path):
     row = run(tmp_path, "hang", timeout_s=4)
     assert row["exit_code"] == 124
-    left = [
-        entry.name
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _command(entry).startswith(("sleep 300", f"{tmp_path}"))
-    ]
-    assert left == []
+    assert running_in(tmp_path) == []
+
+
+VERB = """
+import os, signal, sys
+from pathlib import Path
+from scripts.benchmark.measure import measured
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's `&`
+here = Path(sys.argv[1])
+command = [sys.executable, str(here / "work.py"), "hang"]
+measured(command, events=here / "events.jsonl", server="x", endpoint="x", timeout_s=60,
+         log=here / "measure.log", environment=dict(os.environ))
+"""
+
+
+@pytest.mark.parametrize(
+    "strike",
+    [
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="ctrl-c"),
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="verb-terminated"),
+        pytest.param(lambda pid: os.kill(pid, signal.SIGKILL), id="verb-killed"),
+    ],
+)
+def test_nothing_outlives_an_interrupted_measurement(tmp_path, strike: Callable[[int], None]):
+    (tmp_path / "work.py").write_text(WORK)
+    verb = subprocess.Popen(
+        [sys.executable, "-c", VERB, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: any("work.py sleep" in command for command in running_in(tmp_path)))
+    strike(verb.pid)
+    verb.wait(20)
+    wait_until(lambda: running_in(tmp_path) == [])
+
+
+def wait_until(so: Callable[[], bool], patience_s: float = 15) -> None:
+    deadline = time.monotonic() + patience_s
+    while not so():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.1)
+
+
+def running_in(folder: Path) -> list[str]:
+    """The commands of processes that name the folder."""
+    entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [command for entry in entries if f"{folder}/" in (command := _command(entry))]
 
 
 def _command(entry: Path) -> str:
@@ -96,19 +179,3 @@ def _command(entry: Path) -> str:
         return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
-
-
-def test_ratios_are_the_others_figure_over_ours():
-    ours = {"name": OURS, "s_per_round": 0.5, "cpu_s_per_round": 0.4}
-    other = {"name": "other", "s_per_round": 10.0, "cpu_s_per_round": 0.8}
-    written = result([ours, other])
-    assert set(written) == {"benchmark", "command", "machine", "rows", "ratios"}
-    assert written["ratios"] == {"other: s_per_round": 20.0, "other: cpu_s_per_round": 2.0}
-    json.dumps(written)
-
-
-def test_contenders_are_chosen_by_name_and_an_unknown_one_is_refused():
-    assert [c.name for c in contenders(False, ("stock",))] == ["OpenFL 1.9, stock"]
-    assert {"Flower 1.41", "NVIDIA FLARE 2.9"} <= {c.name for c in contenders(True, ())}
-    with pytest.raises(ValueError, match="there are this kit"):
-        contenders(False, ("nobody",))
