@@ -62,7 +62,13 @@ class GliomaUNet(nn.Module):
         self.head = nn.Conv3d(widths[0], REGIONS_OUT * self.stride**3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z)."""
+        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z). ValueError: sizes do not fit."""
+        size = tuple(images.shape[2:])
+        if any(length % self.multiple for length in size):
+            raise ValueError(
+                f"The network halves its input {self.multiple.bit_length() - 1} times, so X, Y and "
+                f"Z must be multiples of {self.multiple}; got {size}. Set data_loader.patches.size."
+            )
         skips = [self.stem(images)]
         for down in self.down:
             skips.append(down(skips[-1]))

@@ -72,6 +72,11 @@ def test_voxel_shuffle_equals_monais(factor, channels):
     torch.testing.assert_close(voxel_shuffle(x, factor), pixelshuffle(x, 3, factor))
 
 
+def test_a_size_that_cannot_be_halved_often_enough_is_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"multiples of 16; got \(32, 24, 32\). Set data_loader"):
+        GliomaUNet("lite")(torch.zeros(1, 4, 32, 24, 32))
+
+
 def test_an_unknown_preset_is_refused_by_name():
     with pytest.raises(ValueError, match="preset must be one of lite, full; got 'huge'"):
         GliomaUNet("huge")
