@@ -122,7 +122,7 @@ class SegmentationTaskRunner(TaskRunner):
         scored = list(self._scored_cases("evaluate", round_num))
         scores = [score for score, *_ in scored]
         summary = self.metrics.summary(scores)
-        self.evaluation.mkdir(parents=True, exist_ok=True)
+        self.evaluation.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures of patients
         write_atomically(self.evaluation / "cases.json", self.metrics.table(scores))
         write_atomically(self.evaluation / "slices.npz", self.metrics.pictures(scored))
         self.progress.result("evaluate", round_num, {"dice": summary["dice"]})

@@ -86,6 +86,7 @@ def test_the_final_validation_sends_numbers_and_keeps_cases_and_pictures(runner_
     assert kept == {}
     assert {"cases", "dice", "hd95_mm", "hd95_mm_ET", "empty_WT"} <= names(sent)
     assert all(tensor.ndim == 0 for tensor in sent.values())
+    assert (tmp_path / "evaluation").stat().st_mode & 0o077 == 0  # the site's user alone
     cases = json.loads((tmp_path / "evaluation" / "cases.json").read_text())
     assert len(cases) == sent[next(k for k in sent if k.tensor_name == "cases")]
     with np.load(tmp_path / "evaluation" / "slices.npz") as pictures:
