@@ -1,59 +1,102 @@
-"""Enrolment on one machine: certificates and workspaces for every party, by `fx` commands alone.
+"""Enrolment on one machine: the whole ceremony, with `fx` requests and imports for every party.
 
-Each party ends with its own folder, its own key and certificate and its own copy of plan and code,
-as it would on its own machine; what passes between them are the files that `fx` makes for that.
+Each party ends with its own folder, its own keys and certificates and its own copy of plan and
+code, as on its own machine. What people compare by telephone is compared here by the program.
 """
 
+import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from certs.authority import Authority, write_secret
+from certs.ceremony import Ceremony
 from scripts import fx
+from src.trust import approval, fingerprint, sealing
+from src.trust.certificate import AGGREGATOR, SITE, utc_now
+from src.trust.gate import SiteGate
+from src.trust.package import receive
 
 ADDRESS = "localhost"
 PARTY_AT_ONCE = 2  # an `fx` call is two seconds of imports: one per core of a small machine
 
 
 def enrol(
-    run: Path, data: Mapping[str, Path], said: Callable[[str], None] = lambda text: None
+    run: Path,
+    data: Mapping[str, Path],
+    said: Callable[[str], None] = lambda text: None,
+    *,
+    modules: Iterable[Path] = (),
 ) -> dict[str, Path]:
     """The sites' workspaces by name, made from the one in run/aggregator.
 
-    data: each site's data folder. said: hears what is going on.
+    data: each site's data folder. said: hears what is going on. modules: further Python files
+    that the plan names; they lie in every workspace's root. The desk's folder is run/desk.
     """
+    modules = list(modules)
     aggregator = run / "aggregator"
-    said("certificate authority, aggregator's certificate, initial model")
-    fx.run(aggregator, "workspace", "certify")
+    for module in modules:
+        shutil.copy2(module, aggregator)
+    said("initial model, authority")
     with ThreadPoolExecutor(PARTY_AT_ONCE) as pool:
-        certified = pool.submit(_certify_aggregator, aggregator)
-        fx.run(aggregator, "plan", "initialize", "-a", ADDRESS)
-        certified.result()
-    said("workspace for the sites")
-    fx.run(aggregator, "workspace", "export")
-    archive = aggregator / f"{aggregator.name}.zip"
-    with ThreadPoolExecutor(PARTY_AT_ONCE) as pool:
-        said("certificate requests of the sites")
+        ready = pool.submit(fx.run, aggregator, "plan", "initialize")
+        desk = _desk(run / "desk", list(data))
+        ready.result()
+        fx.run(aggregator, "workspace", "export")
+        archive = aggregator / f"{aggregator.name}.zip"
+        said("certificate requests")
+        ask = ("aggregator", "generate-cert-request", "--fqdn", ADDRESS)
+        asked = pool.submit(fx.run, aggregator, *ask)
         jobs = {
             site: pool.submit(_request, run / site, site, archive, folder)
             for site, folder in data.items()
         }
         workspaces = {site: job.result() for site, job in jobs.items()}
-        said("certificates for the sites")
-        for site, workspace in workspaces.items():  # one by one: each adds a line to cols.yaml
-            _certify_site(aggregator, workspace, site)
-        for job in [pool.submit(_take, site, path) for site, path in workspaces.items()]:
+        asked.result()
+        said("certificates, member list")
+        desk.issue(*_with_words(desk, aggregator / "cert" / "server" / f"agg_{ADDRESS}.csr"))
+        for site, workspace in workspaces.items():
+            desk.issue(*_with_words(desk, workspace / f"col_{site}_to_agg_cert_request.zip"))
+        packages = run / "desk" / "packages"
+        desk.deliver(packages)
+        receive(packages / f"desk_to_agg_{ADDRESS}.zip", aggregator, utc_now())
+        for job in [pool.submit(_take, s, path, packages) for s, path in workspaces.items()]:
             job.result()
+    said("approval by every site")
+    for site, workspace in workspaces.items():
+        for module in modules:  # `fx workspace export` carries no code but src/
+            shutil.copy2(module, workspace)
+        approve(workspace, site)
     return workspaces
 
 
-def _certify_aggregator(aggregator: Path) -> None:
-    fx.run(aggregator, "aggregator", "generate-cert-request", "--fqdn", ADDRESS)
-    fx.run(aggregator, "aggregator", "certify", "--fqdn", ADDRESS, "--silent")
+def approve(workspace: Path, site: str) -> None:
+    """The site's signature under the bundle that lies in its workspace."""
+    gate = SiteGate(str(workspace))
+    member = gate.identify(site)
+    approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, gate.now())
+    gate.log("approved", site=site, bundle=gate.bundle.digest)
+
+
+def _desk(folder: Path, sites: list[str]) -> Ceremony:
+    """An authority of its own for this run. Its passphrase lies beside it: this is one machine."""
+    passphrase = secrets.token_urlsafe(24).encode()
+    authority = Authority.create(folder, folder.parent.name, lambda: passphrase, utc_now)
+    write_secret(folder / "passphrase", passphrase)
+    desk = Ceremony(authority, utc_now)
+    desk.enrol(ADDRESS, AGGREGATOR)
+    for site in sites:
+        desk.enrol(site, SITE)
+    return desk
+
+
+def _with_words(desk: Ceremony, request: Path) -> tuple[Path, str]:
+    return request, fingerprint.words(desk.inspect(request).sha256)
 
 
 def _request(folder: Path, site: str, archive: Path, data: Path) -> Path:
-    """The site takes the workspace, names its data and asks for a certificate."""
+    """The site takes the workspace, names its data and asks for its certificates."""
     folder.mkdir()
     fx.run(folder, "workspace", "import", "--archive", str(archive.resolve()))
     workspace = folder / archive.stem
@@ -61,20 +104,11 @@ def _request(folder: Path, site: str, archive: Path, data: Path) -> Path:
     (workspace / "data" / site).symlink_to(data.resolve())  # `fx` refuses paths outside
     fx.run(workspace, "collaborator", "create", "-n", site, "-d", f"data/{site}", "--silent")
     fx.run(workspace, "collaborator", "generate-cert-request", "-n", site, "--silent")
+    sealing.request(workspace, site)
     return workspace
 
 
-def _certify_site(aggregator: Path, workspace: Path, site: str) -> None:
-    request = f"col_{site}_to_agg_cert_request.zip"
-    shutil.copy2(workspace / request, aggregator / request)
-    fx.run(aggregator, "collaborator", "certify", "--request-pkg", request, "--silent")
-    signed = f"agg_to_col_{site}_signed_cert.zip"
-    shutil.move(aggregator / signed, workspace / signed)
-    # `fx` signs the first *.csr that it finds, so none may be left for the next site
-    for leftover in (aggregator / "cert" / "client").glob("*.csr"):
-        leftover.unlink()
-    (aggregator / request).unlink()
-
-
-def _take(site: str, workspace: Path) -> None:
-    fx.run(workspace, "collaborator", "certify", "--import", f"agg_to_col_{site}_signed_cert.zip")
+def _take(site: str, workspace: Path, packages: Path) -> None:
+    package = f"agg_to_col_{site}_signed_cert.zip"
+    shutil.copy2(packages / package, workspace)
+    fx.run(workspace, "collaborator", "certify", "--import", package)

@@ -220,8 +220,14 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     for where, refused, why in REFUSED:
         if _value(plan, where) == refused:
             raise PlanError(f"{name}: {where} is {refused}: {why}")
+    _check_gates(plan, name)
     _check_tasks(plan["tasks"], name)
 
+
+GATES = {
+    "aggregator": "src.trust.gate.AggregatorGate",
+    "collaborator": "src.trust.gate.SiteGate",
+}
 
 # (where, value, why): single settings with which a federation must not run.
 REFUSED = (
@@ -247,6 +253,14 @@ REFUSED = (
         "optimiser state would leave the site. Use RESET.",
     ),
 )
+
+
+def _check_gates(plan: Mapping[str, Section], name: str) -> None:
+    """Both parties' gates are the kit's own: a plan cannot leave the door open."""
+    for section, template in GATES.items():
+        gate = _value(plan, f"{section}.gate")
+        if not isinstance(gate, dict) or gate.get("template") != template or gate.get("settings"):
+            raise PlanError(f"{name}: {section}.gate must be {template} without settings.")
 
 
 def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:

@@ -1,7 +1,6 @@
 """OpenFL over mutual TLS: with this kit's parts, and as it is shipped."""
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from scripts.benchmark.contender import HERE, ROOT
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
+MODULES = ("openfl_parts.py", "openfl_polling.py", "state.py")
 NOISE = {"template": "openfl_parts.Noise"}
 
 
@@ -56,14 +56,8 @@ class OpenFL:
             data[site] = folder / "data" / site
             data[site].mkdir(parents=True)
             (data[site] / "site").write_text(str(number))
-        self._copy_parts(folder / "aggregator")
-        for workspace in enrol(folder, data).values():
-            self._copy_parts(workspace)
+        enrol(folder, data, modules=[HERE / name for name in MODULES])
         return [sys.executable, "-m", "scripts.benchmark.openfl_contender", str(folder)]
-
-    def _copy_parts(self, workspace: Path) -> None:
-        for name in ("openfl_parts.py", "openfl_polling.py", "state.py"):
-            shutil.copy2(HERE / name, workspace)
 
     def environment(self, folder: Path) -> dict[str, str]:
         """As for any federation."""

@@ -9,7 +9,9 @@ override of a public or documented method.
 """
 
 import logging
+import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -22,6 +24,8 @@ from src import require
 from src.aggregation.round_log import RoundLog
 from src.aggregation.run_state import RunState
 from src.files import write_atomically
+from src.plan import build
+from src.refused import APPROVAL, APPROVAL_NEEDED, Refused, marked
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ class RunFailed(RuntimeError):
 class Aggregator(OpenFLAggregator):
     """rounds_to_train: training rounds; one more round validates the final model.
 
+    gate: a part that says who may speak (`src.trust.gate.AggregatorGate`).
     final_state_path: the model after the last training round, written atomically.
     record_path: one JSON line a round (`RoundLog`).
     idle_wait_s: how long a call for work may be held open until there is some; at most
@@ -49,8 +54,10 @@ class Aggregator(OpenFLAggregator):
         self,
         *,
         rounds_to_train: int,
+        gate: Mapping[str, Any],
         init_state_path: str,
         federation_uuid: str,
+        authorized_cols: list[str],
         assigner: Assigner,
         final_state_path: str = "save/final.pbuf",
         record_path: str = "logs/rounds.jsonl",
@@ -78,17 +85,20 @@ class Aggregator(OpenFLAggregator):
         self._last_heard: dict[str, float] = {}
         self._started = time.monotonic()
         self._finished: float | None = None
+        self.gate = build(gate)
+        federation = self.gate.open(authorized_cols)
         self._state = RunState(Path(persistent_db_path))
         resumed = False
         if persist_checkpoint and not evaluating:
-            resumed = self._state.claim(federation_uuid, Path(init_state_path))
+            resumed = self._state.claim(self.gate.bundle.digest)
         record = Path(record_path)
         record = record.with_name(f"evaluation-{record.name}") if evaluating else record
         self._log = RoundLog(record, resumed=resumed)
         super().__init__(
             rounds_to_train=rounds_to_train + 1,
             init_state_path=init_state_path,
-            federation_uuid=federation_uuid,
+            federation_uuid=federation,
+            authorized_cols=authorized_cols,
             assigner=assigner,
             persist_checkpoint=persist_checkpoint,
             persistent_db_path=persistent_db_path,
@@ -99,19 +109,26 @@ class Aggregator(OpenFLAggregator):
     # -- who is there ------------------------------------------------------------------------
 
     def valid_collaborator_cn_and_id(self, cert_common_name, collaborator_common_name) -> bool:
-        """OpenFL's check; asked at every call, so it also tells when a site was last heard."""
-        valid = super().valid_collaborator_cn_and_id(cert_common_name, collaborator_common_name)
-        if valid:
-            self._last_heard[collaborator_common_name] = time.monotonic()
-        return valid
+        """Asked at every call. Refused: the gate's reason, which the caller is told."""
+        self.gate.check(cert_common_name, collaborator_common_name)
+        self._last_heard[collaborator_common_name] = time.monotonic()
+        return True
+
+    def _require_approval(self, site: str) -> None:
+        if not self.gate.has_approved(site):
+            raise Refused(marked(APPROVAL_NEEDED))
 
     def _silent_sites(self) -> dict[str, float]:
-        """Sites beyond the grace time, with their seconds of silence."""
+        """Sites beyond the grace time, with their seconds of silence; revoked ones at once."""
         now = time.monotonic()
         silence = {
             site: now - self._last_heard.get(site, self._started) for site in self.authorized_cols
         }
-        return {site: s for site, s in silence.items() if s > self.site_grace_s}
+        return {
+            site: s
+            for site, s in silence.items()
+            if s > self.site_grace_s or self.gate.revoked(site)
+        }
 
     def _sites_needed(self) -> int:
         policy = self.straggler_handling_policy
@@ -121,6 +138,7 @@ class Aggregator(OpenFLAggregator):
 
     def get_tasks(self, collaborator_name) -> Any:
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
+        self._require_approval(collaborator_name)
         answer = super().get_tasks(collaborator_name)
         if answer[0] is None and not answer[3] and self._wait_for_work():
             answer = super().get_tasks(collaborator_name)
@@ -143,11 +161,41 @@ class Aggregator(OpenFLAggregator):
             self._waiting -= 1
         return True
 
-    def get_aggregated_tensor(self, *args, **kwargs):
-        """OpenFL's answer, its bytes counted."""
-        named_tensor = super().get_aggregated_tensor(*args, **kwargs)
+    def get_aggregated_tensor(
+        self, tensor_name, round_number, report, tags, require_lossless, requested_by
+    ):
+        """OpenFL's answer, logged and its bytes counted."""
+        self._require_approval(requested_by)
+        named_tensor = super().get_aggregated_tensor(
+            tensor_name, round_number, report, tags, require_lossless, requested_by
+        )
+        self.gate.sending(requested_by, round_number, tensor_name, [named_tensor.data_bytes])
         self._log.sent(len(named_tensor.data_bytes))
         return named_tensor
+
+    def send_local_task_results(
+        self, collaborator_name, round_number, task_name, data_size, named_tensors
+    ):
+        """A site's approval, with which it introduces itself; else OpenFL's work, logged.
+
+        A disk that is full ends the run with its reason, and the round can be resumed.
+        """
+        blobs = [tensor.data_bytes for tensor in named_tensors]
+        if task_name == APPROVAL:
+            self.gate.approve(collaborator_name, blobs[0] if blobs else b"")
+            return
+        self._require_approval(collaborator_name)
+        try:
+            self.gate.received(collaborator_name, round_number, task_name, blobs)
+            super().send_local_task_results(
+                collaborator_name, round_number, task_name, data_size, named_tensors
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._fail(
+                f"Round {round_number}: what {collaborator_name} sent cannot be kept: {error}. "
+                "Make room on this disk, then start the aggregator again: the round resumes."
+            )
+            raise
 
     def process_task_results(
         self, collaborator_name, round_number, task_name, data_size, named_tensors
@@ -176,6 +224,7 @@ class Aggregator(OpenFLAggregator):
         if self.round_number == ended:
             return
         self._log.end(ended, sites)
+        self.gate.round_ended(ended)
         self._forget_older_models(ended)
         if ended == self.training_rounds - 1:
             self._save_final_model()
@@ -236,6 +285,10 @@ class Aggregator(OpenFLAggregator):
             with self._changed:
                 self._changed.wait(TICK_S)
         time.sleep(FAREWELL_S)
+        try:
+            self.gate.log("ended", how=self.failure or "the run is over")
+        except OSError:  # a full disk shall not hide why the run has failed
+            logger.exception("The end of the run could not be logged.")
         if self.failure:
             raise RunFailed(self.failure)
         if self.persistent_db:
@@ -259,12 +312,17 @@ class Aggregator(OpenFLAggregator):
 
     def _describe(self, silent: dict[str, float]) -> str:
         heard = [
-            f"{site} ({'last heard' if site in self._last_heard else 'never connected; waited'} "
-            f"{seconds:.0f} s{' ago' if site in self._last_heard else ''})"
-            for site, seconds in sorted(silent.items())
+            f"{site} ({self._heard(site, seconds)})" for site, seconds in sorted(silent.items())
         ]
         return (
             f"Round {self.round_number} waits for {', '.join(heard)}. Allowed: "
             f"{self.site_grace_s:.0f} s (aggregator.site_grace_s). Start the site again and then "
             "the aggregator, or set a straggler_handling_policy that goes on without it."
         )
+
+    def _heard(self, site: str, seconds: float) -> str:
+        if self.gate.revoked(site):
+            return "its certificate is revoked"
+        if site in self._last_heard:
+            return f"last heard {seconds:.0f} s ago"
+        return f"never connected; waited {seconds:.0f} s"

@@ -4,7 +4,6 @@ OpenFL 1.9 resumes from whatever database it finds: with one of another run, or 
 every site is told to go home at once, with exit code 0 and nothing trained.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -22,30 +21,30 @@ class RunState:
         self.database = database
         self.mark = database.with_name("run.json")
 
-    def claim(self, federation: str, initial_model: Path) -> bool:
+    def claim(self, bundle: str) -> bool:
         """Tie the folder to this run; True if an interrupted run will be resumed.
 
-        federation: OpenFL's federation id (the plan's hash). StaleState: the database is another
-        run's, an ended run's, or of unknown origin; nothing is changed then.
+        bundle: digest of everything that decides what the run does, its initial weights included.
+        StaleState: the database is another run's, an ended run's, or of unknown origin; nothing is
+        changed then.
         """
-        model = hashlib.sha256(initial_model.read_bytes()).hexdigest()
-        identity = {"federation": federation, "initial_model_sha256": model}
         if not self.database.exists():
-            write_atomically(self.mark, json.dumps(identity | {"ended": False}))
+            write_atomically(self.mark, json.dumps({"bundle": bundle, "ended": False}))
             return False
         folder = self.database.parent
-        advice = f"To start anew, move {folder}/ away; to go on with the old run, restore its plan."
+        advice = (
+            f"To start anew, move {folder}/ away; to go on with the old run, restore its bundle."
+        )
         if not self.mark.is_file():
             raise StaleState(f"{self.database} is of an unknown run (no {self.mark}). {advice}")
         mark = json.loads(self.mark.read_text())
-        if mark.pop("ended"):
+        if mark["ended"]:
             raise StaleState(f"The run in {folder}/ has ended. To start anew, move it away.")
-        for key, value in identity.items():
-            if mark.get(key) != value:
-                raise StaleState(
-                    f"{self.database} is of another run: its {key} is {mark.get(key)}, "
-                    f"this run's is {value}. {advice}"
-                )
+        if mark.get("bundle") != bundle:
+            raise StaleState(
+                f"{self.database} is of another run: its bundle is {mark.get('bundle')}, this "
+                f"run's is {bundle}. {advice}"
+            )
         return True
 
     def end(self) -> None:

@@ -1,10 +1,12 @@
-"""The site (a door to OpenFL): OpenFL's collaborator, with a heartbeat.
+"""The site (a door to OpenFL): OpenFL's collaborator behind its gate, with a heartbeat.
 
 A site that trains is silent for minutes or hours; the heartbeat lets the aggregator tell it from
 one that is gone.
 """
 
 import logging
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,25 +18,48 @@ from openfl.transport.grpc.common import create_header
 
 from src import plan as plans
 from src import require
+from src.training.line import Line
 
 logger = logging.getLogger(__name__)
 
+SILENCE_S = 120.0  # without an answer to any heartbeat for so long, the connection is made anew
+
 
 class Site(Collaborator):
-    """heartbeat_s: seconds between two signs of life. Everything else is OpenFL's.
+    """heartbeat_s: seconds between two signs of life. patience_s: how long an aggregator that
+    cannot be reached is called again before the site gives up. gate: a part (`SiteGate`).
 
     plan_path: the plan, from the workspace's root. PlanError: a site does not run what the kit
-    refuses, whoever built the workspace.
+    refuses, whoever built the workspace. Refused: its gate does not open.
     """
 
     def __init__(
-        self, *, heartbeat_s: float = 15.0, plan_path: str = "plan/plan.yaml", **openfl_settings
+        self,
+        *,
+        gate: Mapping[str, Any],
+        collaborator_name: str,
+        client: Any,
+        federation_uuid: str,
+        heartbeat_s: float = 15.0,
+        patience_s: float = 3600.0,
+        plan_path: str = "plan/plan.yaml",
+        **openfl_settings,
     ) -> None:
         require.positive("heartbeat_s", heartbeat_s)
+        require.positive("patience_s", patience_s)
         plans.check(plans.read(Path(plan_path)), name=plan_path)
         self.heartbeat_s = heartbeat_s
-        # OpenFL's default list of callbacks is shared between instances
-        super().__init__(callbacks=[], **openfl_settings)
+        self.gate = plans.build(gate)
+        client.federation_uuid = self.gate.open(collaborator_name)
+        client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
+        client.reconnect()
+        super().__init__(
+            collaborator_name=collaborator_name,
+            client=Line(client, self.gate, patience_s),
+            federation_uuid=client.federation_uuid,
+            callbacks=[],  # OpenFL's default list of callbacks is shared between instances
+            **openfl_settings,
+        )
 
     def run(self) -> None:
         """OpenFL's loop, with the heart beating beside it until it ends."""
@@ -43,22 +68,31 @@ class Site(Collaborator):
         heart.start()
         try:
             super().run()
+            self.gate.log("ended", how="the run is over")
+        except BaseException as error:
+            self.gate.log("ended", how=f"{type(error).__name__}: {error}")
+            raise
         finally:
             ended.set()
             heart.join(timeout=5)
 
     def _beat(self, ended: Event) -> None:
         """A ping now and then. A failed one is no news: the main loop retries and reports."""
+        line: Any = self.client
         header = create_header(
             sender=self.collaborator_name,
             receiver=self.aggregator_uuid,
             federation_uuid=self.federation_uuid,
             single_col_cert_common_name="",
         )
+        heard = time.monotonic()
         while not ended.wait(self.heartbeat_s):
-            client: Any = self.client  # its stub is a new one after each reconnection
             try:
-                # not client.ping(): that one retries for ever and reconnects under the main loop
-                client.stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=10)
+                # not client.ping(): that one reconnects under the main loop
+                line.stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=10)
+                heard = time.monotonic()
             except (grpc.RpcError, ValueError) as error:  # ValueError: channel being reopened
                 logger.debug("Heartbeat not delivered: %s", error)
+            if time.monotonic() - heard > SILENCE_S:  # e.g. a power cut there: nothing ends a call
+                heard = time.monotonic()
+                line.client.reconnect()

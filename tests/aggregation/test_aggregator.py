@@ -18,12 +18,14 @@ from src.aggregation.rule import Rule
 from src.aggregation.schedule import TrainThenValidate
 from src.inference.checkpoint import read_model
 from src.privacy.pipeline import PlainPipeline
+from src.refused import Refused
 from src.update import TENSOR
 
 SITES = ["one", "two"]
 CASES = {"one": 3, "two": 1}
 MEAN = {"template": "src.aggregation.weighted_mean.WeightedMean"}
 START = np.zeros(4, np.float32)
+OPEN = {"template": "tests.aggregation.open_gate.OpenGate"}
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ def make(tmp_path, monkeypatch):
             rounds_to_train=rounds,
         )
         return Aggregator(
+            gate=OPEN,
             aggregator_uuid="aggregator_plan",
             federation_uuid="plan",
             authorized_cols=SITES,
@@ -230,9 +233,57 @@ def keep_alive(aggregator: Aggregator, site: str, seconds: float) -> None:
         time.sleep(0.02)
 
 
+def test_a_revoked_site_is_gone_at_once(make):
+    aggregator = make(site_grace_s=1000.0)
+    aggregator.gate.denied = ["two"]
+    aggregator._may_end()
+    aggregator.get_tasks("one")
+    with pytest.raises(RunFailed, match=r"waits for two \(its certificate is revoked\)"):
+        aggregator.all_quit_jobs_sent()
+
+
+def test_what_arrives_and_leaves_goes_through_the_gate(make):
+    aggregator = make(rounds=1)
+    train_round(aggregator)
+    number = aggregator.round_number
+    key = (TENSOR, number, False, ("model",), True, "one")
+    aggregator.get_aggregated_tensor(*key)
+    assert ("received", "two", 0, "train") in aggregator.gate.events
+    assert ("round ended", 0) in aggregator.gate.events
+    assert aggregator.gate.events[-1] == ("sending", "one", 1, TENSOR)
+
+
+def test_a_site_that_has_approved_nothing_gets_nothing(make, monkeypatch):
+    aggregator = make()
+    monkeypatch.setattr(aggregator.gate, "has_approved", lambda site: False)
+    with pytest.raises(Refused, match="show your approval"):
+        aggregator.get_tasks("one")
+    with pytest.raises(Refused, match="show your approval"):
+        aggregator.get_aggregated_tensor(TENSOR, 0, False, ("model",), True, "one")
+    with pytest.raises(Refused, match="show your approval"):
+        send(aggregator, "one", "validation")
+    aggregator.send_local_task_results("one", 0, "approval", 0, [])
+    assert ("approved", "one") in aggregator.gate.events
+
+
+def test_a_full_disk_ends_the_run_with_its_reason(make, monkeypatch):
+    aggregator = make(rounds=3)
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(aggregator, "save_persistent_db", full)
+    with pytest.raises(sqlite3.OperationalError):
+        send(aggregator, "one", "validation")
+    assert [aggregator.get_tasks(site)[3] for site in SITES] == [True, True]
+    with pytest.raises(RunFailed, match=r"what one sent cannot be kept: .* full. Make room"):
+        aggregator.all_quit_jobs_sent()
+
+
 def test_a_name_that_is_not_the_certificates_is_no_sign_of_life(make):
     aggregator = make()
-    assert not aggregator.valid_collaborator_cn_and_id("two", "one")
+    with pytest.raises(PermissionError):
+        aggregator.valid_collaborator_cn_and_id("two", "one")
     assert "one" not in aggregator._last_heard
 
 

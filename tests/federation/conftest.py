@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.enrol import enrol
+from scripts.enrol import approve, enrol
 from scripts.processes import Party, free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src import plan as plans
@@ -39,12 +39,17 @@ class Federation:
         return yaml.safe_load((self.aggregator / "plan" / "plan.yaml").read_text())
 
     def change(self, *assignments: str, **sections) -> None:
-        """Change the plan of every party alike, as if all had got a new one."""
+        """Change the plan of every party alike, as if all had got and approved a new one."""
         plan = self.plan
         plan.update(sections)
         plans.change(plan, assignments)
         for workspace in (self.aggregator, *self.sites.values()):
             (workspace / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan))
+        self.approve()
+
+    def approve(self) -> None:
+        for name, workspace in self.sites.items():
+            approve(workspace, name)
 
     def run(self, timeout_s: float = 120) -> None:
         run_federation(
@@ -78,17 +83,14 @@ def enrolled(tmp_path_factory) -> Path:
     plan["data_loader"] = {"template": "parts.Cases", "settings": {}}
     plan["task_runner"] = {"template": "parts.NoiseRunner", "settings": {}}
     build_workspace(plan, folder / "aggregator")
-    shutil.copy2(ROOT / "tests" / "federation" / "parts.py", folder / "aggregator")
-    enrol(folder, data)
-    for name in CASES:
-        shutil.copy2(ROOT / "tests" / "federation" / "parts.py", folder / name / "aggregator")
+    enrol(folder, data, modules=[ROOT / "tests" / "federation" / "parts.py"])
     return folder
 
 
 @pytest.fixture
 def federation(enrolled, tmp_path) -> Federation:
     """A fresh copy of the enrolled federation on a port of its own."""
-    for party in ("aggregator", *CASES):
+    for party in ("aggregator", "desk", *CASES):
         shutil.copytree(enrolled / party, tmp_path / party, symlinks=True)
     federation = Federation(tmp_path)
     federation.change(f"network.agg_port={free_port()}")

@@ -1,6 +1,7 @@
 """What happens between the processes: real `fx`, real certificates, real mutual TLS."""
 
 import json
+import shutil
 import time
 
 import numpy as np
@@ -63,6 +64,8 @@ def test_a_finished_model_can_be_evaluated_without_touching_the_run(federation):
         name: (federation.aggregator / name).read_bytes()
         for name in ("save/final.pbuf", "logs/rounds.jsonl", "local_state/tensor.db")
     }
+    for workspace in federation.sites.values():  # as a new bundle would bring it
+        shutil.copy2(federation.aggregator / "save" / "final.pbuf", workspace / "save")
     federation.change("aggregator.init_state_path=save/final.pbuf")
     start = ("aggregator", federation.aggregator, "aggregator", "start")
     with running([Party.start(*start, "--task_group", "evaluation")]) as parties:
@@ -81,7 +84,7 @@ def test_another_runs_checkpoint_is_refused(federation):
     (federation.aggregator / "local_state" / "run.json").write_text(
         (federation.aggregator / "local_state" / "run.json").read_text().replace("true", "false")
     )
-    with pytest.raises(FederationFailed, match=r"is of another run: its federation is plan.yaml_"):
+    with pytest.raises(FederationFailed, match=r"is of another run: its bundle is "):
         federation.run()
 
 

@@ -1,0 +1,277 @@
+"""The authority: an offline root, a signing certificate below it, and what that one issues.
+
+Keys lie encrypted (PKCS #8, PBES2) in a folder of the desk's, never on the aggregator. Profiles
+follow RFC 5280; what is issued passes `openssl verify -x509_strict` for its purpose, and no other.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.x509.oid import NameOID
+
+from src.files import write_atomically
+from src.refused import Refused
+from src.trust.certificate import (
+    DESK,
+    SITE,
+    Role,
+    common_name,
+    read_certificate,
+    subject,
+    usage_of,
+)
+
+POLICY = Path(__file__).with_name("policy.yaml")
+KEYS = ("root", "signing", "desk")
+HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """certs/policy.yaml. ValueError: a setting out of range."""
+
+    key_bits: int
+    hash: str
+    days: dict[str, int]
+    renewal_days: int
+    backdate_minutes: int
+    site_name: str
+    aggregator_name: str
+
+    def __post_init__(self) -> None:
+        if self.key_bits < 3072:
+            raise ValueError(f"policy: key_bits must be 3072 or more, got {self.key_bits}.")
+        if self.hash not in HASHES:
+            raise ValueError(f"policy: hash must be one of {', '.join(HASHES)}, got {self.hash}.")
+        if not 0 < self.days["leaf"] <= self.days["signing"] <= self.days["root"]:
+            raise ValueError("policy: days must grow from leaf to signing to root.")
+        if self.renewal_days >= self.days["leaf"]:
+            raise ValueError("policy: renewal_days must be fewer than days.leaf.")
+
+    @classmethod
+    def read(cls, path: Path) -> "Policy":
+        """From YAML. ValueError: unknown or missing settings."""
+        try:
+            return cls(**yaml.safe_load(path.read_text()))
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def check_name(self, name: str, role: Role) -> None:
+        """ValueError: the name cannot be enrolled in this role."""
+        rule = self.site_name if role == SITE else self.aggregator_name
+        if not re.fullmatch(rule, name) or len(name) > 64:
+            raise ValueError(f"{name!r} is no name for a party in the role {role.name}: {rule}")
+
+
+class Authority:
+    """The authority in `folder`. now: the clock. passphrase: asked for when a key is needed."""
+
+    def __init__(
+        self, folder: Path, passphrase: Callable[[], bytes], now: Callable[[], datetime]
+    ) -> None:
+        if not (folder / "root.crt").is_file():
+            raise ValueError(f"{folder} holds no authority. Make one: certify init --desk {folder}")
+        self.folder = folder
+        self.policy = Policy.read(folder / "policy.yaml")
+        self.root, self.signing, self.desk = (
+            read_certificate(folder / f"{name}.crt") for name in KEYS
+        )
+        self._passphrase = passphrase
+        self._now = now
+        self._keys: dict[str, RSAPrivateKey] = {}
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        federation: str,
+        passphrase: Callable[[], bytes],
+        now: Callable[[], datetime],
+        policy: Path = POLICY,
+    ) -> "Authority":
+        """A new authority, whole or not at all. FileExistsError: there is one."""
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists. A second authority needs another folder.")
+        rules = Policy.read(policy)
+        part = folder.with_name(f".{folder.name}.part")
+        part.mkdir(parents=True, mode=0o700)
+        write_atomically(part / "policy.yaml", policy.read_bytes())
+        keys = {name: rsa.generate_private_key(65537, rules.key_bits) for name in KEYS}
+        for name, key in keys.items():
+            write_secret(part / f"{name}.key", _encrypted(key, passphrase()))
+        names = {name: f"{federation} {name}" for name in KEYS}
+        issuers = {"root": "root", "signing": "root", "desk": "signing"}
+        for name, issuer in issuers.items():
+            builder = _certificate(
+                name=names[name],
+                issuer=names[issuer],
+                key=keys[name].public_key(),
+                issuer_key=keys[issuer].public_key(),
+                serial=_serial(),
+                days=rules.days[name],
+                policy=rules,
+                now=now(),
+            )
+            length = {"root": 1, "signing": 0}.get(name)
+            builder = _leaf(builder, DESK) if length is None else _authority(builder, length)
+            certificate = builder.sign(keys[issuer], HASHES[rules.hash]())
+            write_atomically(part / f"{name}.crt", pem(certificate))
+        part.rename(folder)
+        return cls(folder, passphrase, now)
+
+    def key(self, name: str) -> RSAPrivateKey:
+        """One of the authority's keys, unlocked. Refused: wrong passphrase."""
+        if name not in self._keys:
+            path = self.folder / f"{name}.key"
+            try:
+                key = serialization.load_pem_private_key(path.read_bytes(), self._passphrase())
+            except ValueError:
+                raise Refused(f"{path}: this passphrase does not open it.") from None
+            assert isinstance(key, RSAPrivateKey)
+            self._keys[name] = key
+        return self._keys[name]
+
+    @property
+    def federation(self) -> str:
+        """The federation's name, as it stands in the root's."""
+        return subject(self.root).removesuffix(" root")
+
+    @property
+    def chain(self) -> bytes:
+        """Signing certificate and root, PEM: `cert/cert_chain.crt` of every party."""
+        return pem(self.signing) + pem(self.root)
+
+    def issue(self, name: str, role: Role, key: RSAPublicKey) -> x509.Certificate:
+        """A leaf for one role. A site's common name carries the serial number."""
+        serial = _serial()
+        builder = _certificate(
+            name=common_name(name, serial) if role == SITE else name,
+            issuer=subject(self.signing),
+            key=key,
+            issuer_key=self.signing.public_key(),
+            serial=serial,
+            days=self.policy.days["leaf"],
+            policy=self.policy,
+            now=self._now(),
+        )
+        builder = _leaf(builder, role).add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False
+        )
+        return builder.sign(self.key("signing"), HASHES[self.policy.hash]())
+
+    def deny(self, number: int, entries: Iterable[dict[str, Any]]) -> bytes:
+        """The deny list `number`: {serial, revoked: datetime, reason} of each revoked leaf."""
+        now = self._now()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.signing.subject)
+            .last_update(now)
+            .next_update(now + timedelta(days=self.policy.days["denied"]))
+            .add_extension(_key_identifier(self.signing.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for entry in entries:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(entry["serial"])
+                .revocation_date(entry["revoked"])
+                .add_extension(x509.CRLReason(x509.ReasonFlags(entry["reason"])), critical=False)
+                .build()
+            )
+        signed = builder.sign(self.key("signing"), HASHES[self.policy.hash]())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """As text."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """A new file that only its owner can read. FileExistsError: there is one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _encrypted(key: RSAPrivateKey, passphrase: bytes) -> bytes:
+    if len(passphrase) < 12:
+        raise ValueError("The passphrase must have at least 12 characters: it guards the root key.")
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase),
+    )
+
+
+def _serial() -> int:
+    """127 random bits: positive, and 32 hexadecimal digits at most."""
+    return secrets.randbits(127) | 1
+
+
+def _certificate(
+    *,
+    name: str,
+    issuer: str,
+    key: RSAPublicKey,
+    issuer_key: Any,
+    serial: int,
+    days: int,
+    policy: Policy,
+    now: datetime,
+) -> x509.CertificateBuilder:
+    begin = now - timedelta(minutes=policy.backdate_minutes)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name(issuer))
+        .public_key(key)
+        .serial_number(serial)
+        .not_valid_before(begin)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(_key_identifier(issuer_key), critical=False)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _key_identifier(key: Any) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
+
+
+def _authority(builder: x509.CertificateBuilder, path_length: int) -> x509.CertificateBuilder:
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return builder.add_extension(
+        x509.BasicConstraints(ca=True, path_length=path_length), critical=True
+    ).add_extension(usage, critical=True)
+
+
+def _leaf(builder: x509.CertificateBuilder, role: Role) -> x509.CertificateBuilder:
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage_of(role), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([role.extended]), critical=False)
+    )

@@ -1,0 +1,291 @@
+"""The ceremony: enrol names, issue after comparison, hand out, renew, revoke. The desk's book.
+
+The book (`register.json`) holds what was enrolled, issued and revoked; every step writes it whole.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from certs import request as requests
+from certs.authority import Authority, pem
+from src.files import write_atomically
+from src.refused import Refused
+from src.trust import envelope, fingerprint, members
+from src.trust.certificate import AGGREGATOR, ROLES, SEALING, SITE, Role
+from src.trust.members import Member, Members
+
+REASONS = tuple(reason.value for reason in x509.ReasonFlags if reason.value != "removeFromCRL")
+
+
+class Ceremony:
+    """The desk's acts, on its authority. Refused, ValueError: with what to do; nothing changes."""
+
+    def __init__(self, authority: Authority, now) -> None:
+        self.authority = authority
+        self._now = now
+        self.path = authority.folder / "register.json"
+        if self.path.is_file():
+            self.book = json.loads(self.path.read_text())
+        else:
+            self.book = {"enrolled": {}, "issued": [], "deny_number": 0, "run": None}
+
+    # -- enrolment ---------------------------------------------------------------------------
+
+    def enrol(self, name: str, role: Role) -> None:
+        """Put a name and its role into the book; only those get certificates."""
+        self.authority.policy.check_name(name, role)
+        known = self.book["enrolled"].get(name)
+        if known == role.name:
+            return
+        if known:
+            raise ValueError(f"{name} is enrolled as {known}; one name has one role.")
+        if role == AGGREGATOR and AGGREGATOR.name in self.book["enrolled"].values():
+            raise ValueError("An aggregator is enrolled already; a federation has one.")
+        self.book["enrolled"][name] = role.name
+        self.book["run"] = None
+        self._save()
+
+    def inspect(self, path: Path) -> requests.Request:
+        """A request that may be signed once its words were compared. Refused: it may not."""
+        request = requests.read(path)
+        requests.check(request, self.authority.policy)
+        enrolled = self.book["enrolled"].get(request.name)
+        if enrolled != request.role.name:
+            raise Refused(
+                f"{path}: {request.name!r} asks for the role {request.role.name}, but is enrolled "
+                f"as {enrolled or 'nothing'}. Enrolled: {self._listed()}."
+            )
+        return request
+
+    def issue(self, path: Path, heard: str) -> list[x509.Certificate]:
+        """Sign what `path` asks for. heard: the words that the sender read out, by telephone.
+
+        Refused: the words are others (somebody exchanged the request), or a certificate is in
+        force already.
+        """
+        request = self.inspect(path)
+        if not fingerprint.same_words(heard, request.sha256):
+            raise Refused(
+                f"{path}: these are not the words of this request. Either one was misheard, or "
+                "the file is not the one that was sent. Nothing was signed."
+            )
+        current = self.current(request.name, request.role)
+        if current is not None:
+            raise Refused(
+                f"{request.name} has a certificate until {current['not_after']}. Renew it when it "
+                "ends, or revoke it first if its key was lost."
+            )
+        issued = [self._issue(request.name, request.role, request.speaking.public_key())]
+        if request.sealing:
+            issued.append(self._issue(request.name, SEALING, request.sealing.public_key()))
+        self.book["run"] = None
+        self._save()
+        return issued
+
+    def _issue(self, name: str, role: Role, key: Any) -> x509.Certificate:
+        assert isinstance(key, RSAPublicKey)
+        certificate = self.authority.issue(name, role, key)
+        self.book["issued"].append(
+            {
+                "name": name,
+                "role": role.name,
+                "serial": f"{certificate.serial_number:x}",
+                "sha256": fingerprint.of_certificate(certificate),
+                "not_after": certificate.not_valid_after_utc.isoformat(),
+                "certificate": pem(certificate).decode(),
+                "revoked": None,
+                "replaced": False,
+            }
+        )
+        return certificate
+
+    # -- over time ---------------------------------------------------------------------------
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every certificate that was issued: its entry, with `days` left and its `state`."""
+        rows = []
+        for entry in self.book["issued"]:
+            left = datetime.fromisoformat(entry["not_after"]) - self._now()
+            state = (
+                f"revoked ({entry['revoked']['reason']})"
+                if entry["revoked"]
+                else "expired"
+                if left < timedelta()
+                else "replaced"
+                if entry["replaced"]
+                else "renew"
+                if left < timedelta(days=self.authority.policy.renewal_days)
+                else "good"
+            )
+            rows.append(entry | {"days": left.days, "state": state})
+        return rows
+
+    def current(self, name: str, role: Role) -> dict[str, Any] | None:
+        """The entry of the certificate with which a party speaks now; None: it has none."""
+        for row in reversed(self.status()):
+            its_own = (row["name"], row["role"]) == (name, role.name)
+            if its_own and row["state"] in ("good", "renew"):
+                return row
+        return None
+
+    def renew(self, name: str, early: bool = False) -> list[x509.Certificate]:
+        """New certificates for the same keys, if they are due. [] if nothing need change.
+
+        Refused: unknown, or never certified. The old ones stay good until they expire.
+        """
+        role = self._role(name)
+        renewed = []
+        for kind in (role, SEALING) if role == SITE else (role,):
+            rows = [row for row in self.status() if (row["name"], row["role"]) == (name, kind.name)]
+            rows = [row for row in rows if not row["revoked"] and not row["replaced"]]
+            if not rows:
+                raise Refused(f"{name} has no certificate to renew; it needs a new request.")
+            if rows[-1]["state"] == "good" and not early:
+                continue
+            old = next(e for e in self.book["issued"] if e["serial"] == rows[-1]["serial"])
+            old["replaced"] = True
+            key = x509.load_pem_x509_certificate(old["certificate"].encode()).public_key()
+            renewed.append(self._issue(name, kind, key))
+        if renewed:
+            self.book["run"] = None
+            self._save()
+        return renewed
+
+    def revoke(self, name: str, reason: str) -> int:
+        """Put every certificate of a party that is still good on the deny list; how many."""
+        self._role(name)
+        if reason not in REASONS:
+            raise ValueError(f"reason must be one of {', '.join(REASONS)}, got {reason!r}.")
+        now = self._now()
+        count = 0
+        for entry in self.book["issued"]:
+            lives = datetime.fromisoformat(entry["not_after"]) > now
+            if entry["name"] == name and lives and not entry["revoked"]:
+                entry["revoked"] = {"time": now.isoformat(), "reason": reason}
+                count += 1
+        if not count:
+            raise Refused(f"{name} has no certificate that is still good: nothing to revoke.")
+        self.book["deny_number"] += 1
+        self._save()
+        return count
+
+    # -- what goes out -----------------------------------------------------------------------
+
+    def deny_list(self) -> bytes:
+        """The deny list as it stands. Its number rises with each revocation."""
+        entries = [
+            {
+                "serial": int(entry["serial"], 16),
+                "revoked": datetime.fromisoformat(entry["revoked"]["time"]),
+                "reason": entry["revoked"]["reason"],
+            }
+            for entry in self.book["issued"]
+            if entry["revoked"]
+        ]
+        return self.authority.deny(self.book["deny_number"], entries)
+
+    def members(self) -> Members:
+        """All enrolled parties. Refused: one has no certificate that is good."""
+        found = []
+        for name, role_name in sorted(self.book["enrolled"].items()):
+            role = ROLES[role_name]
+            certificate = self._certificate(name, role)
+            sealing = self._certificate(name, SEALING) if role == SITE else None
+            found.append(Member(name, role, certificate, sealing))
+        if not self.book["run"]:
+            self.book["run"] = token_hex(16)
+            self._save()
+        federation = self.authority.federation
+        return members.parse(
+            Members(federation, self.book["run"], tuple(found)).statement(), name="the book"
+        )
+
+    def signed_members(self) -> bytes:
+        """The member list, signed: the same bytes until something changes."""
+        path = self.authority.folder / "members.json"
+        listed = self.members().statement()
+        if path.is_file():
+            signed = path.read_bytes()
+            if envelope.verify(members.KIND, signed, self.authority.desk, name=str(path)) == listed:
+                return signed
+        key = self.authority.key("desk")
+        write_atomically(path, envelope.sign(members.KIND, listed, key, self.authority.desk))
+        return path.read_bytes()
+
+    def deliver(self, out: Path, *, new_run: bool = False) -> list[Path]:
+        """One package for each party, with all that it needs; certificates are no secrets.
+
+        A site's is what `fx collaborator certify --import` takes; `python -m src receive` takes
+        both kinds. new_run: the same members start another run, under a new number.
+        """
+        if new_run:
+            self.book["run"] = None
+        listed = self.members()
+        signed = self.signed_members()
+        shared = {
+            "cert_chain.crt": self.authority.chain,
+            "desk.crt": pem(self.authority.desk),
+            "members.json": signed,
+            "denied.crl": self.deny_list(),
+        }
+        packages = []
+        for member in listed.members:
+            files = dict(shared)
+            if member.role == SITE:
+                files[f"client/col_{member.name}.crt"] = pem(member.certificate)
+                assert member.sealing is not None
+                files[f"sealing/col_{member.name}.crt"] = pem(member.sealing)
+                package = out / f"agg_to_col_{member.name}_signed_cert.zip"
+            else:
+                files[f"server/agg_{member.name}.crt"] = pem(member.certificate)
+                package = out / f"desk_to_agg_{member.name}.zip"
+            write_atomically(package, _zipped(files.items()))
+            packages.append(package)
+        return packages
+
+    # -- the book ----------------------------------------------------------------------------
+
+    def _role(self, name: str) -> Role:
+        if name not in self.book["enrolled"]:
+            raise ValueError(f"{name!r} is not enrolled. Enrolled: {self._listed()}.")
+        return ROLES[self.book["enrolled"][name]]
+
+    def _certificate(self, name: str, role: Role) -> x509.Certificate:
+        entry = self.current(name, role)
+        if entry is None:
+            raise Refused(
+                f"{name} ({role.name}) has no certificate that is good. Issue one, or take the "
+                "name out: certify dismiss."
+            )
+        return x509.load_pem_x509_certificate(entry["certificate"].encode())
+
+    def dismiss(self, name: str) -> None:
+        """Take a party out of the next member list. What it holds is revoked separately."""
+        self._role(name)
+        del self.book["enrolled"][name]
+        self.book["run"] = None
+        self._save()
+
+    def _listed(self) -> str:
+        listed = (f"{name} ({role})" for name, role in sorted(self.book["enrolled"].items()))
+        return ", ".join(listed) or "nobody"
+
+    def _save(self) -> None:
+        write_atomically(self.path, json.dumps(self.book, indent=1))
+
+
+def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return buffer.getvalue()

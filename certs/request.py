@@ -1,0 +1,103 @@
+"""A request as it comes to the desk: what is in the file, and whether it may be signed."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs.authority import Policy
+from src.refused import Refused
+from src.trust import fingerprint
+from src.trust.certificate import AGGREGATOR, SITE, Role, dns_names, subject
+
+LARGEST_BYTES = 64 * 1024
+ASKS_FOR = {SITE: ExtendedKeyUsageOID.CLIENT_AUTH, AGGREGATOR: ExtendedKeyUsageOID.SERVER_AUTH}
+
+
+@dataclass(frozen=True)
+class Request:
+    """speaking: the request for the TLS certificate. sealing: for a site's second key, else None.
+
+    name and role are what the request asks for; `check` compares them with the enrolment.
+    """
+
+    path: Path
+    name: str
+    role: Role
+    speaking: x509.CertificateSigningRequest
+    sealing: x509.CertificateSigningRequest | None
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint that both ends read to each other: of all requests in the file."""
+        found = (self.speaking, self.sealing) if self.sealing else (self.speaking,)
+        return fingerprint.of_requests(*found)
+
+
+def read(path: Path) -> Request:
+    """A site's package (`col_NAME_to_agg_cert_request.zip`) or the aggregator's `agg_NAME.csr`.
+
+    Refused: not such a file; not exactly one request for each purpose; file name and content
+    name different parties.
+    """
+    if path.suffix == ".csr":
+        speaking, sealing = _load(path.read_bytes(), path), None
+        role, stem = AGGREGATOR, path.stem.removeprefix("agg_")
+    else:
+        files = _unpack(path)
+        names = [name for name in files if name.startswith("col_") and name.endswith(".csr")]
+        others = sorted({*files} - {*names, "sealing.csr"})
+        if len(names) != 1 or "sealing.csr" not in files or others:
+            raise Refused(
+                f"{path}: expected one col_NAME.csr and sealing.csr, got {', '.join(sorted(files))}"
+                ". The site makes it with `fx collaborator generate-cert-request` and "
+                "`python -m src request-sealing`, in a folder without older requests."
+            )
+        speaking, sealing = _load(files[names[0]], path), _load(files["sealing.csr"], path)
+        role, stem = SITE, names[0].removeprefix("col_").removesuffix(".csr")
+    return Request(path, stem, role, speaking, sealing)
+
+
+def check(request: Request, policy: Policy) -> None:
+    """Refused unless every request in it is well signed and asks for just this name and role."""
+    for what, csr in (("", request.speaking), ("the sealing key: ", request.sealing)):
+        if csr is None:
+            continue
+        place = f"{request.path}: {what}"
+        if not csr.is_signature_valid:
+            raise Refused(f"{place}its own signature is wrong: it was altered on its way.")
+        key = csr.public_key()
+        if not isinstance(key, RSAPublicKey) or key.key_size < policy.key_bits:
+            raise Refused(f"{place}expected an RSA key of {policy.key_bits} bits or more.")
+        found = {subject(csr), *dns_names(csr)}
+        if found != {request.name} or len(dns_names(csr)) != 1:
+            raise Refused(
+                f"{place}it asks for {', '.join(sorted(map(repr, found)))}, expected the name "
+                f"{request.name!r} and no other. Somebody tries to be somebody else, or the file "
+                "was renamed. Sign nothing; call the sender."
+            )
+    if request.sealing and request.sealing.public_key() == request.speaking.public_key():
+        raise Refused(f"{request.path}: both requests are for one key; one key has one purpose.")
+    asked = request.speaking.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if list(asked) != [ASKS_FOR[request.role]]:
+        raise Refused(f"{request.path}: it asks for another role than {request.role.name}.")
+
+
+def _unpack(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
+                raise Refused(f"{path}: larger than any request package.")
+            return {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise Refused(f"{path}: not a request package: {error}") from None
+
+
+def _load(content: bytes, path: Path) -> x509.CertificateSigningRequest:
+    try:
+        return x509.load_pem_x509_csr(content)
+    except ValueError as error:
+        raise Refused(f"{path}: not a certificate request: {error}") from None

@@ -1,0 +1,163 @@
+"""The line to the aggregator (a door to OpenFL): bounded patience, reasons, a log of what passes.
+
+OpenFL 1.9's client repeats every failed call for ever and tells nobody why. Here a call that the
+aggregator refuses ends the site at once, with the reason; one that cannot get through is repeated
+for `patience_s`.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import grpc
+from openfl.protocols import base_pb2
+
+from src.refused import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE_S = 5.0
+FAULTS_AT_AGGREGATOR = 5  # an exception there may pass (a restart), or be a fault in its code
+PASSING = (
+    grpc.StatusCode.UNAVAILABLE,  # nobody there, or the connection broke
+    grpc.StatusCode.CANCELLED,  # the channel was reopened under the call
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+
+
+class LineLost(ConnectionError):
+    """The aggregator could not be reached for too long; the message says since when and why."""
+
+
+class Gate(Protocol):
+    """What the line needs of a site's gate; `src.trust.gate.SiteGate` is one."""
+
+    name: str
+    approval: bytes
+
+    def check_aggregator(self) -> None: ...
+    def sending(self, site: str, round_number: int, what: str, blobs: Any) -> str: ...
+    def received(self, site: str, round_number: int, what: str, blobs: Any) -> None: ...
+    def round_ended(self, round_number: int) -> None: ...
+    def log(self, event: str, **details: object) -> None: ...
+
+
+class Line:
+    """OpenFL's client, called through here. patience_s: how long to try before giving up."""
+
+    def __init__(self, client: Any, gate: Gate, patience_s: float) -> None:
+        self.client = client
+        self.gate = gate
+        self.patience_s = patience_s
+        self._round: int | None = None
+        client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
+
+    @property
+    def stub(self) -> Any:
+        """OpenFL's stub; a new one after each reconnection."""
+        return self.client.stub
+
+    def ping(self) -> None:
+        """`fx collaborator ping`."""
+        self._call(self.client.ping)
+
+    def get_tasks(self) -> tuple:
+        """(tasks, round, seconds to wait, whether the run is over)."""
+        answer = self._call(self.client.get_tasks)
+        tasks, number, _, over = answer
+        if self._round is not None and (over or (tasks and number != self._round)):
+            self.gate.round_ended(self._round)
+            self._round = None
+        if tasks:
+            self._round = number
+        return answer
+
+    def get_aggregated_tensor(
+        self, tensor_name: str, round_number: int, report: bool, tags: tuple, require_lossless: bool
+    ) -> Any:
+        """A tensor of the aggregator's, as OpenFL's protobuf message."""
+        arguments = (tensor_name, round_number, report, tags, require_lossless)
+        tensor = self._call(self.client.get_aggregated_tensor, *arguments)
+        self.gate.received(self.gate.name, round_number, tensor_name, [tensor.data_bytes])
+        return tensor
+
+    def send_local_task_results(
+        self, round_number: int, task_name: str, data_size: int, named_tensors: list
+    ) -> None:
+        """Send what a task has made. Returns when the aggregator has taken it."""
+        blobs = [tensor.data_bytes for tensor in named_tensors]
+        digest = self.gate.sending(self.gate.name, round_number, task_name, blobs)
+        arguments = (round_number, task_name, data_size, named_tensors)
+        self._call(self.client.send_local_task_results, *arguments)
+        about = {"site": self.gate.name, "round": round_number, "what": task_name}
+        self.gate.log("sent", digest=digest, **about)
+
+    def _introduce(self) -> None:
+        message = base_pb2.NamedTensor(name=APPROVAL, data_bytes=self.gate.approval)
+        self.client.send_local_task_results(0, APPROVAL, 0, [message])
+
+    def _call(self, function: Callable, *arguments: Any) -> Any:
+        """Refused: the aggregator says no. LineLost: it cannot be reached."""
+        began, faults, pause = time.monotonic(), 0, 0.5
+        told = ""
+        while True:
+            self.gate.check_aggregator()
+            try:
+                return function(*arguments)
+            except (grpc.RpcError, AssertionError) as error:
+                reason = refusal(error)
+                if reason == APPROVAL_NEEDED:
+                    function, arguments = self._introduced(function, arguments)
+                    continue
+                if reason:
+                    self.gate.log("refused", site=self.gate.name, reason=reason)
+                    raise Refused(f"The aggregator at {self.client.uri}: {reason}") from None
+                text = details(error)
+                faults += not isinstance(error, grpc.RpcError) or error.code() not in PASSING
+            waited = time.monotonic() - began
+            if faults >= FAULTS_AT_AGGREGATOR or waited > self.patience_s:
+                raise LineLost(
+                    f"The aggregator at {self.client.uri} could not be reached for {waited:.0f} s "
+                    f"(collaborator.patience_s: {self.patience_s:.0f}): {text} Ask its operator, "
+                    "then start this site again: it goes on where the run is."
+                )
+            if text != told:
+                logger.warning("No answer from %s: %s Trying again.", self.client.uri, text)
+                told = text
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE_S)
+            self.client.reconnect()
+
+    def _introduced(self, function: Callable, arguments: tuple) -> tuple[Callable, tuple]:
+        """The same call, to be made after the approval was shown."""
+
+        def both(*again: Any) -> Any:
+            self._introduce()
+            return function(*again)
+
+        return both, arguments
+
+
+def refusal(error: Exception) -> str | None:
+    """Why the aggregator says no, whatever the way in which OpenFL says it; None: it does not."""
+    text = details(error)
+    reason = reason_in(text)
+    if reason:
+        return reason
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            "whoever answers there does not hold the certificate that the member list names for "
+            "the aggregator. Compare address and port with the desk; do not go on."
+        )
+    if "Federation UUID" in text:
+        return "it runs another member list than this site's. Take the desk's newest package."
+    if isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return text
+    return None
+
+
+def details(error: Exception) -> str:
+    """What a failed call tells, in one line."""
+    text = str(error.details() if isinstance(error, grpc.RpcError) else error)  # type: ignore
+    return text.strip().partition("\n")[0].removeprefix("Exception calling application: ")

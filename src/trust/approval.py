@@ -1,0 +1,96 @@
+"""A site's approval: its engineer's signature, with the site's key, under exactly one bundle."""
+
+import difflib
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from src.files import write_atomically
+from src.refused import Refused
+from src.trust import bundle as bundles
+from src.trust import envelope
+from src.trust.bundle import Bundle
+from src.trust.members import Member
+
+KIND = "approval"
+FOLDER = Path("approvals")
+FILE = FOLDER / "approval.json"
+APPROVED = FOLDER / "approved"  # what was approved last: its manifest and its texts, to compare
+TEXT_BYTES = 1_000_000
+
+
+def approve(
+    workspace: Path, bundle: Bundle, run: str, member: Member, key: RSAPrivateKey, now: datetime
+) -> Path:
+    """Sign the bundle, keep its texts for the next comparison; the approval's file.
+
+    Compiled copies of the code are removed: whatever runs is compiled from what was approved.
+    """
+    for folder in bundles.compiled(workspace):
+        shutil.rmtree(folder)
+    statement = {
+        "site": member.name,
+        "run": run,
+        "bundle": bundle.digest,
+        "approved": now.isoformat(timespec="seconds"),
+    }
+    kept = workspace / APPROVED
+    shutil.rmtree(kept, ignore_errors=True)
+    for path in _texts(workspace, bundle):
+        write_atomically(kept / path, (workspace / path).read_bytes())
+    write_atomically(kept / "manifest", bundle.manifest())
+    signed = envelope.sign(KIND, statement, key, member.certificate)
+    write_atomically(workspace / FILE, signed)
+    return workspace / FILE
+
+
+def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) -> dict[str, Any]:
+    """The approval, if that member has signed this run's bundle `digest`.
+
+    Refused: no approval, another's, of another run or bundle (an old one, replayed), altered.
+    """
+    found = envelope.verify(KIND, content, member.certificate, name=name)
+    for what, expected in (("site", member.name), ("run", run), ("bundle", digest)):
+        if found.get(what) != expected:
+            raise Refused(
+                f"{name} is for {what} {found.get(what)}, expected {expected}. Look at what would "
+                f"run, then sign it: python -m src show && python -m src approve -n {member.name}"
+            )
+    return found
+
+
+def last_approved(workspace: Path) -> Bundle | None:
+    """The bundle that was approved here last; None: none was."""
+    path = workspace / APPROVED / "manifest"
+    return Bundle.parse(path.read_text()) if path.is_file() else None
+
+
+def changes(workspace: Path, bundle: Bundle) -> list[str]:
+    """What differs from the last approved bundle: a line a file, then unified diffs of the texts.
+
+    Empty if nothing was approved here before, or nothing has changed.
+    """
+    old = last_approved(workspace)
+    if old is None:
+        return []
+    lines = bundles.differences(old, bundle)
+    for path in sorted({*old.files, *bundle.files}):
+        if old.files.get(path) != bundle.files.get(path):
+            before, after = _lines(workspace / APPROVED / path), _lines(workspace / path)
+            lines += difflib.unified_diff(before, after, f"approved/{path}", path, lineterm="")
+    return lines
+
+
+def _texts(workspace: Path, bundle: Bundle) -> list[Path]:
+    paths = [Path(path) for path in bundle.files if not path.startswith("save/")]
+    return [path for path in paths if (workspace / path).stat().st_size <= TEXT_BYTES]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return []

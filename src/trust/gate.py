@@ -1,0 +1,202 @@
+"""The gates: what each party checks before it starts, and at every call. Chosen in the plan.
+
+A gate fails closed: whatever is missing, unreadable or wrong ends the start with a `Refused`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from src.files import write_atomically
+from src.refused import Refused, marked
+from src.trust import approval, bundle, members
+from src.trust import certificate as certificates
+from src.trust.audit import FILE, AuditLog, digest_of
+from src.trust.certificate import Chain, Role
+from src.trust.deny import DenyList
+
+logger = logging.getLogger(__name__)
+
+ROSTER = Path("plan/cols.yaml")
+PINNED = Path("local_state/aggregator.crt")
+
+
+class Gate:
+    """What both parties check. workspace: the folder in which `fx` runs."""
+
+    def __init__(
+        self, workspace: str = ".", now: Callable[[], datetime] = certificates.utc_now
+    ) -> None:
+        self.workspace = Path(workspace)
+        self.now = now
+        self.members = members.read(self.workspace, now())
+        self.bundle = bundle.read(self.workspace)
+        self.chain = Chain.read(self.workspace / members.CHAIN_FILE)
+        self.deny = DenyList(self.workspace, self.chain.signing)
+
+    @property
+    def federation(self) -> str:
+        """What both sides must name at every call: the desk's run."""
+        return f"run_{self.members.run}"
+
+    def _identify(self, member: members.Member, role: Role, folder: str, stem: str) -> None:
+        """This party's own certificate and key, checked; then its log is opened."""
+        path = self.workspace / "cert" / folder / f"{stem}.crt"
+        self.certificate = certificates.read_certificate(path)
+        self.chain.check(self.certificate, role, name=str(path), now=self.now())
+        if self.certificate != member.certificate:
+            raise Refused(
+                f"{path} is not the certificate that the member list names for {member.name}. "
+                "Take the newest package from the desk."
+            )
+        self.deny.check(self.certificate.serial_number, name=member.name)
+        self.key = certificates.read_key(path.with_suffix(".key"), self.certificate)
+        self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
+        self.audit.write("key opened", key=str(path.with_suffix(".key")))
+
+    def sending(self, site: str, round_number: int, what: str, blobs: Iterable[bytes]) -> str:
+        """Log what is about to be sent; its digest."""
+        digest = digest_of(blobs)
+        self.audit.write("sending", site=site, round=round_number, what=what, digest=digest)
+        return digest
+
+    def received(self, site: str, round_number: int, what: str, blobs: Iterable[bytes]) -> None:
+        """Log what has arrived."""
+        digest = digest_of(blobs)
+        self.audit.write("received", site=site, round=round_number, what=what, digest=digest)
+
+    def round_ended(self, round_number: int) -> None:
+        """Log the end of a round and sign everything up to here."""
+        self.audit.sign(self.key, self.certificate, round=round_number)
+
+    def log(self, event: str, **details: object) -> None:
+        """Log anything else."""
+        self.audit.write(event, **details)
+
+
+class SiteGate(Gate):
+    """A site's: its engineer has approved exactly this bundle, and the aggregator is the member."""
+
+    def identify(self, name: str) -> members.Member:
+        """This site's entry, after its own certificate and key were checked."""
+        member = self.members.site(name)
+        self.name = name
+        self._identify(member, certificates.SITE, "client", f"col_{name}")
+        return member
+
+    def open(self, name: str) -> str:
+        """Check everything, before any byte goes out. Refused: with the reason. The federation."""
+        member = self.identify(name)
+        try:
+            self.check_aggregator()
+            self.approval = self._approval(member)
+        except Refused as refusal:
+            self.audit.write("refused", site=name, reason=str(refusal))
+            raise
+        # The only certificate that this site's connections accept (gRPC takes a leaf as anchor)
+        self.pinned = self.workspace / PINNED
+        pem = self.members.aggregator.certificate.public_bytes(Encoding.PEM)
+        write_atomically(self.pinned, pem)
+        self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
+        return self.federation
+
+    def _approval(self, member: members.Member) -> bytes:
+        path = self.workspace / approval.FILE
+        if not path.is_file():
+            raise Refused(
+                f"{member.name} has approved nothing yet. Look at what would run, then sign it: "
+                f"python -m src show && python -m src approve -n {member.name}"
+            )
+        content = path.read_bytes()
+        digest, run = self.bundle.digest, self.members.run
+        approval.verify(content, member, run, digest, name=str(path))
+        return content
+
+    def check_aggregator(self) -> None:
+        """Refused if the aggregator's certificate has been revoked or has expired."""
+        member = self.members.aggregator
+        self.deny.check(member.certificate.serial_number, name=f"aggregator {member.name}")
+        certificates.in_force(member.certificate, name=member.name, now=self.now())
+
+
+class AggregatorGate(Gate):
+    """The aggregator's: only members speak, only those who have approved the same bundle."""
+
+    def open(self, names: list[str]) -> str:
+        """Check everything before the server listens. names: OpenFL's roster. The federation."""
+        if sorted(names) != self.members.sites:
+            raise Refused(
+                f"{ROSTER} lists {', '.join(sorted(names)) or 'nobody'}; the member list signed by "
+                f"the desk lists {', '.join(self.members.sites)}. Take the desk's package: "
+                "python -m src receive"
+            )
+        aggregator = self.members.aggregator
+        self._identify(aggregator, certificates.AGGREGATOR, "server", f"agg_{aggregator.name}")
+        self._approved: dict[str, str] = {}
+        self._told: set[str] = set()
+        self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
+        return self.federation
+
+    def check(self, common_name: str, site: str) -> None:
+        """Asked at every call. common_name: of the certificate that the caller proved to hold.
+
+        Refused: not a member's certificate, another site's, an older one, or a revoked one.
+        """
+        try:
+            try:
+                name, serial = certificates.parse_common_name(common_name)
+            except ValueError as error:
+                raise Refused(str(error)) from None
+            if name != site:
+                raise Refused(f"the certificate is {name}'s, but the call says {site}.")
+            member = self.members.site(site)
+            self.deny.check(serial, name=site)
+            if member.certificate.serial_number != serial:
+                raise Refused(
+                    f"serial number {serial:x} is not the certificate that the member list names "
+                    f"for {site}."
+                )
+            certificates.in_force(member.certificate, name=site, now=self.now())
+        except Refused as refusal:
+            self._tell(f"{common_name} as {site}", refusal)
+            raise Refused(marked(refusal)) from None
+
+    def approve(self, site: str, content: bytes) -> None:
+        """Take a site's approval. Refused: it is for something else than what runs here."""
+        member = self.members.site(site)
+        digest, run = self.bundle.digest, self.members.run
+        try:
+            found = approval.verify(content, member, run, digest, name=f"{site}'s approval")
+        except Refused as refusal:
+            self._tell(site, refusal)
+            raise Refused(marked(refusal)) from None
+        self._approved[site] = found["approved"]
+        self.audit.write("approved", site=site, bundle=digest, approved=found["approved"])
+
+    def has_approved(self, site: str) -> bool:
+        """Whether this process has seen the site's approval."""
+        return site in self._approved
+
+    def revoked(self, site: str) -> bool:
+        """Whether the site's certificate is on the deny list now."""
+        try:
+            self.deny.check(self.members.site(site).certificate.serial_number, name=site)
+        except Refused:
+            return True
+        return False
+
+    def _tell(self, who: str, refusal: Refused) -> None:
+        """Log a refusal once, however often the caller comes back with it."""
+        if str((who, str(refusal))) not in self._told:
+            self._told.add(str((who, str(refusal))))
+            logger.warning("Refused %s: %s", who, refusal)
+            self.audit.write("refused", who=who, reason=str(refusal))
+
+
+def write_roster(workspace: Path, sites: list[str]) -> None:
+    """OpenFL's list of sites, as the desk has signed it."""
+    write_atomically(workspace / ROSTER, yaml.safe_dump({"collaborators": sites}))

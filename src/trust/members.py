@@ -1,0 +1,135 @@
+"""The member list: who takes part, in which role, with which certificates; signed by the desk."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from src.refused import Refused
+from src.trust import certificate as certificates
+from src.trust import envelope, fingerprint
+from src.trust.certificate import AGGREGATOR, DESK, ROLES, SEALING, SITE, Chain, Role
+
+KIND = "members"
+FILE = Path("cert/members.json")
+DESK_FILE = Path("cert/desk.crt")
+CHAIN_FILE = Path("cert/cert_chain.crt")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One party. sealing: a site's certificate for what is encrypted to it; None at aggregators."""
+
+    name: str
+    role: Role
+    certificate: x509.Certificate
+    sealing: x509.Certificate | None
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the certificate with which this member speaks and signs."""
+        return fingerprint.of_certificate(self.certificate)
+
+
+@dataclass(frozen=True)
+class Members:
+    """run: 16 random bytes of the desk in hex, new with each list: what ties messages to a run."""
+
+    federation: str
+    run: str
+    members: tuple[Member, ...]
+
+    @property
+    def sites(self) -> list[str]:
+        """The sites' names, sorted."""
+        return sorted(member.name for member in self.members if member.role == SITE)
+
+    @property
+    def aggregator(self) -> Member:
+        """The one aggregator."""
+        return next(member for member in self.members if member.role == AGGREGATOR)
+
+    def site(self, name: str) -> Member:
+        """The site of that name. Refused: none."""
+        for member in self.members:
+            if member.role == SITE and member.name == name:
+                return member
+        raise Refused(
+            f"{name!r} is not in the member list; its sites are {', '.join(self.sites)}. "
+            "A site joins through the desk, with a new list."
+        )
+
+    def statement(self) -> dict[str, Any]:
+        """What the desk signs."""
+        return {
+            "federation": self.federation,
+            "run": self.run,
+            "members": [
+                {
+                    "name": member.name,
+                    "role": member.role.name,
+                    "sha256": member.sha256,
+                    "certificate": _pem(member.certificate),
+                    "sealing_sha256": member.sealing and fingerprint.of_certificate(member.sealing),
+                    "sealing": member.sealing and _pem(member.sealing),
+                }
+                for member in self.members
+            ],
+        }
+
+
+def read(workspace: Path, now: datetime) -> Members:
+    """The list in a workspace, every certificate in it checked. Refused: with the reason."""
+    chain = Chain.read(workspace / CHAIN_FILE)
+    desk = certificates.read_certificate(workspace / DESK_FILE)
+    chain.check(desk, DESK, name=str(workspace / DESK_FILE), now=now)
+    path = workspace / FILE
+    members = parse(envelope.read(KIND, path, desk), name=str(path))
+    for member in members.members:
+        place = f"{path}: {member.name}"
+        chain.check(member.certificate, member.role, name=place, now=now)
+        if certificates.dns_names(member.certificate) != [member.name]:
+            raise Refused(f"{place}: its certificate names another party.")
+        if member.role == SITE:
+            if member.sealing is None:
+                raise Refused(f"{place}: a site needs a sealing certificate.")
+            chain.check(member.sealing, SEALING, name=f"{place}, sealing", now=now)
+    return members
+
+
+def parse(statement: dict[str, Any], *, name: str) -> Members:
+    """A signed statement as a member list. Refused: it does not make sense."""
+    try:
+        members = tuple(_member(entry) for entry in statement["members"])
+        found = Members(statement["federation"], statement["run"], members)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(f"{name}: not a member list ({error!r}).") from None
+    _distinct([member.name for member in members], name, "name")
+    _distinct([member.sha256 for member in members], name, "certificate")
+    if [member.role for member in members].count(AGGREGATOR) != 1 or not found.sites:
+        raise Refused(f"{name}: expected one aggregator and at least one site.")
+    return found
+
+
+def _member(entry: dict[str, Any]) -> Member:
+    sealing = entry["sealing"]
+    return Member(
+        entry["name"],
+        ROLES[entry["role"]],
+        x509.load_pem_x509_certificate(entry["certificate"].encode()),
+        x509.load_pem_x509_certificate(sealing.encode()) if sealing else None,
+    )
+
+
+def _distinct(values: Iterable[str], name: str, what: str) -> None:
+    values = list(values)
+    if len(set(values)) != len(values):
+        raise Refused(f"{name}: the same {what} stands in it twice.")
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()

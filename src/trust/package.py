@@ -1,0 +1,106 @@
+"""What comes from the desk, a package or a newer deny list: checked before it replaces anything."""
+
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from src.files import write_atomically
+from src.refused import Refused
+from src.trust import certificate as certificates
+from src.trust import deny, members
+from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
+from src.trust.gate import write_roster
+
+LARGEST_BYTES = 4 << 20
+ROLES = {"client": SITE, "server": AGGREGATOR, "sealing": SEALING}  # by folder
+SHARED = ("cert_chain.crt", "desk.crt", "members.json", "denied.crl")
+
+
+@dataclass(frozen=True)
+class Received:
+    """What was put in place. root_is_new: no authority was known here before."""
+
+    files: list[Path]
+    root: x509.Certificate
+    root_is_new: bool
+
+
+def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = False) -> Received:
+    """Check a package or a deny list, then put it in place.
+
+    Refused, and nothing is replaced: it is for another party, of another authority (unless
+    `new_root`), not signed by the desk, or holds anything that it should not.
+    """
+    if package.suffix == ".crl":
+        chain = Chain.read(workspace / members.CHAIN_FILE)
+        content = {"denied.crl": package.read_bytes()}
+        deny.parse(content["denied.crl"], chain.signing, name=str(package))
+        return Received(_put(content, workspace, chain), chain.root, False)
+    content = _unpack(package)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Path(folder)
+        for name, data in content.items():
+            write_atomically(stage / "cert" / name, data)
+        listed = members.read(stage, now)
+        chain = Chain.read(stage / members.CHAIN_FILE)
+        deny.DenyList(stage, chain.signing)
+        _check_own(content, stage, workspace, chain, now)
+    known = workspace / members.CHAIN_FILE
+    root_is_new = not known.is_file()
+    if not root_is_new and not new_root and Chain.read(known).root != chain.root:
+        raise Refused(
+            f"{package} is of another authority than the one known here. If the desk has made a "
+            "new one, compare its words by telephone and repeat with --new-authority."
+        )
+    files = _put(content, workspace, chain)
+    if any(name.startswith("server/") for name in content):
+        write_roster(workspace, listed.sites)
+    return Received(files, chain.root, root_is_new)
+
+
+def _unpack(package: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(package) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
+                raise Refused(f"{package}: larger than any package of the desk.")
+            content = {entry.filename: archive.read(entry) for entry in entries}
+    except (zipfile.BadZipFile, FileNotFoundError) as error:
+        raise Refused(f"{package}: not a package of the desk: {error}") from None
+    missing = [name for name in SHARED if name not in content]
+    foreign = [
+        name for name in content if name not in SHARED and Path(name).parent.as_posix() not in ROLES
+    ]
+    if missing or foreign:
+        wrong = ", ".join([*missing, *foreign])
+        raise Refused(f"{package}: expected a package of the desk; wrong or missing: {wrong}.")
+    return content
+
+
+def _check_own(content, stage: Path, workspace: Path, chain: Chain, now: datetime) -> None:
+    """Every leaf in the package fits a key that this party has, and its role."""
+    leaves = [Path(name) for name in content if Path(name).parent.name in ROLES]
+    if not leaves:
+        raise Refused("The package holds no certificate for this party.")
+    for name in leaves:
+        path = stage / "cert" / name
+        leaf = certificates.read_certificate(path)
+        chain.check(leaf, ROLES[name.parent.name], name=str(name), now=now)
+        certificates.read_key((workspace / "cert" / name).with_suffix(".key"), leaf)
+
+
+def _put(content: dict[str, bytes], workspace: Path, chain: Chain) -> list[Path]:
+    newer = deny.parse(content["denied.crl"], chain.signing, name="denied.crl")
+    seen = workspace / deny.SEEN
+    if seen.is_file() and deny.number(newer) < int(seen.read_text()):
+        raise Refused("The deny list is older than the one known here. Get the newest one.")
+    files = []
+    for name, data in content.items():
+        path = workspace / "cert" / name
+        write_atomically(path, data)
+        files.append(path)
+    return files

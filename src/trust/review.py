@@ -1,0 +1,85 @@
+"""What a bundle would do, for the engineer who is to sign it. Reads files, runs nothing of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from src import plan as plans
+from src.trust import approval, bundle, fingerprint, members
+from src.trust.certificate import Chain
+from src.trust.members import Members
+
+
+@dataclass(frozen=True)
+class Review:
+    """facts: what it is, in words. changes: since the last approved bundle; None: none was."""
+
+    digest: str
+    root: str
+    members: Members
+    facts: list[tuple[str, str]]
+    changes: list[str] | None
+
+
+def review(workspace: Path, now: datetime) -> Review:
+    """Read and check a workspace's bundle. Refused, PlanError: it must not run; why."""
+    listed = members.read(workspace, now)
+    found = bundle.read(workspace)
+    plan = plans.read(workspace / bundle.PLAN)
+    plans.check(plan, name=str(workspace / bundle.PLAN))
+    root = fingerprint.of_certificate(Chain.read(workspace / members.CHAIN_FILE).root)
+    first = approval.last_approved(workspace) is None
+    changes = None if first else approval.changes(workspace, found)
+    return Review(found.digest, root, listed, _facts(plan, found), changes)
+
+
+def _facts(plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
+    settings = plan["aggregator"]["settings"]
+    network = plan["network"]["settings"]
+    code = bundle.Bundle({p: d for p, d in found.files.items() if p.endswith(bundle.CODE)})
+    weights = settings["init_state_path"]
+    runner = plan["task_runner"]
+    facts = [
+        ("aggregator", f"{network['agg_addr']}:{network['agg_port']}"),
+        ("rounds", f"{settings['rounds_to_train']} of training, then one that validates"),
+        ("task runner", runner["template"]),
+        *(
+            (name.replace("_", " "), _part(runner["settings"].get(name)))
+            for name in ("model", "algorithm", "local")
+            if name in (runner.get("settings") or {})
+        ),
+        ("rule", _part(_rule(plan))),
+    ]
+    facts += [("leaves the site", text) for text in _declared(plan, "LEAVES")]
+    facts += [("privacy", text) for text in _declared(plan, "PRIVACY")]
+    return [
+        *facts,
+        ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
+        ("initial weights", f"{weights}, SHA-256 {found.files[Path(weights).as_posix()]}"),
+        ("requirements", f"SHA-256 {found.files['requirements.txt']}"),
+    ]
+
+
+def _declared(plan: dict, attribute: str) -> list[str]:
+    """What the plan's parts say of themselves: class attributes LEAVES and PRIVACY."""
+    found = []
+    for _, part in plans.parts(plan):
+        if part["template"] != "openfl.federation.Network":
+            text = getattr(plans.load_template(part["template"]), attribute, None)
+            found += [text] if text else []
+    return found
+
+
+def _rule(plan: dict) -> dict:
+    for task in plan["tasks"].values():
+        rule = (task.get("aggregation_type") or {}).get("settings", {}).get("rule")
+        if rule:
+            return rule
+    return {"template": "OpenFL's weighted average"}
+
+
+def _part(part: dict | None) -> str:
+    if not part:
+        return "-"
+    settings = ", ".join(f"{key} {value}" for key, value in (part.get("settings") or {}).items())
+    return f"{part['template'].rpartition('.')[2]}{f' ({settings})' if settings else ''}"

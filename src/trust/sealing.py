@@ -1,0 +1,69 @@
+"""A site's second key: for what is encrypted to the site. It never signs, the first never opens."""
+
+import os
+import zipfile
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from src.files import write_atomically
+from src.refused import Refused
+from src.trust import fingerprint
+
+FOLDER = Path("cert/sealing")
+ENTRY = "sealing.csr"
+
+
+def request(workspace: Path, name: str) -> str:
+    """Make the sealing key and add its request to the package that `fx` has made.
+
+    The fingerprint of the package, which the desk compares. A key that is there is kept.
+    Refused: `fx collaborator generate-cert-request` has not been run here for this name.
+    """
+    package = workspace / f"col_{name}_to_agg_cert_request.zip"
+    speaking = workspace / "cert" / "client" / f"col_{name}.csr"
+    for path in (package, speaking):
+        if not path.is_file():
+            raise Refused(
+                f"{path} is missing. First: fx collaborator generate-cert-request -n {name}"
+            )
+    csr = _request(_key(workspace / FOLDER / f"col_{name}.key"), name)
+    pem = csr.public_bytes(serialization.Encoding.PEM)
+    first = speaking.read_bytes()
+    part = package.with_name(f".{package.name}.part")
+    with zipfile.ZipFile(part, "w") as archive:
+        archive.writestr(speaking.name, first)
+        archive.writestr(ENTRY, pem)
+    part.replace(package)
+    write_atomically(workspace / FOLDER / f"col_{name}.csr", pem)
+    return fingerprint.of_requests(x509.load_pem_x509_csr(first), csr)
+
+
+def _key(path: Path) -> rsa.RSAPrivateKey:
+    if path.is_file():
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return key
+    key = rsa.generate_private_key(65537, 3072)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+    return key
+
+
+def _request(key: rsa.RSAPrivateKey, name: str) -> x509.CertificateSigningRequest:
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA384())
+    )

@@ -1,0 +1,43 @@
+"""A gate that lets everybody in, for tests of what the aggregator does behind its gate.
+
+The real gate is tested in tests/trust and, between processes, in tests/federation.
+"""
+
+from types import SimpleNamespace
+
+
+class OpenGate:
+    """Members are the names in the certificates; `denied` is a list for tests to fill."""
+
+    def __init__(self):
+        self.bundle = SimpleNamespace(digest="b" * 64)
+        self.denied = []
+        self.events = []
+
+    def open(self, names):
+        return "run_1"
+
+    def check(self, common_name, site):
+        if common_name != site:
+            raise PermissionError("another's")
+
+    def has_approved(self, site):
+        return True
+
+    def revoked(self, site):
+        return site in self.denied
+
+    def approve(self, site, content):
+        self.events.append(("approved", site))
+
+    def sending(self, *about):
+        self.events.append(("sending", *about[:3]))
+
+    def received(self, *about):
+        self.events.append(("received", *about[:3]))
+
+    def round_ended(self, number):
+        self.events.append(("round ended", number))
+
+    def log(self, event, **details):
+        self.events.append((event, details))
