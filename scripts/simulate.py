@@ -85,6 +85,8 @@ def simulate(
     say(f"[bold]workspace[/]  plan {plan_path.name}")
     build_workspace(plan, run / "aggregator")
     workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"))
+    say("[bold]doctor[/]     every party")
+    _examine({"aggregator": run / "aggregator"} | workspaces)
     record = _record(run, plan_path, plan, folders)
     total = plan["aggregator"]["settings"]["rounds_to_train"]
     say(f"[bold]federation[/] {len(workspaces)} sites, {total} rounds, mutual TLS on port {port}")
@@ -97,6 +99,23 @@ def simulate(
             record["seconds_total"] = round(time.monotonic() - began, 1)
             (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
+
+
+def _examine(workspaces: dict[str, Path]) -> None:
+    """What each party's engineer would run before a start; the line cannot be tried yet.
+
+    ValueError: a party is not ready; every reason.
+    """
+    from src.trust.doctor import examine
+
+    found = [
+        f"{party}: {finding.rule}: {finding.text}"
+        for party, workspace in workspaces.items()
+        for finding in examine(workspace, None if party == "aggregator" else party, offline=True)
+        if finding.state == "fail"
+    ]
+    if found:
+        raise ValueError("The federation is not ready:\n  " + "\n  ".join(found))
 
 
 def _finish(console: Console, run: Path, say) -> None:

@@ -7,6 +7,7 @@ rule or mechanism is one file in `src/` and one plan that names it.
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -221,6 +222,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
         if _value(plan, where) == refused:
             raise PlanError(f"{name}: {where} is {refused}: {why}")
     _check_gates(plan, name)
+    _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
 
 
@@ -261,6 +263,27 @@ def _check_gates(plan: Mapping[str, Section], name: str) -> None:
         gate = _value(plan, f"{section}.gate")
         if not isinstance(gate, dict) or gate.get("template") != template or gate.get("settings"):
             raise PlanError(f"{name}: {section}.gate must be {template} without settings.")
+
+
+def _check_limits(plan: Mapping[str, Section], name: str) -> None:
+    """Settings that OpenFL takes, and then fails on in the middle of a run."""
+    address = str(_value(plan, "network.agg_addr"))
+    if re.fullmatch(r"[\d.]+|.*:.*", address):
+        raise PlanError(
+            f"{name}: network.agg_addr is {address}: certificates carry names, no numbers. Give "
+            "the host a DNS name, or one in every site's /etc/hosts."
+        )
+    if (_value(plan, "aggregator.db_store_rounds") or 1) < 2:
+        raise PlanError(
+            f"{name}: aggregator.db_store_rounds must be 2 or more: OpenFL 1.9 forgets the model "
+            "of the round that it is in."
+        )
+    cutoff = _value(plan, "straggler_handling_policy.straggler_cutoff_time")
+    if cutoff is not None and not 0 < float(cutoff) < float("inf"):
+        raise PlanError(
+            f"{name}: straggler_handling_policy.straggler_cutoff_time is {cutoff}: a round would "
+            "never be cut off. Give seconds."
+        )
 
 
 def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:

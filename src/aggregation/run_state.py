@@ -25,11 +25,19 @@ class RunState:
         """Tie the folder to this run; True if an interrupted run will be resumed.
 
         bundle: digest of everything that decides what the run does, its initial weights included.
-        StaleState: the database is another run's, an ended run's, or of unknown origin; nothing is
-        changed then.
+        StaleState: see `belongs`; nothing is changed then.
+        """
+        resumed = self.belongs(bundle)
+        if not resumed:
+            write_atomically(self.mark, json.dumps({"bundle": bundle, "ended": False}))
+        return resumed
+
+    def belongs(self, bundle: str) -> bool:
+        """True if there is an interrupted run of this bundle, False if there is none.
+
+        StaleState: the database is another run's, an ended run's, or of unknown origin.
         """
         if not self.database.exists():
-            write_atomically(self.mark, json.dumps({"bundle": bundle, "ended": False}))
             return False
         folder = self.database.parent
         advice = (

@@ -9,19 +9,22 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.files import write_atomically
 from src.refused import Refused, marked
-from src.trust import approval, bundle, members
+from src.trust import approval, bundle, fingerprint, members
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
-from src.trust.certificate import Chain, Role
+from src.trust.certificate import AGGREGATOR, SITE, Chain
 from src.trust.deny import DenyList
 
 logger = logging.getLogger(__name__)
 
 ROSTER = Path("plan/cols.yaml")
+OWN = {SITE: "client/col_{}.crt", AGGREGATOR: "server/agg_{}.crt"}  # as `fx` names them
 PINNED = Path("local_state/aggregator.crt")
 
 
@@ -43,20 +46,13 @@ class Gate:
         """What both sides must name at every call: the desk's run."""
         return f"run_{self.members.run}"
 
-    def _identify(self, member: members.Member, role: Role, folder: str, stem: str) -> None:
+    def _identify(self, member: members.Member) -> None:
         """This party's own certificate and key, checked; then its log is opened."""
-        path = self.workspace / "cert" / folder / f"{stem}.crt"
-        self.certificate = certificates.read_certificate(path)
-        self.chain.check(self.certificate, role, name=str(path), now=self.now())
-        if self.certificate != member.certificate:
-            raise Refused(
-                f"{path} is not the certificate that the member list names for {member.name}. "
-                "Take the newest package from the desk."
-            )
+        found = own_certificate(self.workspace, member, self.chain, self.now())
+        self.certificate, self.key = found
         self.deny.check(self.certificate.serial_number, name=member.name)
-        self.key = certificates.read_key(path.with_suffix(".key"), self.certificate)
         self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
-        self.audit.write("key opened", key=str(path.with_suffix(".key")))
+        self.audit.write("key opened", sha256=fingerprint.of_certificate(self.certificate))
 
     def sending(self, site: str, round_number: int, what: str, blobs: Iterable[bytes]) -> str:
         """Log what is about to be sent; its digest."""
@@ -85,7 +81,7 @@ class SiteGate(Gate):
         """This site's entry, after its own certificate and key were checked."""
         member = self.members.site(name)
         self.name = name
-        self._identify(member, certificates.SITE, "client", f"col_{name}")
+        self._identify(member)
         return member
 
     def open(self, name: str) -> str:
@@ -135,7 +131,7 @@ class AggregatorGate(Gate):
                 "python -m src receive"
             )
         aggregator = self.members.aggregator
-        self._identify(aggregator, certificates.AGGREGATOR, "server", f"agg_{aggregator.name}")
+        self._identify(aggregator)
         self._approved: dict[str, str] = {}
         self._told: set[str] = set()
         self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
@@ -195,6 +191,21 @@ class AggregatorGate(Gate):
             self._told.add(str((who, str(refusal))))
             logger.warning("Refused %s: %s", who, refusal)
             self.audit.write("refused", who=who, reason=str(refusal))
+
+
+def own_certificate(
+    workspace: Path, member: members.Member, chain: Chain, now: datetime
+) -> tuple[x509.Certificate, RSAPrivateKey]:
+    """A party's own certificate and its key. Refused: not the ones of the member list."""
+    path = workspace / "cert" / OWN[member.role].format(member.name)
+    certificate = certificates.read_certificate(path)
+    chain.check(certificate, member.role, name=str(path), now=now)
+    if certificate != member.certificate:
+        raise Refused(
+            f"{path} is not the certificate that the member list names for {member.name}. "
+            "Take the newest package from the desk."
+        )
+    return certificate, certificates.read_key(path.with_suffix(".key"), certificate)
 
 
 def write_roster(workspace: Path, sites: list[str]) -> None:

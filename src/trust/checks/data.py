@@ -1,0 +1,51 @@
+"""A site's data: there, of a known kind, enough, and every case read once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.data.layouts import find_cases, read_dataset_yaml
+from src.data.loader import split_by_patient
+from src.data.quality import inspect_folder
+from src.trust.checks.finding import Patient, State
+
+LOADER = "src.data.loader.SiteData"
+FEW_PATIENTS = 4
+
+
+def data(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Paths, kind, numbers, and one pass of quality control. Numbers only, no case is named."""
+    if patient.name is None:
+        return
+    loader = patient.plan["data_loader"]
+    if loader["template"] != LOADER:
+        yield "ok", f"read by {loader['template']}, which is not examined"
+        return
+    folder = _folder(patient)
+    settings = loader["settings"]
+    kind = settings.get("kind") or read_dataset_yaml(folder).kind
+    files = find_cases(folder, kind)
+    fraction, seed = settings["validation_fraction"], settings["split_seed"]
+    train, validation = split_by_patient(files, fraction, seed)
+    patients = len({case.patient_id for case in files})
+    if patients < FEW_PATIENTS:
+        yield "warn", f"{patients} patients; with so few, one says much about the model."
+    findings = inspect_folder(folder, kind)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for finding in errors:
+        yield "fail", f"{finding.case_id}: {finding.message}"
+    if not errors:
+        notes = f"; {len(findings)} remarks (prepare shows them)" if findings else ""
+        text = f"{len(train)} cases to train, {len(validation)} to validate, all read{notes}"
+        yield "ok", text
+
+
+def _folder(patient: Patient) -> Path:
+    path = patient.workspace / "plan" / "data.yaml"
+    for line in path.read_text().splitlines():
+        name, comma, folder = line.partition(",")
+        if comma and name.strip() == patient.name:
+            return patient.workspace / folder.strip()
+    raise ValueError(
+        f"{path} names no data folder for {patient.name}: "
+        f"fx collaborator create -n {patient.name} -d data/{patient.name}"
+    )

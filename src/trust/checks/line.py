@@ -1,0 +1,116 @@
+"""The line to the aggregator (a door to OpenFL): name, port, TLS, identity, bundle, in seconds."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import grpc
+from cryptography.hazmat.primitives.serialization import Encoding
+from openfl.federated import Plan
+from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2, utils
+from openfl.transport.grpc.common import create_header
+
+from src.refused import APPROVAL
+from src.training.line import details, refusal
+from src.trust import approval, bundle, fingerprint, members
+from src.trust.checks.finding import Patient, State
+
+TIMEOUT_S = 5.0
+
+
+def line(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The first step that fails is named, with the exact reason."""
+    if patient.name is None:
+        return
+    host, port = patient.address
+    for step in (_resolve, _connect, _handshake, _introduce):
+        problem = step(patient, host, port)
+        if problem:
+            yield "fail", problem
+            return
+    yield "ok", f"{host}:{port} is the aggregator, and it runs what this site has approved"
+
+
+def _resolve(patient: Patient, host: str, port: int) -> str | None:
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return f"the name {host} is unknown here ({error}). Ask your network's administrator."
+    return None
+
+
+def _connect(patient: Patient, host: str, port: int) -> str | None:
+    try:
+        socket.create_connection((host, port), TIMEOUT_S).close()
+    except ConnectionRefusedError:
+        return f"{host} is up, but nobody listens on port {port}. Has the aggregator been started?"
+    except OSError as error:
+        return (
+            f"no connection to {host}, port {port}, within {TIMEOUT_S:.0f} s ({error}). A "
+            f"firewall? Needed: outgoing TCP to port {port}; nothing incoming."
+        )
+    return None
+
+
+def _handshake(patient: Patient, host: str, port: int) -> str | None:
+    context = ssl.create_default_context(cafile=str(patient.workspace / members.CHAIN_FILE))
+    context.set_alpn_protocols(["h2"])
+    own = patient.workspace / "cert" / "client" / f"col_{patient.name}.crt"
+    context.load_cert_chain(own, own.with_suffix(".key"))
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            shown = secure.getpeercert(binary_form=True)
+            secure.recv(1)  # in TLS 1.3 a refused client hears of it only now
+    except ssl.SSLCertVerificationError as error:
+        return (
+            f"whoever answers at {host}:{port} cannot prove to be the aggregator: "
+            f"{error.verify_message}. A proxy that opens TLS, or a wrong address. Do not go on."
+        )
+    except (ssl.SSLError, ConnectionResetError) as error:
+        reason = getattr(error, "reason", None) or error
+        return f"{host}:{port} refuses this site's certificate: {reason}. Ask the desk."
+    except OSError as error:
+        return f"{host}:{port} does not speak TLS as an aggregator does ({error})."
+    expected = patient.members.aggregator.certificate
+    if shown != expected.public_bytes(Encoding.DER):
+        return (
+            f"{host}:{port} holds a good certificate, but not the one in the member list "
+            f"({fingerprint.of_certificate(expected)[:16]}…): an older one? Ask the desk."
+        )
+    return None
+
+
+def _introduce(patient: Patient, host: str, port: int) -> str | None:
+    """A ping, then the approval: refused identities and other bundles show here."""
+    assert patient.name is not None
+    plan = Plan.parse(patient.workspace.absolute() / bundle.PLAN)
+    header = create_header(
+        sender=patient.name,
+        receiver=plan.aggregator_uuid,
+        federation_uuid=f"run_{patient.members.run}",
+        single_col_cert_common_name="",
+    )
+    own = patient.workspace / "cert" / "client" / f"col_{patient.name}.crt"
+    credentials = grpc.ssl_channel_credentials(
+        patient.members.aggregator.certificate.public_bytes(Encoding.PEM),
+        own.with_suffix(".key").read_bytes(),
+        own.read_bytes(),
+    )
+    content = (patient.workspace / approval.FILE).read_bytes()
+    message = aggregator_pb2.TaskResults(
+        header=header,
+        task_name=APPROVAL,
+        tensors=[base_pb2.NamedTensor(name=APPROVAL, data_bytes=content)],
+    )
+    try:
+        with grpc.secure_channel(f"{host}:{port}", credentials) as channel:
+            stub = aggregator_pb2_grpc.AggregatorStub(channel)
+            stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=TIMEOUT_S)
+            stream = utils.proto_to_datastream(message)
+            stub.SendLocalTaskResults(iter(stream), timeout=TIMEOUT_S)
+    except grpc.RpcError as error:
+        return f"the aggregator refuses this site: {refusal(error) or details(error)}"
+    return None

@@ -1,0 +1,86 @@
+"""This machine: versions, disk, clock, port."""
+
+import json
+import platform
+import shutil
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from src.trust import audit
+from src.trust.checks.finding import Patient, State
+
+NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
+CLOCK_TOLERANCE = timedelta(minutes=5)
+PYTHON = "3.11"
+
+
+def versions(patient: Patient) -> Iterator[tuple[State, str]]:
+    """What is installed is what requirements.txt pins: other versions compute other numbers."""
+    lines = (patient.workspace / "requirements.txt").read_text().splitlines()
+    lines = [line.partition("#")[0].strip() for line in lines]
+    pins = [line.partition("==") for line in lines if line]
+    wrong = []
+    for name, _, pin in pins:
+        found = _installed(name)
+        if found != pin:
+            wrong.append(f"{name} {found or 'is missing'} (expected {pin})")
+    if not platform.python_version().startswith(f"{PYTHON}."):
+        wrong.append(f"Python {platform.python_version()} (expected {PYTHON})")
+    if wrong:
+        some = ", ".join(wrong[:5]) + (" …" if len(wrong) > 5 else "")
+        yield "fail", f"{some}. pip install -r requirements.txt"
+    else:
+        yield "ok", f"{len(pins)} packages as pinned, Python {platform.python_version()}"
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name).split("+")[0]  # torch 2.13.0+cpu is 2.13.0
+    except PackageNotFoundError:
+        return None
+
+
+def disk(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Room for checkpoints, logs and a site's cache."""
+    free = shutil.disk_usage(patient.workspace).free
+    if free < NEEDED_BYTES:
+        yield (
+            "fail",
+            f"{free / 1e9:.1f} GB free; a run needs {NEEDED_BYTES / 1e9:.0f} GB. Make room.",
+        )
+    elif free < COMFORTABLE_BYTES:
+        yield "warn", f"{free / 1e9:.1f} GB free; large cases need more for the cache."
+    else:
+        yield "ok", f"{free / 1e9:.0f} GB free"
+
+
+def clock(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The clock has not gone back behind what was logged or issued."""
+    latest = patient.members.aggregator.certificate.not_valid_before_utc
+    path = patient.workspace / audit.FILE
+    if path.is_file():
+        lines = path.read_bytes().splitlines()
+        if lines:
+            latest = max(latest, datetime.fromisoformat(json.loads(lines[-1])["time"]))
+    if patient.now + CLOCK_TOLERANCE < latest:
+        yield (
+            "fail",
+            f"it is {patient.now:%F %T} UTC here, but {latest:%F %T} is past. Set the clock.",
+        )
+    else:
+        yield "ok", f"{patient.now:%F %H:%M} UTC"
+
+
+def port(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Nobody listens on the aggregator's port yet (gRPC would share it without a word)."""
+    if patient.name is not None:
+        return
+    _, number = patient.address
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        if probe.connect_ex(("127.0.0.1", number)) == 0:
+            yield "fail", f"something listens on port {number} already. Is the aggregator running?"
+        else:
+            yield "ok", f"{number} is free"

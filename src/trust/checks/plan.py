@@ -1,0 +1,49 @@
+"""The plan, its address, its sizes, and the state that an earlier run has left."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.aggregation.run_state import RunState
+from src.trust.checks.finding import Patient, State
+
+LARGEST_MESSAGE_BYTES = 2**30  # openfl 1.9, transport/grpc/common.py: the model is one message
+
+
+def rules(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Everything that `plan/README.md` says is refused."""
+    rounds = patient.plan["aggregator"]["settings"]["rounds_to_train"]
+    yield "ok", f"{rounds} rounds, nothing in it is refused"
+
+
+def address(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The plan's address is the name in the aggregator's certificate."""
+    host, port = patient.address
+    name = patient.members.aggregator.name
+    if host.lower() != name:
+        yield (
+            "fail",
+            f"the plan says {host}, the aggregator's certificate {name}. TLS compares them: build "
+            f"the workspace with --address {name}.",
+        )
+    else:
+        yield "ok", f"{host}:{port}"
+
+
+def size(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The model fits into one message of OpenFL's."""
+    path = patient.workspace / patient.plan["aggregator"]["settings"]["init_state_path"]
+    found = path.stat().st_size
+    if found > LARGEST_MESSAGE_BYTES:
+        yield "fail", f"{path} has {found / 1e9:.2f} GB; OpenFL 1.9 sends 1.07 GB at most."
+    else:
+        yield "ok", f"{found / 1e6:.1f} MB a message"
+
+
+def state(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The aggregator's checkpoint is none, or this run's."""
+    if patient.name is not None:
+        return
+    settings = patient.plan["aggregator"]["settings"]
+    database = patient.workspace / Path(settings.get("persistent_db_path", "tensor.db"))
+    resumed = RunState(database).belongs(patient.bundle.digest)
+    yield "ok", "an interrupted run, which will be resumed" if resumed else "a fresh run"

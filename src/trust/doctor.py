@@ -1,0 +1,65 @@
+"""The doctor: would a start here work, and be safe? Every rule looks at one thing and says it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from src.trust.certificate import utc_now
+from src.trust.checks import data, identity, machine, plan
+from src.trust.checks.finding import Check, Finding, Patient
+
+RULES: dict[str, Check] = {
+    "plan": plan.rules,
+    "member list": identity.member_list,
+    "own certificate": identity.own,
+    "sealing key": identity.sealing,
+    "keys": identity.keys,
+    "requests": identity.requests,
+    "deny list": identity.deny_list,
+    "expiry": identity.expiry,
+    "roster": identity.roster,
+    "address": plan.address,
+    "bundle": identity.approved,
+    "message size": plan.size,
+    "earlier run": plan.state,
+    "versions": machine.versions,
+    "disk": machine.disk,
+    "clock": machine.clock,
+    "port": machine.port,
+    "data": data.data,
+}
+COLOUR = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def examine(
+    workspace: Path, name: str | None, *, offline: bool = False, now=utc_now
+) -> list[Finding]:
+    """All findings about a workspace. name: the site's; None at the aggregator.
+
+    offline: leave the line to the aggregator out.
+    """
+    patient = Patient(workspace, name, now())
+    rules = dict(RULES)
+    if not offline:
+        from src.trust.checks.line import line  # imports OpenFL: a second or two
+
+        rules["line"] = line
+    return [finding for rule, check in rules.items() for finding in _apply(rule, check, patient)]
+
+
+def _apply(rule: str, check: Check, patient: Patient) -> Iterator[Finding]:
+    try:
+        for state, text in check(patient):
+            yield Finding(rule, state, text)
+    except (ValueError, OSError) as error:  # Refused, PlanError, StaleState, CaseError, files
+        yield Finding(rule, "fail", str(error))
+
+
+def table(findings: list[Finding]) -> Table:
+    """For the terminal."""
+    shown = Table("", "rule", "found", box=None, padding=(0, 1))
+    for finding in findings:
+        colour = COLOUR[finding.state]
+        shown.add_row(f"[{colour}]{finding.state}[/]", finding.rule, finding.text)
+    return shown
