@@ -1,9 +1,13 @@
 """What several rooms' tests share: one thread, and small synthetic sites made once."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+from tests import ceremonies
+from tests.ceremonies import Clock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -16,3 +20,24 @@ def phantom_sites(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("phantoms") / "sites"
     make_phantoms(folder, 3, "5,3,4", seed=1, size=32, spacing_mm=5.5)
     return site_folders(folder)
+
+
+@pytest.fixture(scope="session")
+def ceremony_held(tmp_path_factory) -> Path:
+    """Workspaces after the ceremony of tests/ceremonies.py, made once."""
+    folder = tmp_path_factory.mktemp("ceremony")
+    ceremonies.hold(folder, Clock())
+    return folder
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time at which the ceremony was held; a test may move it."""
+    return Clock()
+
+
+@pytest.fixture
+def parties(ceremony_held, tmp_path) -> Path:
+    """A folder with desk, aggregator, one, two; a test's own copy."""
+    shutil.copytree(ceremony_held, tmp_path / "parties")
+    return tmp_path / "parties"
