@@ -1,0 +1,82 @@
+"""The deny list bites at the next call, and cannot be turned back."""
+
+import pytest
+
+from src.refused import Refused
+from src.trust import deny
+from src.trust.certificate import Chain, read_certificate
+from src.trust.deny import DenyList
+from tests import ceremonies
+from tests.ceremonies import open_desk
+
+
+@pytest.fixture
+def desk(parties, clock):
+    return open_desk(parties / "desk", clock)
+
+
+@pytest.fixture
+def denied(parties, desk):
+    return DenyList(parties / "aggregator", desk.authority.signing)
+
+
+def serial(parties, site: str) -> int:
+    return read_certificate(parties / f"{site}/cert/client/col_{site}.crt").serial_number
+
+
+def put(parties, content: bytes) -> None:
+    deny.write_atomically(parties / "aggregator" / deny.FILE, content)
+
+
+def test_a_revoked_certificate_is_refused_at_the_next_question_without_a_restart(
+    parties, desk, denied
+):
+    denied.check(serial(parties, "one"), name="one")
+    desk.revoke("one", "keyCompromise")
+    put(parties, desk.deny_list())
+    with pytest.raises(Refused, match=r"certificate of one .* revoked at .* \(keyCompromise\)"):
+        denied.check(serial(parties, "one"), name="one")
+    denied.check(serial(parties, "two"), name="two")
+
+
+def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, denied):
+    old = desk.deny_list()
+    desk.revoke("one", "keyCompromise")
+    put(parties, desk.deny_list())
+    denied.current()
+    put(parties, old)
+    with pytest.raises(Refused, match="number 0, but number 1 was here before"):
+        denied.current()
+    with pytest.raises(Refused, match="Get the newest list"):
+        DenyList(parties / "aggregator", desk.authority.signing)
+
+
+def test_a_list_of_another_authority_is_refused(parties, tmp_path, clock, denied):
+    other = ceremonies.create_desk(tmp_path / "desk", clock)
+    put(parties, other.deny_list())
+    with pytest.raises(Refused, match="not signed by this federation's authority"):
+        denied.current()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_a_damaged_list_lets_nobody_in(parties, denied, content):
+    put(parties, content)
+    with pytest.raises(Refused, match="not a numbered revocation list"):
+        denied.check(serial(parties, "two"), name="two")
+
+
+def test_no_list_lets_nobody_in(parties, denied):
+    (parties / "aggregator" / deny.FILE).unlink()
+    with pytest.raises(Refused, match="is missing"):
+        denied.check(serial(parties, "two"), name="two")
+
+
+def test_a_list_is_due_after_its_time(denied, clock):
+    assert not denied.is_due(clock())
+    clock.pass_days(93)
+    assert denied.is_due(clock())
+
+
+def test_the_chain_names_who_signs_the_list(parties, desk):
+    chain = Chain.read(parties / "one/cert/cert_chain.crt")
+    assert deny.number(deny.parse(desk.deny_list(), chain.signing, name="x")) == 0
