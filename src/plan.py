@@ -273,6 +273,12 @@ def _check_limits(plan: Mapping[str, Section], name: str) -> None:
             f"{name}: network.agg_addr is {address}: certificates carry names, no numbers. Give "
             "the host a DNS name, or one in every site's /etc/hosts."
         )
+    for section in ("aggregator", "network"):
+        if _value(plan, f"{section}.single_col_cert_common_name"):
+            raise PlanError(
+                f"{name}: {section}.single_col_cert_common_name is set: all sites would speak with "
+                "one certificate, and none could be told from another. Remove it."
+            )
     if (_value(plan, "aggregator.db_store_rounds") or 1) < 2:
         raise PlanError(
             f"{name}: aggregator.db_store_rounds must be 2 or more: OpenFL 1.9 forgets the model "

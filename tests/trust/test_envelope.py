@@ -38,9 +38,9 @@ def test_another_implementation_verifies_it(one):
 
 def test_the_encoding_is_the_specifications():
     # the example of the DSSE protocol document, v1.0
-    assert envelope.pre_authentication_encoding("http://example.com/HelloWorld", b"hello world") == (
-        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-    )
+    assert envelope.pre_authentication_encoding(
+        "http://example.com/HelloWorld", b"hello world"
+    ) == (b"DSSEv1 29 http://example.com/HelloWorld 11 hello world")
 
 
 def test_a_signature_for_one_purpose_is_worth_nothing_for_another(one):

@@ -1,0 +1,187 @@
+"""The line to the aggregator: patience with an end, and reasons, over a real gRPC server."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
+from openfl.transport.grpc import AggregatorGRPCClient
+
+from scripts.processes import free_port
+from src.refused import APPROVAL_NEEDED, Refused, marked
+from src.training import line as module
+from src.training.line import Line, LineLost
+
+
+class Server(aggregator_pb2_grpc.AggregatorServicer):
+    """Answers pings; the first ones with what `answers` says."""
+
+    def __init__(self) -> None:
+        self.answers: list = []
+        self.calls: list[str] = []
+
+    def header(self, federation: str = "run_1"):
+        return aggregator_pb2.MessageHeader(
+            sender="aggregator", receiver="one", federation_uuid=federation
+        )
+
+    def Ping(self, request, context):  # noqa: N802
+        self.calls.append("ping")
+        answer = self.answers.pop(0) if self.answers else "run_1"
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, grpc.StatusCode):
+            context.abort(answer, "so it is")
+        return aggregator_pb2.PingResponse(header=self.header(answer))
+
+    def SendLocalTaskResults(self, request_iterator, context):  # noqa: N802
+        self.calls.append("approval")
+        list(request_iterator)
+        return aggregator_pb2.SendLocalTaskResultsResponse(header=self.header())
+
+
+class Gate(SimpleNamespace):
+    """A site's gate that lets all pass and remembers."""
+
+    def __init__(self):
+        super().__init__(name="one", approval=b"signed", events=[])
+
+    def check_aggregator(self):
+        pass
+
+    def sending(self, site, round_number, what, blobs):
+        self.events.append(("sending", round_number, what))
+        return "digest"
+
+    def received(self, site, round_number, what, blobs):
+        self.events.append(("received", round_number, what))
+
+    def round_ended(self, number):
+        self.events.append(("round ended", number))
+
+    def log(self, event, **details):
+        self.events.append((event, details))
+
+
+def start(port: int, servicer: Server):
+    server = grpc.server(ThreadPoolExecutor(2))
+    aggregator_pb2_grpc.add_AggregatorServicer_to_server(servicer, server)
+    server.add_insecure_port(f"localhost:{port}")
+    server.start()
+    return server
+
+
+@pytest.fixture
+def servicer():
+    return Server()
+
+
+@pytest.fixture
+def port():
+    return free_port()
+
+
+@pytest.fixture
+def line(port, servicer, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
+    server = start(port, servicer)
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    yield Line(client, Gate(), patience_s=1.5)
+    server.stop(0)
+
+
+def test_a_call_that_works_is_made_once(line, servicer):
+    line.ping()
+    assert servicer.calls == ["ping"]
+
+
+def test_a_refusal_ends_it_at_once_with_the_reason(line, servicer):
+    servicer.answers = [Refused(marked("the certificate of one was revoked."))] * 9
+    began = time.monotonic()
+    with pytest.raises(Refused, match=r"aggregator at localhost:\d+: the certificate of one was"):
+        line.ping()
+    assert time.monotonic() - began < 1
+    assert servicer.calls == ["ping"]
+    assert line.gate.events[-1][0] == "refused"
+
+
+def test_a_site_that_is_asked_for_its_approval_shows_it_and_goes_on(line, servicer):
+    servicer.answers = [Refused(marked(APPROVAL_NEEDED))]
+    line.ping()
+    assert servicer.calls == ["ping", "approval", "ping"]
+
+
+def test_an_aggregator_of_another_member_list_is_refused(line, servicer):
+    servicer.answers = ["run_2"]
+    with pytest.raises(Refused, match="runs another member list"):
+        line.ping()
+
+
+def test_an_unauthenticated_call_is_not_repeated(line, servicer):
+    servicer.answers = [grpc.StatusCode.UNAUTHENTICATED] * 9
+    with pytest.raises(Refused, match="so it is"):
+        line.ping()
+    assert servicer.calls == ["ping"]
+
+
+def test_a_fault_at_the_aggregator_may_pass(line, servicer):
+    servicer.answers = [RuntimeError("a hiccup")] * 2
+    line.patience_s = 30
+    line.ping()
+    assert servicer.calls == ["ping"] * 3
+
+
+def test_a_fault_at_the_aggregator_that_stays_ends_it_with_its_text(line, servicer):
+    servicer.answers = [RuntimeError("a bug there")] * 99
+    line.patience_s = 60
+    with pytest.raises(LineLost, match="a bug there"):
+        line.ping()
+    assert len(servicer.calls) == module.FAULTS_AT_AGGREGATOR
+
+
+def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    lonely = Line(client, Gate(), patience_s=1.0)
+    began = time.monotonic()
+    with pytest.raises(LineLost, match=r"could not be reached for \d+ s .*start this site again"):
+        lonely.ping()
+    assert 1 < time.monotonic() - began < 20
+
+
+def test_an_aggregator_that_comes_back_is_found(port, servicer, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    patient = Line(client, Gate(), patience_s=60)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(patient.ping)
+        time.sleep(1)
+        server = start(port, servicer)
+        call.result(30)
+    server.stop(0)
+    assert servicer.calls == ["ping"]
+
+
+def test_what_is_sent_is_logged_before_and_after(line):
+    tensor = base_pb2.NamedTensor(name="model", data_bytes=b"weights")
+    line.send_local_task_results(3, "train", 5, [tensor])
+    assert [event[0] for event in line.gate.events] == ["sending", "sent"]
+    assert line.gate.events[1][1] == {
+        "digest": "digest",
+        "site": "one",
+        "round": 3,
+        "what": "train",
+    }
+
+
+def test_a_round_ends_when_the_next_begins(line, monkeypatch):
+    answers = iter([(["train"], 0, 0, False), ([], 0, 1, False), (["train"], 1, 0, False)])
+    monkeypatch.setattr(line.client, "get_tasks", lambda: next(answers))
+    for _ in range(3):
+        line.get_tasks()
+    assert line.gate.events == [("round ended", 0)]
+    monkeypatch.setattr(line.client, "get_tasks", lambda: ([], 2, 0, True))
+    line.get_tasks()
+    assert line.gate.events == [("round ended", 0), ("round ended", 1)]

@@ -1,0 +1,351 @@
+"""The doctor finds every planted fault, by its rule, and raises no false alarm."""
+
+import json
+import shutil
+import socket
+from collections import namedtuple
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.prepare import make_phantoms, site_folders
+from src import plan as plans
+from src.trust import audit, deny, doctor
+from src.trust.checks import machine
+from tests import ceremonies
+from tests.ceremonies import ADDRESS, approve, open_desk
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doctor") / "sites"
+    make_phantoms(folder, 1, "5", seed=1, size=32, spacing_mm=5.5)
+    return next(iter(site_folders(folder).values()))
+
+
+@pytest.fixture
+def healthy(parties, phantoms):
+    """The aggregator's and a site's workspace, ready to start."""
+    shutil.copytree(phantoms, parties / "one" / "data" / "one")
+    return parties
+
+
+LISTENERS: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def close_listeners():
+    yield
+    while LISTENERS:
+        LISTENERS.pop().close()
+
+
+def examine(parties, name: str | None, clock) -> list:
+    workspace = parties / (name or "aggregator")
+    return doctor.examine(workspace, name, offline=True, now=clock)
+
+
+def wrong(findings) -> list[tuple[str, str]]:
+    return [(finding.rule, finding.text) for finding in findings if finding.state != "ok"]
+
+
+@pytest.mark.parametrize("name", [None, "one"])
+def test_there_is_no_false_alarm(healthy, clock, name):
+    findings = examine(healthy, name, clock)
+    assert wrong(findings) == []
+    expected = set(doctor.RULES) - ({"sealing key", "data"} if name is None else set())
+    expected -= {"roster", "earlier run", "port"} if name else set()
+    assert {finding.rule for finding in findings} == expected
+
+
+# -- planted faults: (who, what is done to the folder) -> the rule that must find it -----------
+
+
+def change_plan(*assignments: str):
+    def plant(parties, clock, patch):
+        for party in ("aggregator", "one", "two"):
+            path = parties / party / "plan" / "plan.yaml"
+            plan = yaml.safe_load(path.read_text())
+            plans.change(plan, assignments)
+            path.write_text(yaml.safe_dump(plan))
+        for site in ("one", "two"):
+            approve(parties / site, site, clock)
+
+    return plant
+
+
+def write(path: str, text: str):
+    def plant(parties, clock, patch):
+        (parties / path).parent.mkdir(parents=True, exist_ok=True)
+        (parties / path).write_text(text)
+
+    return plant
+
+
+def remove(path: str):
+    def plant(parties, clock, patch):
+        target = parties / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+
+    return plant
+
+
+def copy(source: str, target: str):
+    def plant(parties, clock, patch):
+        (parties / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(parties / source, parties / target)
+
+    return plant
+
+
+def open_to_others(path: str):
+    return lambda parties, clock, patch: (parties / path).chmod(0o644)
+
+
+def let_pass(days: float):
+    return lambda parties, clock, patch: clock.pass_days(days)
+
+
+def append(path: str, text: str):
+    def plant(parties, clock, patch):
+        with (parties / path).open("a") as file:
+            file.write(text)
+
+    return plant
+
+
+def revoke(name: str, at: str):
+    def plant(parties, clock, patch):
+        desk = open_desk(parties / "desk", clock)
+        desk.revoke(name, "keyCompromise")
+        deny.write_atomically(parties / at / deny.FILE, desk.deny_list())
+
+    return plant
+
+
+def roll_back_deny_list(parties, clock, patch):
+    old = (parties / "one" / deny.FILE).read_bytes()
+    revoke("two", "one")(parties, clock, patch)
+    signing = open_desk(parties / "desk", clock).authority.signing
+    deny.DenyList(parties / "one", signing)  # it was seen here
+    (parties / "one" / deny.FILE).write_bytes(old)
+
+
+def renew_without_taking(parties, clock, patch):
+    """A new member list came, but not the new certificate."""
+    desk = open_desk(parties / "desk", clock)
+    desk.renew("one", early=True)
+    (parties / "one" / "cert" / "members.json").write_bytes(desk.signed_members())
+
+
+def keep_old_sealing(parties, clock, patch):
+    old = (parties / "one/cert/sealing/col_one.crt").read_bytes()
+    desk = open_desk(parties / "desk", clock)
+    desk.renew("one", early=True)
+    ceremonies.hand_out(desk, parties, clock)
+    (parties / "one/cert/sealing/col_one.crt").write_bytes(old)
+
+
+def other_versions(parties, clock, patch):
+    found = machine.version
+    patch.setattr(machine, "version", lambda name: "0.0.1" if name == "torch" else found(name))
+
+
+def other_python(parties, clock, patch):
+    patch.setattr(machine.platform, "python_version", lambda: "3.12.1")
+
+
+def free_bytes(number: float):
+    def plant(parties, clock, patch):
+        patch.setattr(machine.shutil, "disk_usage", lambda path: Usage(1, 1, number))
+
+    return plant
+
+
+def turn_clock_back_behind_the_log(parties, clock, patch):
+    log = audit.AuditLog(parties / "one" / audit.FILE, "one", clock)
+    clock.now += timedelta(hours=2)
+    log.write("started")
+    clock.now -= timedelta(hours=1)
+
+
+def listen_on_the_port(parties, clock, patch):
+    listener = socket.socket()
+    LISTENERS.append(listener)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    change_plan(f"network.agg_port={listener.getsockname()[1]}")(parties, clock, patch)
+
+
+def leave_a_finished_run(parties, clock, patch):
+    folder = parties / "aggregator" / "local_state"
+    (folder / "tensor.db").write_bytes(b"x")
+    (folder / "run.json").write_text(json.dumps({"bundle": "x", "ended": True}))
+
+
+def leave_another_run(parties, clock, patch):
+    folder = parties / "aggregator" / "local_state"
+    (folder / "tensor.db").write_bytes(b"x")
+    (folder / "run.json").write_text(json.dumps({"bundle": "x", "ended": False}))
+
+
+def huge_weights(parties, clock, patch):
+    with (parties / "one" / "save" / "init.pbuf").open("wb") as file:
+        file.truncate(2**30 + 1)
+
+
+def cases(parties) -> list[Path]:
+    return sorted(p for p in (parties / "one/data/one").iterdir() if p.is_dir())
+
+
+def keep_cases(number: int):
+    def plant(parties, clock, patch):
+        for case in cases(parties)[number:]:
+            shutil.rmtree(case)
+
+    return plant
+
+
+def lose_a_sequence(parties, clock, patch):
+    next(cases(parties)[0].glob("*t1ce*")).unlink()
+
+
+def damage_an_image(parties, clock, patch):
+    next(cases(parties)[0].glob("*flair*")).write_bytes(b"not an image")
+
+
+def same_patient_twice(parties, clock, patch):
+    first, second = cases(parties)[:2]
+    for path in first.iterdir():
+        target = second / path.name.replace(first.name, second.name)
+        target.write_bytes(path.read_bytes())
+
+
+SITE, AGG = "one", None
+PLANTED = {
+    # R1, R2, R5, R7-R10, R13 of OpenFL's traps: the plan
+    "secure aggregation": (AGG, change_plan("aggregator.secure_aggregation=true"), "plan"),
+    "TLS off": (SITE, change_plan("network.use_tls=false"), "plan"),
+    "clients unasked": (SITE, change_plan("network.require_client_auth=false"), "plan"),
+    "REST": (SITE, change_plan("network.transport_protocol=rest"), "plan"),
+    "address auto": (SITE, change_plan("network.agg_addr=auto"), "plan"),
+    "address a number": (SITE, change_plan("network.agg_addr=10.0.0.5"), "plan"),
+    "endless cut-off": (
+        AGG,
+        change_plan(
+            "straggler_handling_policy.template="
+            "openfl.component.aggregator.straggler_handling.CutoffTimePolicy",
+            "straggler_handling_policy.settings={straggler_cutoff_time: .inf}",
+        ),
+        "plan",
+    ),
+    "one stored round": (AGG, change_plan("aggregator.db_store_rounds=1"), "plan"),
+    "optimiser state travels": (
+        SITE,
+        change_plan("collaborator.opt_treatment=CONTINUE_GLOBAL"),
+        "plan",
+    ),
+    "delta updates": (AGG, change_plan("aggregator.use_delta_updates=true"), "plan"),
+    "single certificate": (
+        AGG,
+        change_plan("aggregator.single_col_cert_common_name=x"),
+        "plan",
+    ),
+    "a typing error": (SITE, change_plan("task_runner.sed=1"), "plan"),
+    "an open gate": (SITE, change_plan("collaborator.gate={template: x.Y}"), "plan"),
+    "plan not YAML": (SITE, write("one/plan/plan.yaml", "a: [b"), "plan"),
+    # R3, R4, R6, R22: certificates, keys, roster
+    "address of another host": (SITE, change_plan("network.agg_addr=b.example.org"), "address"),
+    "no chain": (SITE, remove("one/cert/cert_chain.crt"), "member list"),
+    "no member list": (SITE, remove("one/cert/members.json"), "member list"),
+    "altered member list": (SITE, append("one/cert/members.json", "x"), "member list"),
+    "expired": (SITE, let_pass(91), "member list"),
+    "not yet valid": (AGG, let_pass(-2), "member list"),
+    "soon to expire": (SITE, let_pass(80), "expiry"),
+    "no certificate": (SITE, remove("one/cert/client/col_one.crt"), "own certificate"),
+    "an older certificate": (SITE, renew_without_taking, "own certificate"),
+    "another's key": (
+        SITE,
+        copy("two/cert/client/col_two.key", "one/cert/client/col_one.key"),
+        "own certificate",
+    ),
+    "no key": (AGG, remove(f"aggregator/cert/server/agg_{ADDRESS}.key"), "own certificate"),
+    "key open to others": (SITE, open_to_others("one/cert/client/col_one.key"), "keys"),
+    "no sealing key": (SITE, remove("one/cert/sealing/col_one.key"), "sealing key"),
+    "an older sealing certificate": (SITE, keep_old_sealing, "sealing key"),
+    "the authority's key at the aggregator": (
+        AGG,
+        copy("desk/signing.key", "aggregator/cert/signing.key"),
+        "keys",
+    ),
+    "a site's key at the aggregator": (
+        AGG,
+        copy("one/cert/client/col_one.key", "aggregator/cert/client/col_one.key"),
+        "keys",
+    ),
+    "another site's key": (
+        SITE,
+        copy("two/cert/client/col_two.key", "one/cert/client/col_two.key"),
+        "keys",
+    ),
+    "an old request": (SITE, write("one/cert/client/col_old.csr", "x"), "requests"),
+    "a roster of other names": (
+        AGG,
+        write("aggregator/plan/cols.yaml", "collaborators: [one]"),
+        "roster",
+    ),
+    "no roster": (AGG, remove("aggregator/plan/cols.yaml"), "roster"),
+    "revoked": (SITE, revoke("one", "one"), "deny list"),
+    "aggregator revoked": (SITE, revoke(ADDRESS, "one"), "deny list"),
+    "a member revoked": (AGG, revoke("two", "aggregator"), "deny list"),
+    "an old deny list": (SITE, roll_back_deny_list, "deny list"),
+    "no deny list": (AGG, remove("aggregator/cert/denied.crl"), "deny list"),
+    # R19, R20, R21, R14: the bundle and what was left of another
+    "nothing approved": (SITE, remove("one/approvals"), "bundle"),
+    "one byte of code": (SITE, append("one/src/update.py", "#"), "bundle"),
+    "no initial weights": (SITE, remove("one/save/init.pbuf"), "bundle"),
+    "a finished run": (AGG, leave_a_finished_run, "earlier run"),
+    "another run": (AGG, leave_another_run, "earlier run"),
+    "a model too large": (SITE, huge_weights, "message size"),
+    # R17 and the machine
+    "another torch": (SITE, other_versions, "versions"),
+    "another Python": (SITE, other_python, "versions"),
+    "a full disk": (SITE, free_bytes(5e8), "disk"),
+    "a nearly full disk": (SITE, free_bytes(2e9), "disk"),
+    "a clock gone back": (SITE, turn_clock_back_behind_the_log, "clock"),
+    "a used port": (AGG, listen_on_the_port, "port"),
+    # R23, R26: data
+    "no data folder named": (SITE, write("one/plan/data.yaml", ""), "data"),
+    "no data": (SITE, remove("one/data/one"), "data"),
+    "no kind": (SITE, remove("one/data/one/dataset.yaml"), "data"),
+    "one patient": (SITE, keep_cases(1), "data"),
+    "three patients": (SITE, keep_cases(3), "data"),
+    "a missing sequence": (SITE, lose_a_sequence, "data"),
+    "a damaged image": (SITE, damage_an_image, "data"),
+    "one patient twice": (SITE, same_patient_twice, "data"),
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found_by_its_rule(healthy, clock, monkeypatch, fault):
+    name, plant, rule = PLANTED[fault]
+    plant(healthy, clock, monkeypatch)
+    found = wrong(examine(healthy, name, clock))
+    assert rule in {rule for rule, _ in found}, found
+    assert all(text for _, text in found)
+
+
+def test_every_rule_has_its_planted_fault():
+    assert {rule for _, _, rule in PLANTED.values()} == set(doctor.RULES)
+
+
+def test_the_table_shows_every_finding(healthy, clock):
+    findings = examine(healthy, "one", clock)
+    assert doctor.table(findings).row_count == len(findings)
