@@ -110,7 +110,7 @@ def run_federation(
     """
     deadline = time.monotonic() + timeout_s
     with running([Party.start("aggregator", aggregator, "aggregator", "start")]) as parties:
-        _wait_for_port(parties[0], port)
+        wait_for_port(parties[0], port)
         for name, workspace in sites.items():
             parties.append(Party.start(name, workspace, "collaborator", "start", "-n", name))
         while any(party.process.poll() is None for party in parties):
@@ -126,7 +126,7 @@ def run_federation(
     watch()
 
 
-def _wait_for_port(aggregator: Party, port: int) -> None:
+def wait_for_port(aggregator: Party, port: int) -> None:
     """Sites that find nobody would wait a second between their attempts."""
     deadline = time.monotonic() + CONNECT_S
     while aggregator.process.poll() is None and time.monotonic() < deadline:

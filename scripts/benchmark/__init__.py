@@ -2,6 +2,9 @@
 
 from scripts.lazy import LazyGroup
 
-BENCHMARKS = {"overhead": "Seconds, CPU, bytes and memory of a round without training."}
+BENCHMARKS = {
+    "attacks": "Attacks on identity and approval, against stock OpenFL and this kit.",
+    "overhead": "Seconds, CPU, bytes and memory of a round without training.",
+}
 
 benchmark = LazyGroup("scripts.benchmark", BENCHMARKS, help=__doc__)

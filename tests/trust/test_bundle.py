@@ -97,5 +97,5 @@ def test_a_link_is_no_file_of_the_bundle(site, tmp_path):
 
 def test_missing_weights_are_named(site):
     (site / "save" / "init.pbuf").unlink()
-    with pytest.raises(Refused, match="init.pbuf: expected a file of the bundle"):
+    with pytest.raises(Refused, match=r"init\.pbuf: expected a file of the bundle"):
         bundle.read(site)

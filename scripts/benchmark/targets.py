@@ -1,0 +1,267 @@
+"""What the attacks are carried out against: a federation of this kit, and one of stock OpenFL."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from openfl.cryptography.ca import sign_certificate
+from openfl.cryptography.io import read_crt, read_key
+from openfl.cryptography.participant import generate_csr
+
+from certs.authority import Authority
+from certs.ceremony import Ceremony
+from scripts import fx
+from scripts.benchmark.contender import HERE, ROOT
+from scripts.benchmark.openfl_contender import MODULES, NOISE, stock_sections
+from scripts.enrol import enrol
+from scripts.processes import Party, free_port, running, wait_for_port
+from scripts.workspace import build_workspace, complete_plan
+from src.refused import Refused
+from src.trust import fingerprint, sealing
+from src.trust.certificate import SITE, common_name, utc_now
+from src.trust.package import receive
+
+SITES = ("s1", "s2", "s3")
+PEM = serialization.Encoding.PEM
+Identity = tuple[bytes, bytes]  # PEM of the private key, PEM of the certificate
+
+
+class Target(Protocol):
+    """A federation of the sites s1, s2, s3 in `folder`, whose desk can be asked and attacked."""
+
+    name: str
+    folder: Path
+
+    def enrol(self) -> None: ...
+    def certify(self, package: Path, site: str) -> Identity: ...
+    def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity: ...
+    def revoke(self, site: str) -> None: ...
+
+
+def identity_of(workspace: Path, site: str) -> Identity:
+    """A site's own key and certificate."""
+    path = workspace / "cert" / "client" / f"col_{site}.key"
+    return path.read_bytes(), path.with_suffix(".crt").read_bytes()
+
+
+def pem(key: RSAPrivateKey, certificate: x509.Certificate) -> Identity:
+    """As gRPC takes them."""
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return (
+        key.private_bytes(PEM, form, serialization.NoEncryption()),
+        certificate.public_bytes(PEM),
+    )
+
+
+@dataclass
+class Base:
+    """Folders and processes, alike for both. port: the aggregator's."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+
+    @property
+    def aggregator(self) -> Path:
+        """Its workspace."""
+        return self.folder / "aggregator"
+
+    def site(self, name: str) -> Path:
+        """A site's workspace."""
+        return self.folder / name / "aggregator"
+
+    def build(self, stock: bool) -> dict[str, Path]:
+        """The aggregator's workspace, and a data folder for each site."""
+        plan = complete_plan(ROOT / "plan" / "plan.yaml", rounds=2, port=self.port)
+        plan["data_loader"] = {"template": "openfl_parts.SiteNumber", "settings": {}}
+        plan["task_runner"] = NOISE | {"settings": {"flat": not stock}}
+        if stock:
+            plan |= stock_sections(plan, 2)
+        build_workspace(plan, self.aggregator)
+        data = {}
+        for number, site in enumerate(SITES):
+            data[site] = self.folder / "data" / site
+            data[site].mkdir(parents=True)
+            (data[site] / "site").write_text(str(number))
+        return data
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """The aggregator's process, while the block runs."""
+        party = Party.start("aggregator", self.aggregator, "aggregator", "start")
+        with running([party]):
+            wait_for_port(party, self.port)
+            yield
+
+    def request(self, name: str, asked: str) -> Path:
+        """What a site `name` sends that asks, inside its request, for the name `asked`."""
+        folder = self.folder / "mallory" / asked
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".workspace").write_text("current_plan_name: default\n")
+        fx.run(folder, "collaborator", "generate-cert-request", "-n", asked, "--silent")
+        for suffix in ("csr", "key"):
+            path = folder / "cert" / "client" / f"col_{asked}.{suffix}"
+            path.rename(path.with_name(f"col_{name}.{suffix}"))
+        package = folder / f"col_{name}_to_agg_cert_request.zip"
+        (folder / f"col_{asked}_to_agg_cert_request.zip").unlink()
+        archive = folder / "package"
+        archive.mkdir()
+        shutil.copy2(folder / "cert" / "client" / f"col_{name}.csr", archive)
+        shutil.make_archive(str(package.with_suffix("")), "zip", archive)
+        return package
+
+
+class Stock(Base):
+    """OpenFL 1.9 as it is, its own authority, every step as its manual says."""
+
+    name = "OpenFL 1.9"
+
+    def enrol(self) -> None:
+        """By `fx` alone."""
+        data = self.build(stock=True)
+        self._copy_modules(self.aggregator)
+        fx.run(self.aggregator, "workspace", "certify")
+        fx.run(self.aggregator, "aggregator", "generate-cert-request", "--fqdn", "localhost")
+        fx.run(self.aggregator, "aggregator", "certify", "--fqdn", "localhost", "--silent")
+        fx.run(self.aggregator, "plan", "initialize")
+        fx.run(self.aggregator, "workspace", "export")
+        for site, folder in data.items():
+            workspace = self.site(site)
+            workspace.parent.mkdir()
+            archive = self.aggregator / "aggregator.zip"
+            fx.run(workspace.parent, "workspace", "import", "--archive", str(archive))
+            self._copy_modules(workspace)
+            (workspace / "data").mkdir(exist_ok=True)
+            (workspace / "data" / site).symlink_to(folder)
+            named = ("-n", site)
+            fx.run(workspace, "collaborator", "create", *named, "-d", f"data/{site}", "--silent")
+            fx.run(workspace, "collaborator", "generate-cert-request", *named, "--silent")
+            package = workspace / f"col_{site}_to_agg_cert_request.zip"
+            signed = self._sign(package, site)
+            shutil.copy2(signed, workspace)
+            fx.run(workspace, "collaborator", "certify", "--import", signed.name)
+
+    def _copy_modules(self, workspace: Path) -> None:
+        for module in MODULES:
+            shutil.copy2(HERE / module, workspace)
+
+    def _sign(self, package: Path, site: str) -> Path:
+        shutil.copy2(package, self.aggregator)
+        command = ("collaborator", "certify", "--request-pkg", package.name, "--silent")
+        fx.run(self.aggregator, *command)
+        return self.aggregator / f"agg_to_col_{site}_signed_cert.zip"
+
+    def certify(self, package: Path, site: str) -> Identity:
+        """The aggregator's operator signs: `fx` shows a hash, which is right, and no name."""
+        signed = self._sign(package, site)
+        folder = package.parent / "signed"
+        shutil.unpack_archive(signed, folder)
+        key = package.parent / "cert" / "client" / f"col_{site}.key"
+        return key.read_bytes(), (folder / "client" / f"col_{site}.crt").read_bytes()
+
+    def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity:
+        """A certificate with the authority's key, which lies unencrypted at the aggregator."""
+        ca = self.aggregator / "cert" / "ca"
+        signing_key = read_key(ca / "signing-ca" / "private" / "signing-ca.key")
+        issuer = read_crt(ca / "signing-ca.crt").subject
+        key, csr = generate_csr(site)
+        if san != site:
+            csr = _asking_for(csr, key, san)
+        made = sign_certificate(csr, signing_key, issuer, days_to_expiration=1)
+        builder = x509.CertificateBuilder(extensions=list(made.extensions))
+        builder = builder.subject_name(made.subject).issuer_name(made.issuer)
+        builder = builder.serial_number(made.serial_number).public_key(made.public_key())
+        builder = builder.not_valid_before(begin).not_valid_after(end)
+        return pem(key, builder.sign(signing_key, made.signature_hash_algorithm))
+
+    def revoke(self, site: str) -> None:
+        """All that there is: the name is taken out of the list."""
+        path = self.aggregator / "plan" / "cols.yaml"
+        listed = yaml.safe_load(path.read_text())["collaborators"]
+        path.write_text(yaml.safe_dump({"collaborators": [s for s in listed if s != site]}))
+
+
+class Kit(Base):
+    """This kit, the ceremony held by `scripts.enrol`."""
+
+    name = "this kit"
+
+    def enrol(self) -> None:
+        """As `simulate` does."""
+        enrol(self.folder, self.build(stock=False), modules=[HERE / name for name in MODULES])
+
+    @property
+    def desk(self) -> Ceremony:
+        """The desk, its passphrase beside it."""
+        folder = self.folder / "desk"
+        passphrase = (folder / "passphrase").read_bytes()
+        return Ceremony(Authority(folder, lambda: passphrase, utc_now), utc_now)
+
+    def certify(self, package: Path, site: str) -> Identity:
+        """The desk is asked, and hears the words that mallory reads out. Refused: it says no."""
+        desk = self.desk
+        desk.enrol(site, SITE)
+        try:
+            named = package.parent / "cert" / "client" / f"col_{site}.csr"
+            shutil.copy2(package, package.with_suffix(".plain"))
+            sealing.request(package.parent, site)
+            csr = x509.load_pem_x509_csr(named.read_bytes())
+            second = x509.load_pem_x509_csr(
+                (package.parent / sealing.FOLDER / f"col_{site}.csr").read_bytes()
+            )
+            heard = fingerprint.words(fingerprint.of_requests(csr, second))
+            certificate = desk.issue(package, heard)[0]
+        finally:
+            desk.dismiss(site)
+        return named.with_suffix(".key").read_bytes(), certificate.public_bytes(PEM)
+
+    def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity:
+        """A certificate made with the desk's own key, which an attacker does not have."""
+        authority = self.desk.authority
+        key, _ = generate_csr(site)
+        made = authority.issue(san, SITE, key.public_key())
+        serial = made.serial_number
+        builder = x509.CertificateBuilder(extensions=list(made.extensions))
+        name = x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name(site, serial))
+        builder = builder.subject_name(x509.Name([name])).issuer_name(made.issuer)
+        builder = builder.serial_number(serial).public_key(made.public_key())
+        builder = builder.not_valid_before(begin).not_valid_after(end)
+        hash_algorithm = made.signature_hash_algorithm
+        assert hash_algorithm is not None
+        return pem(key, builder.sign(authority.key("signing"), hash_algorithm))  # type: ignore
+
+    def revoke(self, site: str) -> None:
+        """By the desk; the list reaches the aggregator as a file."""
+        desk = self.desk
+        desk.revoke(site, "keyCompromise")
+        path = self.folder / "desk" / "denied.crl"
+        path.write_bytes(desk.deny_list())
+        receive(path, self.aggregator, utc_now())
+
+
+def _asking_for(csr, key: RSAPrivateKey, san: str) -> x509.CertificateSigningRequest:
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(csr.subject)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(san)]), critical=False)
+        .sign(key, csr.signature_hash_algorithm)
+    )
+
+
+def in_force() -> tuple[datetime, datetime]:
+    """A time around now."""
+    now = datetime.now(UTC)
+    return now - timedelta(hours=1), now + timedelta(days=1)
+
+
+REFUSALS = (Refused, ValueError, fx.FxFailed, subprocess.SubprocessError)
