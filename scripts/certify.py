@@ -24,8 +24,9 @@ desk_option = click.option(
 )
 passphrase_option = click.option(
     "--passphrase-file",
+    envvar="GLIOMA_PASSPHRASE_FILE",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Read the passphrase from here (mode 0600) instead of asking.",
+    help="Read the passphrase from here (mode 0600), not from the keyboard.",
 )
 
 

@@ -65,7 +65,7 @@ def simulate(
     console = Console(highlight=False)
     began = time.monotonic()
     run = out or Path("runs") / plan_path.stem
-    _make_room(run, overwrite)
+    make_room(run, overwrite)
     given_port = any(change.startswith("network.agg_port=") for change in changes)
     plan = complete_plan(
         plan_path,
@@ -77,7 +77,7 @@ def simulate(
     )
     port = plan["network"]["settings"]["agg_port"]
     refuse_used_port(port)
-    say = _steps(console, began)
+    say = steps(console, began)
 
     say(f"[bold]data[/]       {data or 'synthetic patients'}")
     plan_seed = plan["task_runner"]["settings"]["seed"]
@@ -129,14 +129,17 @@ def _finish(console: Console, run: Path, say) -> None:
     console.print(f"Next:        {options.python()} -m scripts evaluate --run {run}")
 
 
-def _make_room(run: Path, overwrite: bool) -> None:
-    """An earlier run is replaced only if asked, and nothing that is not a run ever is."""
+def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
+    """An earlier run is replaced only if asked, and nothing that is not a run ever is.
+
+    mark: the folder by which a run is known.
+    """
     if not run.exists():
         return
     if not overwrite:
         raise FileExistsError(f"{run} exists. Name another --out, or pass --overwrite.")
-    if any(run.iterdir()) and not (run / "aggregator").is_dir() and not (run / "data").is_dir():
-        raise FileExistsError(f"{run} is not a run of this kit (no aggregator/): not replaced.")
+    if any(run.iterdir()) and not (run / mark).is_dir() and not (run / "data").is_dir():
+        raise FileExistsError(f"{run} is not a run of this kit (no {mark}/): not replaced.")
     shutil.rmtree(run)
 
 
@@ -199,7 +202,9 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
     }
 
 
-def _steps(console: Console, began: float):
+def steps(console: Console, began: float):
+    """Prints a step with the seconds since the beginning."""
+
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
 

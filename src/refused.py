@@ -10,6 +10,9 @@ APPROVAL = "approval"  # the message with which a site introduces itself
 APPROVAL_NEEDED = "show your approval first"  # answered to a site that has not yet done so
 
 
+REFUSED_CODE = 77  # EX_NOPERM of sysexits.h: a process ended so is not to be started again
+
+
 def marked(reason: object) -> str:
     """The reason as it travels to the other party."""
     return f"{MARK}{reason}"

@@ -133,7 +133,7 @@ def test_nothing_issued_or_secret_is_in_git():
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "prepare", "simulate", "workspace", "evaluate", "benchmark", "certify"]
+    "verb", ["", "prepare", "simulate", "workspace", "evaluate", "benchmark", "certify", "rehearse"]
 )
 def test_help_answers_without_heavy_imports(verb):
     began = time.monotonic()

@@ -57,5 +57,8 @@ class PlainTransformer(Transformer):
 class PlainPipeline(TransformationPipeline):
     """Nothing hidden, nothing lost: the baseline that every other pipeline is measured against."""
 
+    LEAVES = "the whole model after each round of local training, readable by the aggregator"
+    PRIVACY = "none but TLS: a model can leak what it was trained on, and the aggregator reads it"
+
     def __init__(self) -> None:
         super().__init__(transformers=[PlainTransformer()])

@@ -44,12 +44,22 @@ class Gate(Protocol):
 
 
 class Line:
-    """OpenFL's client, called through here. patience_s: how long to try before giving up."""
+    """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
-    def __init__(self, client: Any, gate: Gate, patience_s: float) -> None:
+    on_work: called before the tasks of each answer are done.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        gate: Gate,
+        patience_s: float,
+        on_work: Callable[[], None] = lambda: None,
+    ) -> None:
         self.client = client
         self.gate = gate
         self.patience_s = patience_s
+        self.on_work = on_work
         self._round: int | None = None
         client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
 
@@ -71,6 +81,7 @@ class Line:
             self._round = None
         if tasks:
             self._round = number
+            self.on_work()
         return answer
 
     def get_aggregated_tensor(

@@ -6,7 +6,8 @@ one that is gone.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,6 +19,7 @@ from openfl.transport.grpc.common import create_header
 
 from src import plan as plans
 from src import require
+from src.refused import REFUSED_CODE, Refused
 from src.training.line import Line
 
 logger = logging.getLogger(__name__)
@@ -25,12 +27,22 @@ logger = logging.getLogger(__name__)
 SILENCE_S = 120.0  # without an answer to any heartbeat for so long, the connection is made anew
 
 
+@contextmanager
+def refusals_end_the_process() -> Iterator[None]:
+    """A refusal is told in one line, and ends this process with its own exit code."""
+    try:
+        yield
+    except Refused as refusal:
+        logger.error("Refused: %s", refusal)
+        raise SystemExit(REFUSED_CODE) from refusal
+
+
 class Site(Collaborator):
     """heartbeat_s: seconds between two signs of life. patience_s: how long an aggregator that
     cannot be reached is called again before the site gives up. gate: a part (`SiteGate`).
 
     plan_path: the plan, from the workspace's root. PlanError: a site does not run what the kit
-    refuses, whoever built the workspace. Refused: its gate does not open.
+    refuses, whoever built the workspace. SystemExit 77: its gate does not open; the log says why.
     """
 
     def __init__(
@@ -49,17 +61,25 @@ class Site(Collaborator):
         require.positive("patience_s", patience_s)
         plans.check(plans.read(Path(plan_path)), name=plan_path)
         self.heartbeat_s = heartbeat_s
-        self.gate = plans.build(gate)
-        client.federation_uuid = self.gate.open(collaborator_name)
+        with refusals_end_the_process():
+            self.gate = plans.build(gate)
+            client.federation_uuid = self.gate.open(collaborator_name)
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
         super().__init__(
             collaborator_name=collaborator_name,
-            client=Line(client, self.gate, patience_s),
+            client=Line(client, self.gate, patience_s, on_work=self._forget),
             federation_uuid=client.federation_uuid,
             callbacks=[],  # OpenFL's default list of callbacks is shared between instances
             **openfl_settings,
         )
+
+    def _forget(self) -> None:
+        """Drop every cached tensor: the aggregator may have come back at an earlier moment.
+
+        (OpenFL 1.9 would train on the model that it holds under the same round number.)
+        """
+        self.tensor_db.clean_up(0)
 
     def run(self) -> None:
         """OpenFL's loop, with the heart beating beside it until it ends."""
@@ -67,7 +87,8 @@ class Site(Collaborator):
         heart = Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
         heart.start()
         try:
-            super().run()
+            with refusals_end_the_process():
+                super().run()
             self.gate.log("ended", how="the run is over")
         except BaseException as error:
             self.gate.log("ended", how=f"{type(error).__name__}: {error}")

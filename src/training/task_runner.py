@@ -36,6 +36,8 @@ class SegmentationTaskRunner(TaskRunner):
     progress: file of JSON lines that tells the site's engineer what is going on.
     """
 
+    LEAVES = "the mean loss of each round; the numbers of training and of validation cases"
+
     def __init__(
         self,
         *,

@@ -9,6 +9,8 @@ from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
 from src.trust.members import Members
 
+KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this is
+
 
 @dataclass(frozen=True)
 class Review:
@@ -30,10 +32,10 @@ def review(workspace: Path, now: datetime) -> Review:
     root = fingerprint.of_certificate(Chain.read(workspace / members.CHAIN_FILE).root)
     first = approval.last_approved(workspace) is None
     changes = None if first else approval.changes(workspace, found)
-    return Review(found.digest, root, listed, _facts(plan, found), changes)
+    return Review(found.digest, root, listed, _facts(workspace, plan, found), changes)
 
 
-def _facts(plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
+def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
     settings = plan["aggregator"]["settings"]
     network = plan["network"]["settings"]
     code = bundle.Bundle({p: d for p, d in found.files.items() if p.endswith(bundle.CODE)})
@@ -55,9 +57,25 @@ def _facts(plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
+        ("code against this kit", _against_kit(workspace, found)),
         ("initial weights", f"{weights}, SHA-256 {found.files[Path(weights).as_posix()]}"),
         ("requirements", f"SHA-256 {found.files['requirements.txt']}"),
     ]
+
+
+def _against_kit(workspace: Path, found: bundle.Bundle) -> str:
+    """How the bundle's code differs from the code that is looking at it."""
+    if workspace.resolve() == KIT:
+        return "not compared: this is the bundle's own code. Run `show` from a kit that you trust"
+    ours = {path: fingerprint.of_file(KIT / path) for path in found.files if (KIT / path).is_file()}
+    different = [
+        path
+        for path, sha256 in found.files.items()
+        if path.endswith(bundle.CODE) and ours.get(path) != sha256
+    ]
+    if not different:
+        return f"the same as in {KIT}"
+    return f"{len(different)} files differ from {KIT}: {', '.join(different)}"
 
 
 def _declared(plan: dict, attribute: str) -> list[str]:

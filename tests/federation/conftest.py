@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from certs.authority import Authority
+from certs.ceremony import Ceremony
 from scripts.enrol import approve, enrol
 from scripts.processes import Party, free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src import plan as plans
+from src.trust import members
+from src.trust.certificate import utc_now
+from src.trust.package import receive
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = {"one": 5, "two": 2, "three": 4}
@@ -51,6 +56,19 @@ class Federation:
         for name, workspace in self.sites.items():
             approve(workspace, name)
 
+    def certificates(self) -> list:
+        """Everybody's, for reading audit logs."""
+        return [m.certificate for m in members.read(self.aggregator, utc_now()).members]
+
+    def revoke(self, site: str) -> None:
+        """By the desk; the list reaches the aggregator alone, as a file."""
+        folder = self.folder / "desk"
+        passphrase = (folder / "passphrase").read_bytes()
+        desk = Ceremony(Authority(folder, lambda: passphrase, utc_now), utc_now)
+        desk.revoke(site, "keyCompromise")
+        (folder / "denied.crl").write_bytes(desk.deny_list())
+        receive(folder / "denied.crl", self.aggregator, utc_now())
+
     def run(self, timeout_s: float = 120) -> None:
         run_federation(
             self.aggregator,
@@ -90,8 +108,23 @@ def enrolled(tmp_path_factory) -> Path:
 @pytest.fixture
 def federation(enrolled, tmp_path) -> Federation:
     """A fresh copy of the enrolled federation on a port of its own."""
+    return copy_of(enrolled, tmp_path)
+
+
+def copy_of(enrolled: Path, folder: Path) -> Federation:
+    """The enrolled federation again, in `folder`, on a port of its own."""
     for party in ("aggregator", "desk", *CASES):
-        shutil.copytree(enrolled / party, tmp_path / party, symlinks=True)
-    federation = Federation(tmp_path)
+        shutil.copytree(enrolled / party, folder / party, symlinks=True)
+    federation = Federation(folder)
     federation.change(f"network.agg_port={free_port()}")
     return federation
+
+
+DRILLS: list[tuple[str, float]] = []  # (drill, how far the final model is from the right one)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if DRILLS:
+        terminalreporter.section("final models after faults")
+        for drill, difference in DRILLS:
+            terminalreporter.write_line(f"{difference:8.1e}  {drill}")

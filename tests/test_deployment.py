@@ -1,0 +1,86 @@
+"""The files for running as a service: valid, pinned, without privileges."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src.refused import REFUSED_CODE
+
+WORKSPACE = Path(__file__).resolve().parent.parent / "workspace"
+DOCKERFILE = (WORKSPACE / "Dockerfile").read_text()
+COMPOSE = yaml.safe_load((WORKSPACE / "compose.yaml").read_text())
+UNIT = WORKSPACE / "glioma-site.service"
+
+
+def schema_check(path: Path) -> subprocess.CompletedProcess:
+    tool = Path(sys.executable).with_name("check-jsonschema")
+    command = [tool, "--builtin-schema", "vendor.compose-spec", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_compose_yaml_is_what_the_compose_specification_says(tmp_path):
+    shown = schema_check(WORKSPACE / "compose.yaml")
+    assert shown.returncode == 0, shown.stdout
+    broken = tmp_path / "compose.yaml"
+    broken.write_text((WORKSPACE / "compose.yaml").read_text().replace("cap_drop: [ALL]", "cap: 1"))
+    assert schema_check(broken).returncode != 0
+
+
+@pytest.mark.parametrize("role", ["site", "aggregator"])
+def test_containers_have_no_privileges_and_no_writable_root(role):
+    service = COMPOSE["services"][role]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["pull_policy"] == "never"
+    assert "user" in service
+    assert "privileged" not in service
+    assert "ports" not in COMPOSE["services"]["site"]  # nothing comes in at a hospital
+
+
+def test_patients_are_mounted_read_only():
+    mounts = COMPOSE["services"]["site"]["volumes"]
+    assert [mount for mount in mounts if "DATA" in mount and mount.endswith(":ro")]
+    assert not [m for m in mounts if "DATA" in m and not m.endswith(":ro")]
+
+
+def test_every_variable_of_compose_is_explained():
+    used = set(re.findall(r"\$\{(\w+)", (WORKSPACE / "compose.yaml").read_text()))
+    explained = re.findall(r"^(\w+)=", (WORKSPACE / "site.env.example").read_text(), re.MULTILINE)
+    assert used == set(explained)
+
+
+def test_the_image_is_pinned_and_not_root():
+    assert re.search(r"^ARG BASE=python:3\.11\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
+    assert "latest" not in DOCKERFILE
+    users = re.findall(r"^USER (\w+)", DOCKERFILE, re.MULTILINE)
+    assert users == ["kit"]
+    requirements = (WORKSPACE / "requirements.txt").read_text()
+    torch = re.search(r"^torch==(\S+)$", requirements, re.MULTILINE)
+    assert torch is not None
+    assert f"ARG TORCH=torch=={torch[1]}\n" in DOCKERFILE
+
+
+def test_everything_that_the_image_copies_is_there():
+    for source in re.findall(r"^COPY ((?:[\w/.]+ )+)/kit", DOCKERFILE, re.MULTILINE):
+        for path in source.split():
+            assert (WORKSPACE.parent / path).exists(), path
+
+
+def test_what_was_refused_is_not_started_again():
+    assert f"RestartPreventExitStatus={REFUSED_CODE}" in UNIT.read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_understands_the_unit(tmp_path):
+    unit = tmp_path / "glioma-site@.service"
+    shutil.copy2(UNIT, unit)
+    command = ["systemd-analyze", "verify", unit]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    complaints = [line for line in shown.splitlines() if "is not executable" not in line]
+    assert [line for line in complaints if "glioma-site" in line] == []
