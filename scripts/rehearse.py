@@ -28,7 +28,6 @@ from scripts.runbook import block
 SITES = ("one", "two", "three")  # as the runbook enrols them
 ADDRESS = "aggregator.example"
 PORT = "50051"
-LINE = ("rate", "delay", "loss")
 CONNECT_S = 60.0
 
 
@@ -118,8 +117,7 @@ def heard(screen: str, row: str) -> str:
 @options.out
 @click.option("--cases", default="24", show_default=True, help="Synthetic patients a site.")
 @click.option("--rate", help="Make the sites' lines slow: 4mbit.")
-@click.option("--delay", default="20ms", show_default=True, help="With --rate: delay one way.")
-@click.option("--loss", default="1%", show_default=True, help="With --rate: packets lost.")
+@click.option("--loss", default=0.0, help="With --rate: share of packets lost, e.g. 0.01.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier rehearsal in --out.")
 def rehearse(
     rounds: int | None,
@@ -127,8 +125,7 @@ def rehearse(
     out: Path | None,
     cases: str,
     rate: str | None,
-    delay: str,
-    loss: str,
+    loss: float,
     overwrite: bool,
 ) -> None:
     """Type the runbook on separate hosts: ceremony, run, audit. Needs root, not Docker."""
@@ -145,9 +142,9 @@ def rehearse(
         for site, path in data.items():
             shutil.move(path, hosts.home(site) / "mri")
         if rate:
-            say(f"line       {rate}, {delay}, {loss} lost, at every site")
+            say(f"line       {rate}, {loss:.0%} of packets lost, at every site")
             for site in SITES:
-                hosts.slow(site, rate, delay, loss)
+                hosts.slow(site, rate, loss)
         rehearsal = Rehearsal(hosts, say)
         hold_ceremony(rehearsal, rounds or 3, changes)
         run_federation(rehearsal)

@@ -63,7 +63,8 @@ def _handshake(patient: Patient, host: str, port: int) -> str | None:
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
             shown = secure.getpeercert(binary_form=True)
-            secure.recv(1)  # in TLS 1.3 a refused client hears of it only now
+            if not secure.recv(1):  # only now: TLS 1.3 refuses a client after the handshake
+                raise ConnectionResetError("it hung up when it saw it")
     except ssl.SSLCertVerificationError as error:
         return (
             f"whoever answers at {host}:{port} cannot prove to be the aggregator: "
