@@ -4,12 +4,12 @@ Hosts reach each other over a bridge that has a namespace of its own; nothing le
 Each host sees only its own folder among the hosts'. Needs root, or the capabilities for it.
 """
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 NETWORK = "10.77.0.{}"
 HOSTS_FILES = Path("/etc/netns")  # `ip netns exec` lays NAME/hosts over /etc/hosts
@@ -33,7 +33,7 @@ class Hosts:
     _made: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._prefix = f"glioma-{os.getpid()}"
+        self._prefix = f"glioma-{token_hex(3)}"
 
     def __enter__(self) -> "Hosts":
         try:

@@ -40,6 +40,7 @@ class OpenFL:
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
         """A workspace, enrolled by `fx`."""
+        from scripts.benchmark.stock import enrol_stock
         from scripts.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
 
@@ -56,7 +57,11 @@ class OpenFL:
             data[site] = folder / "data" / site
             data[site].mkdir(parents=True)
             (data[site] / "site").write_text(str(number))
-        enrol(folder, data, modules=[HERE / name for name in MODULES])
+        modules = [HERE / name for name in MODULES]
+        if self.stock:
+            enrol_stock(folder, data, modules)
+        else:
+            enrol(folder, data, modules=modules)
         return [sys.executable, "-m", "scripts.benchmark.openfl_contender", str(folder)]
 
     def environment(self, folder: Path) -> dict[str, str]:

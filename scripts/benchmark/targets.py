@@ -22,6 +22,7 @@ from certs.ceremony import Ceremony
 from scripts import fx
 from scripts.benchmark.contender import HERE, ROOT
 from scripts.benchmark.openfl_contender import MODULES, NOISE, stock_sections
+from scripts.benchmark.stock import enrol_stock, sign
 from scripts.enrol import enrol
 from scripts.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
@@ -128,42 +129,12 @@ class Stock(Base):
 
     def enrol(self) -> None:
         """By `fx` alone."""
-        data = self.build(stock=True)
-        self._copy_modules(self.aggregator)
-        fx.run(self.aggregator, "workspace", "certify")
-        fx.run(self.aggregator, "aggregator", "generate-cert-request", "--fqdn", "localhost")
-        fx.run(self.aggregator, "aggregator", "certify", "--fqdn", "localhost", "--silent")
-        fx.run(self.aggregator, "plan", "initialize")
-        fx.run(self.aggregator, "workspace", "export")
-        for site, folder in data.items():
-            workspace = self.site(site)
-            workspace.parent.mkdir()
-            archive = self.aggregator / "aggregator.zip"
-            fx.run(workspace.parent, "workspace", "import", "--archive", str(archive))
-            self._copy_modules(workspace)
-            (workspace / "data").mkdir(exist_ok=True)
-            (workspace / "data" / site).symlink_to(folder)
-            named = ("-n", site)
-            fx.run(workspace, "collaborator", "create", *named, "-d", f"data/{site}", "--silent")
-            fx.run(workspace, "collaborator", "generate-cert-request", *named, "--silent")
-            package = workspace / f"col_{site}_to_agg_cert_request.zip"
-            signed = self._sign(package, site)
-            shutil.copy2(signed, workspace)
-            fx.run(workspace, "collaborator", "certify", "--import", signed.name)
-
-    def _copy_modules(self, workspace: Path) -> None:
-        for module in MODULES:
-            shutil.copy2(HERE / module, workspace)
-
-    def _sign(self, package: Path, site: str) -> Path:
-        shutil.copy2(package, self.aggregator)
-        command = ("collaborator", "certify", "--request-pkg", package.name, "--silent")
-        fx.run(self.aggregator, *command)
-        return self.aggregator / f"agg_to_col_{site}_signed_cert.zip"
+        modules = [HERE / name for name in MODULES]
+        enrol_stock(self.folder, self.build(stock=True), modules)
 
     def certify(self, package: Path, site: str) -> Identity:
         """The aggregator's operator signs: `fx` shows a hash, which is right, and no name."""
-        signed = self._sign(package, site)
+        signed = sign(self.aggregator, package, site)
         folder = package.parent / "signed"
         shutil.unpack_archive(signed, folder)
         key = package.parent / "cert" / "client" / f"col_{site}.key"

@@ -1,0 +1,50 @@
+"""Stock OpenFL 1.9 enrolled as its manual says: its own authority, every step by `fx`."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from scripts import fx
+
+ADDRESS = "localhost"
+
+
+def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) -> dict[str, Path]:
+    """The sites' workspaces by name, made from the one in run/aggregator; like `enrol`."""
+    aggregator = run / "aggregator"
+    modules = list(modules)
+    lay(modules, aggregator)
+    fx.run(aggregator, "workspace", "certify")
+    fx.run(aggregator, "aggregator", "generate-cert-request", "--fqdn", ADDRESS)
+    fx.run(aggregator, "aggregator", "certify", "--fqdn", ADDRESS, "--silent")
+    fx.run(aggregator, "plan", "initialize")
+    fx.run(aggregator, "workspace", "export")
+    workspaces = {}
+    for site, folder in data.items():
+        workspace = workspaces[site] = run / site / "aggregator"
+        workspace.parent.mkdir()
+        archive = aggregator / "aggregator.zip"
+        fx.run(workspace.parent, "workspace", "import", "--archive", str(archive.resolve()))
+        lay(modules, workspace)
+        (workspace / "data").mkdir(exist_ok=True)
+        (workspace / "data" / site).symlink_to(folder.resolve())
+        fx.run(workspace, "collaborator", "create", "-n", site, "-d", f"data/{site}", "--silent")
+        fx.run(workspace, "collaborator", "generate-cert-request", "-n", site, "--silent")
+        package = workspace / f"col_{site}_to_agg_cert_request.zip"
+        signed = sign(aggregator, package, site)
+        shutil.copy2(signed, workspace)
+        fx.run(workspace, "collaborator", "certify", "--import", signed.name)
+    return workspaces
+
+
+def sign(aggregator: Path, package: Path, site: str) -> Path:
+    """What the aggregator's operator does with a request; the package with the certificate."""
+    shutil.copy2(package, aggregator)
+    fx.run(aggregator, "collaborator", "certify", "--request-pkg", package.name, "--silent")
+    return aggregator / f"agg_to_col_{site}_signed_cert.zip"
+
+
+def lay(modules: Iterable[Path], workspace: Path) -> None:
+    """Copy the benchmark's modules into a workspace's root, where the plan finds them."""
+    for module in modules:
+        shutil.copy2(module, workspace)
