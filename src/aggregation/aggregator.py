@@ -209,7 +209,11 @@ class Aggregator(OpenFLAggregator):
     # -- the end of a round ------------------------------------------------------------------
 
     def _end_of_round_with_stragglers_check(self):
-        """OpenFL's; whatever a rule raises ends the run with its reason instead of hanging it."""
+        """OpenFL's, without what a site sent before it was revoked.
+
+        Whatever a rule raises ends the run with its reason instead of hanging it.
+        """
+        self.collaborators_done = [s for s in self.collaborators_done if not self.gate.revoked(s)]
         try:
             super()._end_of_round_with_stragglers_check()
         except Exception as error:
@@ -232,9 +236,11 @@ class Aggregator(OpenFLAggregator):
             self._changed.notify_all()
 
     def _reports(self) -> dict[str, dict]:
-        """What each site has told in this round: case numbers and metrics by task."""
+        """What each site that counts has told in this round: case numbers and metrics by task."""
         sites: dict[str, dict] = {}
         for key, tensor_keys in self.collaborator_tasks_results.items():
+            if key.owner not in self.collaborators_done:
+                continue
             site = sites.setdefault(key.owner, {"metrics": {}})
             kind = "train_cases" if "train" in key.task_name else "validation_cases"
             site[kind] = self.collaborator_task_weight[key]

@@ -91,7 +91,8 @@ class Site(Collaborator):
                 super().run()
             self.gate.log("ended", how="the run is over")
         except BaseException as error:
-            self.gate.log("ended", how=f"{type(error).__name__}: {error}")
+            reason = error.__cause__ or error
+            self.gate.log("ended", how=f"{type(reason).__name__}: {reason}")
             raise
         finally:
             ended.set()

@@ -41,10 +41,14 @@ class Bundle:
         return cls({path: sha256 for sha256, path in pairs})
 
 
-def read(workspace: Path) -> Bundle:
-    """The bundle that lies in a workspace now. Refused: a file is missing, or a link."""
+def read(workspace: Path, *, members_signed: bool = True) -> Bundle:
+    """The bundle that lies in a workspace now. Refused: a file is missing, or a link.
+
+    members_signed: False before the desk has signed a member list; such a bundle cannot be run.
+    """
     files = {}
-    for path in sorted({*_fixed(workspace), *_code(workspace)}):
+    listed = [members.FILE] if members_signed else []
+    for path in sorted({*_fixed(workspace), *listed, *_code(workspace)}):
         full = workspace / path
         if full.is_symlink() or not full.is_file():
             raise Refused(f"{full}: expected a file of the bundle, and no link. Import it anew.")
@@ -59,7 +63,7 @@ def _fixed(workspace: Path) -> list[Path]:
         if top in OWN:
             raise Refused(f"{workspace / PLAN}: {place}: {part['template']} lies outside the code.")
     weights = plan["aggregator"]["settings"]["init_state_path"]
-    return [PLAN, Path("requirements.txt"), members.FILE, Path(weights)]
+    return [PLAN, Path("requirements.txt"), Path(weights)]
 
 
 def _code(workspace: Path) -> Iterator[Path]:

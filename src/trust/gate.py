@@ -23,6 +23,7 @@ from src.trust.deny import DenyList
 
 logger = logging.getLogger(__name__)
 
+MOST_REFUSALS = 1000
 ROSTER = Path("plan/cols.yaml")
 OWN = {SITE: "client/col_{}.crt", AGGREGATOR: "server/agg_{}.crt"}  # as `fx` names them
 PINNED = Path("local_state/aggregator.crt")
@@ -186,11 +187,19 @@ class AggregatorGate(Gate):
         return False
 
     def _tell(self, who: str, refusal: Refused) -> None:
-        """Log a refusal once, however often the caller comes back with it."""
-        if str((who, str(refusal))) not in self._told:
-            self._told.add(str((who, str(refusal))))
-            logger.warning("Refused %s: %s", who, refusal)
-            self.audit.write("refused", who=who, reason=str(refusal))
+        """Log a refusal once, however often the caller comes back with it.
+
+        Callers choose what they say: after MOST_REFUSALS different ones no more are logged, so
+        that nobody fills the disk.
+        """
+        told = f"{who}: {refusal}"
+        if told in self._told or len(self._told) > MOST_REFUSALS:
+            return
+        self._told.add(told)
+        if len(self._told) > MOST_REFUSALS:
+            told = "further refusals are not logged in this run"
+        logger.warning("Refused %s", told)
+        self.audit.write("refused", reason=told)
 
 
 def own_certificate(

@@ -14,22 +14,27 @@ KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this
 
 @dataclass(frozen=True)
 class Review:
-    """facts: what it is, in words. changes: since the last approved bundle; None: none was."""
+    """facts: what it is, in words. changes: since the last approved bundle; None: none was.
+
+    members: None while the desk has not signed a list; there is nothing to approve then.
+    """
 
     digest: str
     root: str
-    members: Members
+    members: Members | None
     facts: list[tuple[str, str]]
     changes: list[str] | None
 
 
 def review(workspace: Path, now: datetime) -> Review:
     """Read and check a workspace's bundle. Refused, PlanError: it must not run; why."""
-    listed = members.read(workspace, now)
-    found = bundle.read(workspace)
+    signed = (workspace / members.FILE).is_file()
+    listed = members.read(workspace, now) if signed else None
+    found = bundle.read(workspace, members_signed=signed)
     plan = plans.read(workspace / bundle.PLAN)
     plans.check(plan, name=str(workspace / bundle.PLAN))
-    root = fingerprint.of_certificate(Chain.read(workspace / members.CHAIN_FILE).root)
+    chain = workspace / members.CHAIN_FILE
+    root = fingerprint.of_certificate(Chain.read(chain).root) if signed else ""
     first = approval.last_approved(workspace) is None
     changes = None if first else approval.changes(workspace, found)
     return Review(found.digest, root, listed, _facts(workspace, plan, found), changes)

@@ -242,6 +242,25 @@ def test_a_revoked_site_is_gone_at_once(make):
         aggregator.all_quit_jobs_sent()
 
 
+def test_what_a_site_sent_before_it_was_revoked_does_not_count(make):
+    def policy():
+        return CutoffTimePolicy(straggler_cutoff_time=1, minimum_reporting=1)
+
+    aggregator = make(rounds=1, policy=policy)
+    aggregator.get_tasks("one")  # starts the clock of the cut-off
+    send(aggregator, "two", "validation")
+    send(aggregator, "two", "train", START + np.float32(99))
+    aggregator.gate.denied = ["two"]
+    send(aggregator, "one", "validation")
+    send(aggregator, "one", "train", START + np.float32(1))
+    deadline = time.monotonic() + 10
+    while aggregator.round_number == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert read_model(module.Path("save/final.pbuf")).tolist() == [1.0] * 4
+    (line,) = map(json.loads, module.Path("logs/rounds.jsonl").read_text().splitlines())
+    assert set(line["sites"]) == {"one"}
+
+
 def test_what_arrives_and_leaves_goes_through_the_gate(make):
     aggregator = make(rounds=1)
     train_round(aggregator)

@@ -6,6 +6,7 @@ import pytest
 
 from src.refused import MARK, Refused, reason_in
 from src.trust import audit, deny
+from src.trust import gate as gate_module
 from src.trust.certificate import read_certificate, subject
 from src.trust.gate import PINNED, AggregatorGate, SiteGate
 from tests import ceremonies
@@ -168,6 +169,13 @@ def test_a_refusal_is_logged_once_however_often_the_caller_comes_back(parties, a
     for _ in range(5):
         refusal(aggregator, common_name(parties, "one"), "two")
     assert events(parties, "aggregator").count("refused") == 1
+
+
+def test_a_caller_with_ever_new_lies_does_not_fill_the_disk(parties, aggregator, monkeypatch):
+    monkeypatch.setattr(gate_module, "MOST_REFUSALS", 5)
+    for number in range(50):
+        refusal(aggregator, common_name(parties, "one"), f"lie{number}")
+    assert events(parties, "aggregator").count("refused") == 6
 
 
 def test_an_approval_of_what_runs_here_lets_a_site_in(parties, aggregator):

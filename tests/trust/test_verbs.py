@@ -1,6 +1,7 @@
 """`python -m src <verb>`, as an engineer types it in a workspace."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_show_names_code_that_the_kit_does_not_have(today):
     assert "1 files differ from" in text
     assert "src/added.py" in text
     assert "+x = 1" in text
+
+
+def test_show_looks_at_a_bundle_before_there_is_a_member_list(today, tmp_path):
+    workspace = tmp_path / "glioma"
+    shutil.copytree(today / "two", workspace, ignore=shutil.ignore_patterns("cert", "approvals"))
+    (workspace / "numpy.py").write_text("print('run before anybody has looked')\n")
+    text = " ".join(typed("show", "--workspace", workspace).stdout.split())
+    assert "1 files differ from" in text
+    assert "numpy.py" in text
+    assert "run before" not in text
+    assert "No member list yet" in text
+    assert "Words:" not in text
 
 
 def test_show_in_the_workspace_itself_says_whose_code_is_talking(today):

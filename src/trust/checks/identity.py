@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from src.refused import Refused
 from src.trust import approval, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
@@ -52,8 +53,11 @@ def deny_list(patient: Patient) -> Iterator[tuple[State, str]]:
     chain = Chain.read(patient.workspace / members.CHAIN_FILE)
     denied = DenyList(patient.workspace, chain.signing)
     for member in patient.members.members:
-        if member.role == AGGREGATOR or patient.name in (None, member.name):
+        try:
             denied.check(member.certificate.serial_number, name=member.name)
+        except Refused as refusal:
+            needed = member.role == AGGREGATOR or member.name == patient.name
+            yield "fail" if needed else "warn", str(refusal)
     if denied.is_due(patient.now):
         due = denied.current().next_update_utc
         yield "warn", f"a newer list was due at {due:%F}. Ask the desk for it."
