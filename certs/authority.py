@@ -4,7 +4,6 @@ Keys lie encrypted (PKCS #8, PBES2) in a folder of the desk's, never on the aggr
 follow RFC 5280; what is issued passes `openssl verify -x509_strict` for its purpose, and no other.
 """
 
-import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.x509.oid import NameOID
 
-from src.files import write_atomically
+from src.files import write_atomically, write_secret
 from src.refused import Refused
 from src.trust.certificate import (
     DESK,
@@ -196,12 +195,6 @@ class Authority:
 def pem(certificate: x509.Certificate) -> bytes:
     """As text."""
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read. FileExistsError: there is one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _encrypted(key: RSAPrivateKey, passphrase: bytes) -> bytes:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from certs.authority import Authority, write_secret
+from certs.authority import Authority
 from certs.ceremony import Ceremony
 from scripts import fx
+from src.files import write_secret
 from src.trust import approval, fingerprint, sealing
 from src.trust.certificate import AGGREGATOR, SITE, utc_now
 from src.trust.gate import SiteGate

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from src.files import write_atomically
+from src.files import write_atomically, write_secret
 
 
 def test_text_and_bytes_arrive_and_nothing_else_is_left(tmp_path):
@@ -25,3 +25,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_secret_is_its_owners_alone_and_never_overwritten(tmp_path):
+    path = tmp_path / "keys" / "key"
+    write_secret(path, b"secret")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        write_secret(path, b"other")
+    assert path.read_bytes() == b"secret"

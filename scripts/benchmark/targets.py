@@ -11,7 +11,7 @@ from typing import Protocol
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from openfl.cryptography.ca import sign_certificate
 from openfl.cryptography.io import read_crt, read_key
@@ -153,7 +153,7 @@ class Stock(Base):
         builder = builder.subject_name(made.subject).issuer_name(made.issuer)
         builder = builder.serial_number(made.serial_number).public_key(made.public_key())
         builder = builder.not_valid_before(begin).not_valid_after(end)
-        return pem(key, builder.sign(signing_key, made.signature_hash_algorithm))
+        return pem(key, builder.sign(signing_key, hashes.SHA384()))
 
     def revoke(self, site: str) -> None:
         """All that there is: the name is taken out of the list."""
@@ -184,7 +184,6 @@ class Kit(Base):
         desk.enrol(site, SITE)
         try:
             named = package.parent / "cert" / "client" / f"col_{site}.csr"
-            shutil.copy2(package, package.with_suffix(".plain"))
             sealing.request(package.parent, site)
             csr = x509.load_pem_x509_csr(named.read_bytes())
             second = x509.load_pem_x509_csr(
@@ -207,9 +206,7 @@ class Kit(Base):
         builder = builder.subject_name(x509.Name([name])).issuer_name(made.issuer)
         builder = builder.serial_number(serial).public_key(made.public_key())
         builder = builder.not_valid_before(begin).not_valid_after(end)
-        hash_algorithm = made.signature_hash_algorithm
-        assert hash_algorithm is not None
-        return pem(key, builder.sign(authority.key("signing"), hash_algorithm))  # type: ignore
+        return pem(key, builder.sign(authority.key("signing"), hashes.SHA384()))
 
     def revoke(self, site: str) -> None:
         """By the desk; the list reaches the aggregator as a file."""
@@ -225,7 +222,7 @@ def _asking_for(csr, key: RSAPrivateKey, san: str) -> x509.CertificateSigningReq
         x509.CertificateSigningRequestBuilder()
         .subject_name(csr.subject)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(san)]), critical=False)
-        .sign(key, csr.signature_hash_algorithm)
+        .sign(key, hashes.SHA384())
     )
 
 

@@ -66,9 +66,11 @@ class Site(Collaborator):
             client.federation_uuid = self.gate.open(collaborator_name)
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
+        # OpenFL's interface, but for its messages of other frameworks
+        line: Any = Line(client, self.gate, patience_s, on_work=self._forget)
         super().__init__(
             collaborator_name=collaborator_name,
-            client=Line(client, self.gate, patience_s, on_work=self._forget),
+            client=line,
             federation_uuid=client.federation_uuid,
             callbacks=[],  # OpenFL's default list of callbacks is shared between instances
             **openfl_settings,
