@@ -24,6 +24,7 @@ ATTACK_S = 25.0  # a site that has not been stopped by then is at work, or retri
 # Whether it succeeded (None: there is nothing to attack), and what was heard.
 Outcome = tuple[bool | None, str]
 VERDICTS = {True: "[red]succeeds[/]", False: "refused", None: "[red]no such check[/]"}
+FOR_EVER = "refused, and it tried again for ever, without a reason"
 
 
 class Attacker:
@@ -132,7 +133,7 @@ class Attacker:
                 if party.process.poll() is not None:
                     return False, reason_in_log(fx.last_lines(log, 40))
                 time.sleep(0.2)
-        return False, "refused, and it tried again for ever, without a reason"
+        return False, FOR_EVER
 
 
 def said(error: grpc.RpcError) -> str:
@@ -312,6 +313,12 @@ def carry_out(target) -> dict[str, Outcome]:
         return {name: attack(attacker) for name, attack in ATTACKS.items()}
 
 
+def verdict(outcome: Outcome) -> str:
+    """One cell of the table."""
+    succeeded, heard = outcome
+    return "refused, retries for ever" if heard == FOR_EVER else VERDICTS[succeeded]
+
+
 @click.command()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
 def attacks(json_path: Path | None) -> None:
@@ -333,7 +340,7 @@ def attacks(json_path: Path | None) -> None:
     table = Table("attack", *results, box=None)
     table.add_column("what this kit said", no_wrap=True, overflow="ellipsis")
     for name in ATTACKS:
-        verdicts = [VERDICTS[outcomes[name][0]] for outcomes in results.values()]
+        verdicts = [verdict(outcomes[name]) for outcomes in results.values()]
         table.add_row(name, *verdicts, results["this kit"][name][1])
     console.print(table)
     if json_path:

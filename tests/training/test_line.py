@@ -185,3 +185,14 @@ def test_a_round_ends_when_the_next_begins(line, monkeypatch):
     monkeypatch.setattr(line.client, "get_tasks", lambda: ([], 2, 0, True))
     line.get_tasks()
     assert line.gate.events == [("round ended", 0), ("round ended", 1)]
+
+
+def test_before_each_new_piece_of_work_what_was_cached_is_dropped(port, monkeypatch):
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    dropped: list[int] = []
+    line = Line(client, Gate(), patience_s=1, on_work=lambda: dropped.append(1))
+    answers = iter([([], 0, 1, False), (["train"], 0, 0, False), (["train"], 0, 0, False)])
+    monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
+    for _ in range(3):
+        line.get_tasks()
+    assert len(dropped) == 2  # also when the aggregator came back in the same round
