@@ -1,5 +1,11 @@
 """What is not allowed, said so that the other party understands it."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
 
 class Refused(PermissionError):
     """Something that trust forbids: who, what, why, and what to do. Never retried."""
@@ -22,3 +28,13 @@ def reason_in(text: str) -> str | None:
     """The reason inside a message that has travelled; None if there is none."""
     _, mark, reason = text.partition(MARK)
     return reason.strip() if mark else None
+
+
+@contextmanager
+def refusals_end_the_process() -> Iterator[None]:
+    """At a process's top: a refusal is told in one line, and is the process's exit code."""
+    try:
+        yield
+    except Refused as refusal:
+        logger.error("Refused: %s", refusal)
+        raise SystemExit(REFUSED_CODE) from refusal

@@ -25,7 +25,13 @@ from src.aggregation.round_log import RoundLog
 from src.aggregation.run_state import RunState
 from src.files import write_atomically
 from src.plan import build
-from src.refused import APPROVAL, APPROVAL_NEEDED, Refused, marked
+from src.refused import (
+    APPROVAL,
+    APPROVAL_NEEDED,
+    Refused,
+    marked,
+    refusals_end_the_process,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +91,9 @@ class Aggregator(OpenFLAggregator):
         self._last_heard: dict[str, float] = {}
         self._started = time.monotonic()
         self._finished: float | None = None
-        self.gate = build(gate)
-        federation = self.gate.open(authorized_cols)
+        with refusals_end_the_process():
+            self.gate = build(gate)
+            federation = self.gate.open(authorized_cols)
         self._state = RunState(Path(persistent_db_path))
         resumed = False
         if persist_checkpoint and not evaluating:

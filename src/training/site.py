@@ -6,8 +6,7 @@ one that is gone.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,22 +18,12 @@ from openfl.transport.grpc.common import create_header
 
 from src import plan as plans
 from src import require
-from src.refused import REFUSED_CODE, Refused
+from src.refused import refusals_end_the_process
 from src.training.line import Line
 
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 120.0  # without an answer to any heartbeat for so long, the connection is made anew
-
-
-@contextmanager
-def refusals_end_the_process() -> Iterator[None]:
-    """A refusal is told in one line, and ends this process with its own exit code."""
-    try:
-        yield
-    except Refused as refusal:
-        logger.error("Refused: %s", refusal)
-        raise SystemExit(REFUSED_CODE) from refusal
 
 
 class Site(Collaborator):
