@@ -23,7 +23,7 @@ from tests.federation.test_federation import model, rounds
 
 pytestmark = [pytest.mark.federation, pytest.mark.faults, pytest.mark.timeout(240)]
 ROUNDS = 3
-TRAINING_S = 0.7
+TRAINING_S = 0.5
 
 
 def seen(workspace: Path) -> list[dict]:
@@ -41,15 +41,11 @@ def events(federation, **wanted) -> int:
 
 MOMENTS: dict[str, Callable] = {
     "before any site has come": lambda f: events(f, event="started") >= 1,
-    "after the first approval": lambda f: events(f, event="approved") >= 1,
     "while round 0 is trained": lambda f: (
         events(f, event="received", round=0, what="aggregated_model_validation") >= 3
     ),
     "after one update of round 1": lambda f: (
         events(f, event="received", round=1, what="train") >= 1
-    ),
-    "after two updates of round 1": lambda f: (
-        events(f, event="received", round=1, what="train") >= 2
     ),
     "when round 1 has just ended": lambda f: events(f, event="round ended", round=1) >= 1,
     "in the final validation": lambda f: events(f, event="sending", round=3) >= 1,
@@ -123,7 +119,7 @@ def test_a_killed_aggregator_that_is_started_again(drill, moment, ends_like_an_u
         ends_like_an_undisturbed_run(drill, f"kill -9 aggregator, {moment}", parties)
 
 
-@pytest.mark.parametrize("moment", list(MOMENTS)[2:6:2])
+@pytest.mark.parametrize("moment", list(MOMENTS)[1:3])
 def test_a_killed_site_that_is_started_again(drill, moment, ends_like_an_undisturbed_run):
     with running(start_all(drill)) as parties:
         wait_until(drill, moment)
@@ -132,7 +128,7 @@ def test_a_killed_site_that_is_started_again(drill, moment, ends_like_an_undistu
         ends_like_an_undisturbed_run(drill, f"kill -9 a site, {moment}", parties)
 
 
-@pytest.mark.parametrize("moment", list(MOMENTS)[2:6:2])
+@pytest.mark.parametrize("moment", list(MOMENTS)[1:3])
 def test_all_killed_and_started_again(drill, moment, ends_like_an_undisturbed_run):
     with running(start_all(drill)) as parties:
         wait_until(drill, moment)

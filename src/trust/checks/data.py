@@ -13,7 +13,7 @@ FEW_PATIENTS = 4
 
 
 def data(patient: Patient) -> Iterator[tuple[State, str]]:
-    """Paths, kind, numbers, and one pass of quality control. Numbers only, no case is named."""
+    """Paths, kind, numbers, one pass of quality control. A refused case is named, to the site."""
     if patient.name is None:
         return
     loader = patient.plan["data_loader"]
