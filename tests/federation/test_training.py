@@ -1,7 +1,6 @@
 """The whole of it, small: three sites train the real network on synthetic patients."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +30,8 @@ def trained(tmp_path_factory, phantom_sites) -> Path:
     )
     plan["task_runner"]["settings"]["algorithm"] = {"template": "parts.KeepTrained", "settings": {}}
     build_workspace(plan, run / "aggregator")
-    parts = ROOT / "tests" / "federation" / "parts.py"
-    shutil.copy2(parts, run / "aggregator")
-    workspaces = enrol(run, phantom_sites)
-    for workspace in workspaces.values():
-        shutil.copy2(parts, workspace)
+    modules = [ROOT / "tests" / "federation" / "parts.py"]
+    workspaces = enrol(run, phantom_sites, modules=modules)
     run_federation(
         run / "aggregator", workspaces, plan["network"]["settings"]["agg_port"], timeout_s=200
     )

@@ -79,8 +79,8 @@ def test_a_known_command_is_measured_right(tmp_path):
     assert 150 < row["server_peak_mb"] < 250
     if can_isolate():
         assert row["packets_lost"] == 0
-        assert row["mb_up_per_site_round"] == pytest.approx(1.0, rel=0.02)
-        assert row["mb_down_per_site_round"] == pytest.approx(2.0, rel=0.02)
+        assert row["mb_up_per_site_round"] == pytest.approx(1.0, rel=0.05)
+        assert row["mb_down_per_site_round"] == pytest.approx(2.0, rel=0.05)
 
 
 STAGGERED = """
