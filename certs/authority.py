@@ -4,21 +4,19 @@ Keys lie encrypted (PKCS #8, PBES2) in a folder of the desk's, never on the aggr
 follow RFC 5280; what is issued passes `openssl verify -x509_strict` for its purpose, and no other.
 """
 
-import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.x509.oid import NameOID
 
+from certs.policy import HASHES, POLICY, Policy
 from src.files import write_atomically, write_secret
 from src.refused import Refused
 from src.trust.certificate import (
@@ -31,46 +29,7 @@ from src.trust.certificate import (
     usage_of,
 )
 
-POLICY = Path(__file__).with_name("policy.yaml")
 KEYS = ("root", "signing", "desk")
-HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512}
-
-
-@dataclass(frozen=True)
-class Policy:
-    """certs/policy.yaml. ValueError: a setting out of range."""
-
-    key_bits: int
-    hash: str
-    days: dict[str, int]
-    renewal_days: int
-    backdate_minutes: int
-    site_name: str
-    aggregator_name: str
-
-    def __post_init__(self) -> None:
-        if self.key_bits < 3072:
-            raise ValueError(f"policy: key_bits must be 3072 or more, got {self.key_bits}.")
-        if self.hash not in HASHES:
-            raise ValueError(f"policy: hash must be one of {', '.join(HASHES)}, got {self.hash}.")
-        if not 0 < self.days["leaf"] <= self.days["signing"] <= self.days["root"]:
-            raise ValueError("policy: days must grow from leaf to signing to root.")
-        if self.renewal_days >= self.days["leaf"]:
-            raise ValueError("policy: renewal_days must be fewer than days.leaf.")
-
-    @classmethod
-    def read(cls, path: Path) -> "Policy":
-        """From YAML. ValueError: unknown or missing settings."""
-        try:
-            return cls(**yaml.safe_load(path.read_text()))
-        except TypeError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def check_name(self, name: str, role: Role) -> None:
-        """ValueError: the name cannot be enrolled in this role."""
-        rule = self.site_name if role == SITE else self.aggregator_name
-        if not re.fullmatch(rule, name) or len(name) > 64:
-            raise ValueError(f"{name!r} is no name for a party in the role {role.name}: {rule}")
 
 
 class Authority:

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.authority import Policy
+from certs.policy import Policy
 from src.refused import Refused
 from src.trust import fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, Role, dns_names, subject

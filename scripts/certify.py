@@ -76,7 +76,8 @@ def _next(text: str) -> None:
 )
 def init(desk: Path, passphrase_file: Path | None, federation: str, policy: Path | None) -> None:
     """Make the authority: root, signing certificate, desk's certificate; keys encrypted."""
-    from certs.authority import POLICY, Authority
+    from certs.authority import Authority
+    from certs.policy import POLICY
     from src.trust import fingerprint
     from src.trust.certificate import utc_now
 

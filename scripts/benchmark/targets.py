@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import yaml
 from cryptography import x509
@@ -34,18 +33,6 @@ from src.trust.package import receive
 SITES = ("s1", "s2", "s3")
 PEM = serialization.Encoding.PEM
 Identity = tuple[bytes, bytes]  # PEM of the private key, PEM of the certificate
-
-
-class Target(Protocol):
-    """A federation of the sites s1, s2, s3 in `folder`, whose desk can be asked and attacked."""
-
-    name: str
-    folder: Path
-
-    def enrol(self) -> None: ...
-    def certify(self, package: Path, site: str) -> Identity: ...
-    def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity: ...
-    def revoke(self, site: str) -> None: ...
 
 
 def identity_of(workspace: Path, site: str) -> Identity:
@@ -232,4 +219,5 @@ def in_force() -> tuple[datetime, datetime]:
     return now - timedelta(hours=1), now + timedelta(days=1)
 
 
+Target = Stock | Kit
 REFUSALS = (Refused, ValueError, fx.FxFailed, subprocess.SubprocessError)

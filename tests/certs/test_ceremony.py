@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from certs import ceremony as module
-from certs.authority import Authority, Policy
+from certs.authority import Authority
+from certs.policy import Policy
 from src.refused import Refused
 from src.trust import fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, parse_common_name, read_certificate
