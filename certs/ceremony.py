@@ -16,10 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from certs import request as requests
+from certs import run_keys
 from certs.authority import Authority, pem
 from src.files import write_atomically
+from src.privacy.sum_keys import SumKeys
 from src.refused import Refused
-from src.trust import envelope, fingerprint, members
+from src.trust import bundle, envelope, fingerprint, members
 from src.trust.certificate import AGGREGATOR, ROLES, SEALING, SITE, Role
 from src.trust.members import Member, Members
 
@@ -203,10 +205,13 @@ class Ceremony:
             found.append(Member(name, role, certificate, sealing))
         if not self.book["run"]:
             self.book["run"] = token_hex(16)
+            self.book["keys"] = None
             self._save()
-        federation = self.authority.federation
+        federation, run = self.authority.federation, self.book["run"]
+        keys = self.book.get("keys")
         return members.parse(
-            Members(federation, self.book["run"], tuple(found)).statement(), name="the book"
+            Members(federation, run, tuple(found), keys and keys["commitment"]).statement(),
+            name="the book",
         )
 
     def signed_members(self) -> bytes:
@@ -221,20 +226,24 @@ class Ceremony:
         write_atomically(path, envelope.sign(members.KIND, listed, key, self.authority.desk))
         return path.read_bytes()
 
-    def deliver(self, out: Path, *, new_run: bool = False) -> list[Path]:
-        """One package for each party, with all that it needs; certificates are no secrets.
+    def deliver(
+        self, out: Path, *, workspace: Path | None = None, new_run: bool = False
+    ) -> list[Path]:
+        """One package for each party, with all that it needs.
 
         A site's is what `fx collaborator certify --import` takes; `python -m src receive` takes
-        both kinds. new_run: the same members start another run, under a new number.
+        both kinds. workspace: the desk's copy; it gets the signed list, and if its plan encrypts,
+        keys are made for this run and bundle, and sealed for each site. new_run: the same members
+        start another run, under a new number and with new keys.
         """
         if new_run:
             self.book["run"] = None
+        envelopes = self._sealed_keys(workspace) if workspace else {}
         listed = self.members()
-        signed = self.signed_members()
         shared = {
             "cert_chain.crt": self.authority.chain,
             "desk.crt": pem(self.authority.desk),
-            "members.json": signed,
+            "members.json": self.signed_members(),
             "denied.crl": self.deny_list(),
         }
         packages = []
@@ -244,6 +253,8 @@ class Ceremony:
                 files[f"client/col_{member.name}.crt"] = pem(member.certificate)
                 assert member.sealing is not None
                 files[f"sealing/col_{member.name}.crt"] = pem(member.sealing)
+                if member.name in envelopes:
+                    files[f"keys/col_{member.name}.cms"] = envelopes[member.name]
                 package = out / f"agg_to_col_{member.name}_signed_cert.zip"
             else:
                 files[f"server/agg_{member.name}.crt"] = pem(member.certificate)
@@ -251,6 +262,31 @@ class Ceremony:
             write_atomically(package, _zipped(files.items()))
             packages.append(package)
         return packages
+
+    def _sealed_keys(self, workspace: Path) -> dict[str, bytes]:
+        """Each site's sealed keys, if the plan encrypts: made once for a run and a bundle.
+
+        Another bundle (a changed plan, say) is another run.
+        """
+        encrypts = run_keys.encrypts(workspace)
+        known = self.book.get("keys")
+        if known and (not encrypts or known["bundle"] != self._bundle(workspace)):
+            self.book["run"] = None
+        listed = self.members()
+        if encrypts and not self.book.get("keys"):
+            keys = SumKeys.new()
+            self.book["keys"] = {"commitment": run_keys.commit(keys)}
+            listed = self.members()
+            digest = self._bundle(workspace)
+            self.book["keys"] |= run_keys.seal(self.authority, listed, digest, keys, self._now())
+            self._save()
+        self._bundle(workspace)
+        return run_keys.envelopes(self.authority, listed) if encrypts else {}
+
+    def _bundle(self, workspace: Path) -> str:
+        """The digest of what runs, once the workspace has the signed list."""
+        write_atomically(workspace / members.FILE, self.signed_members())
+        return bundle.read(workspace).digest
 
     # -- the book ----------------------------------------------------------------------------
 

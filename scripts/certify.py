@@ -135,23 +135,26 @@ def issue(desk: Path, passphrase_file: Path | None, request: Path, words: str | 
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The desk's copy of the workspace: prints the bundle's words.",
+    help="The desk's copy of the workspace: its plan decides on keys, its bundle has words.",
 )
 @click.option("--new-run", is_flag=True, help="The same members start another run.")
 def deliver(
     desk: Path, passphrase_file: Path | None, out: Path, workspace: Path | None, new_run: bool
 ) -> None:
     """Sign the member list; one package for each party."""
-    from src.files import write_atomically
-    from src.trust import bundle, fingerprint, members
+    from src.trust import bundle, fingerprint
 
     ceremony = opened(desk, passphrase_file)
-    for package in ceremony.deliver(out, new_run=new_run):
+    for package in ceremony.deliver(out, workspace=workspace, new_run=new_run):
         console.print(f"  {package}", soft_wrap=True)
+    keys = ceremony.book.get("keys")
+    if workspace and keys:
+        console.print(
+            f"Keys:      sealed for each site, erased here at {keys['sealed_and_erased']}"
+        )
     root = fingerprint.of_certificate(ceremony.authority.root)
     console.print(f"Authority: [bold]{fingerprint.words(root)}[/]", soft_wrap=True)
     if workspace:
-        write_atomically(workspace / members.FILE, ceremony.signed_members())
         digest = bundle.read(workspace).digest
         console.print(f"Bundle:    {digest}", soft_wrap=True)
         console.print(f"Words:     [bold]{fingerprint.words(digest)}[/]", soft_wrap=True)

@@ -24,6 +24,11 @@ CELLS = ("WT", "TC", "ET", "mean")
     help="A finished run: its final model on its sites' validation cases; rebuilds its report.",
 )
 @click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="A .pbuf file.")
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A site's workspace, to open an encrypted --model; with --run found by itself.",
+)
 @options.plan
 @options.data
 @options.kind
@@ -32,6 +37,7 @@ CELLS = ("WT", "TC", "ET", "mean")
 def evaluate(
     run: Path | None,
     model: Path | None,
+    site: Path | None,
     plan_path: Path,
     data: Path | None,
     kind: str | None,
@@ -55,7 +61,8 @@ def evaluate(
     plans.change(plan, changes)
     plans.check(plan, name=str(plan_path))
     cases = _given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
-    scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache")
+    site = site or (_any_site(run) if run else None)
+    scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache", site)
     results = {site: scorer.summary(files) for site, files in cases.items()}
     console.print(_table(results))
     out = out or (run / "report" if run else Path("runs"))
@@ -65,6 +72,12 @@ def evaluate(
         from src.evaluation.report import write_report
 
         console.print(f"Report:  {write_report(run)}")
+
+
+def _any_site(run: Path) -> Path | None:
+    """A site's workspace of a run on this machine; all sites open the same model."""
+    found = sorted(run.glob("*/*/cert/keys/*.cms"))
+    return found[0].parents[2] if found else None
 
 
 @dataclass(frozen=True)
@@ -78,15 +91,17 @@ class Scorer:
     cache: Path
 
     @classmethod
-    def of(cls, plan: dict[str, Any], model: Path, cache: Path) -> "Scorer":
-        """Built from the plan's parts."""
+    def of(
+        cls, plan: dict[str, Any], model: Path, cache: Path, site: Path | None = None
+    ) -> "Scorer":
+        """Built from the plan's parts. site: the workspace that can open an encrypted model."""
         from src import plan as plans
         from src.inference.checkpoint import load_weights
         from src.training.compute import Compute
 
         settings = plan["task_runner"]["settings"]
         network = plans.build(settings["model"])
-        load_weights(network, model)
+        load_weights(network, model, site)
         compute = Compute(settings.get("device", "auto"), settings.get("precision", "auto"))
         return cls(
             network.to(compute.device),

@@ -82,6 +82,7 @@ def simulate(
     say(f"[bold]data[/]       {data or 'synthetic patients'}")
     plan_seed = plan["task_runner"]["settings"]["seed"]
     folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
+    _cap_cases(plan, folders)
     say(f"[bold]workspace[/]  plan {plan_path.name}")
     build_workspace(plan, run / "aggregator")
     workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"))
@@ -99,6 +100,26 @@ def simulate(
             record["seconds_total"] = round(time.monotonic() - began, 1)
             (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
+
+
+def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
+    """Encrypted plans name the most cases that a site may have: here, those that it has.
+
+    (In a consortium the desk agrees on these caps with the sites.) ValueError: too few sites.
+    """
+    from src import plan as plans
+    from src.data.layouts import find_cases, read_dataset_yaml
+
+    section = plan["compression_pipeline"]
+    pipeline = plans.build(section)
+    if pipeline.encryption is not None:
+        pipeline.encryption.needed(len(folders))
+        settings = section.setdefault("settings", {})
+        found = {
+            name: len(find_cases(folder, read_dataset_yaml(folder).kind))
+            for name, folder in folders.items()
+        }
+        settings["cases"] = found | dict(settings.get("cases") or {})
 
 
 def _examine(workspaces: dict[str, Path]) -> None:

@@ -162,6 +162,26 @@ def doctor(name: str | None, workspace: Path, offline: bool, json_path: Path | N
     console.print(f"Ready. Next: {start}")
 
 
+@main.command()
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path("save/final.pbuf"),
+    show_default=True,
+    help="The federation's model.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File, e.g. model.pt.")
+@workspace_option
+def export(model: Path, out: Path, workspace: Path) -> None:
+    """The final model as a torch file; an encrypted one is verified and opened, at a site."""
+    from src.inference.export import export as write
+
+    about = write(model, out, workspace)
+    console.print(f"Model:  {out}  ({about['network']}, {about['values']:,} values)")
+    console.print(f"From:   {model}, SHA-256 {about['source_sha256']}", soft_wrap=True)
+    console.print("Next:   torch.load(…, weights_only=True)['model_state_dict'] into that network")
+
+
 @main.group()
 def audit() -> None:
     """Check the audit logs."""

@@ -4,12 +4,17 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """A reader sees the old file or the new one, never a half, also after a power cut."""
+def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:
+    """A reader sees the old file or the new one, never a half, also after a power cut.
+
+    mode: as of `open`, under the process's umask.
+    """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -222,6 +222,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
         if _value(plan, where) == refused:
             raise PlanError(f"{name}: {where} is {refused}: {why}")
     _check_gates(plan, name)
+    _check_encryption(plan, name)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
 
@@ -263,6 +264,34 @@ def _check_gates(plan: Mapping[str, Section], name: str) -> None:
         gate = _value(plan, f"{section}.gate")
         if not isinstance(gate, dict) or gate.get("template") != template or gate.get("settings"):
             raise PlanError(f"{name}: {section}.gate must be {template} without settings.")
+
+
+def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
+    """Sealed updates and rules that must look into them do not go together, nor the reverse."""
+    pipeline = plan["compression_pipeline"]["template"]
+    sealed = getattr(load_template(pipeline), "SEALS", False)
+    for task, section in plan["tasks"].items():
+        rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
+        adds = rule is not None and getattr(load_template(rule["template"]), "ADDS_SEALED", False)
+        if "train" in task and sealed != adds:
+            raise PlanError(
+                f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
+                + (
+                    "the aggregator cannot look into encrypted updates, only add them; the rule "
+                    "must be src.aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
+                    if sealed
+                    else "updates come unencrypted, and this rule adds encrypted ones. Set "
+                    "compression_pipeline to src.privacy.pipeline.EncryptedPipeline."
+                )
+            )
+        local = (section.get("kwargs") or {}).get("apply") == "local"
+        if sealed and local and task in (_value(plan, "assigner.each_round") or ()):
+            raise PlanError(
+                f"{name}: tasks.{task}: a site that was restarted would need its trained model "
+                "back, and nobody can give it. Leave this task out of assigner.each_round."
+            )
+    if sealed:
+        build(plan["compression_pipeline"])  # settings that contradict each other
 
 
 def _check_limits(plan: Mapping[str, Section], name: str) -> None:

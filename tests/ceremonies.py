@@ -109,7 +109,7 @@ def approve(workspace: Path, site: str, clock: Clock) -> None:
 
 def hold(folder: Path, clock: Clock) -> None:
     """The whole ceremony in `folder`: desk, aggregator, one, two; both sites have approved."""
-    plan = complete_plan(ROOT / "plan" / "plan.yaml", address=ADDRESS, port=50061)
+    plan = complete_plan(ROOT / "plan" / "plain.yaml", address=ADDRESS, port=50061)
     build_workspace(plan, folder / "aggregator")
     (folder / "aggregator" / "save" / "init.pbuf").write_bytes(b"initial weights")
     for site in SITES:

@@ -16,15 +16,20 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
+import numpy as np
 from openfl.component import Aggregator as OpenFLAggregator
 from openfl.component import Assigner
 from openfl.protocols import utils
 
 from src import require
+from src.aggregation.encrypted_sum import token
 from src.aggregation.round_log import RoundLog
 from src.aggregation.run_state import RunState
+from src.aggregation.sealed_rounds import SealedRounds
 from src.files import write_atomically
 from src.plan import build
+from src.privacy.pipeline import PlainTransformer, read_plain_model
+from src.privacy.wire import WireError
 from src.refused import (
     APPROVAL,
     APPROVAL_NEEDED,
@@ -32,12 +37,15 @@ from src.refused import (
     marked,
     refusals_end_the_process,
 )
+from src.update import TENSOR
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5  # how often the main thread looks whether anything has ended
 FAREWELL_S = 1.0  # for the last "go home" to reach its site before the server closes
 FAILURE_GRACE_S = 15.0  # for the sites to hear that the run has failed
+MOST_NUMBER_BYTES = 32  # of a metric on the wire
+MOST_TENSORS = 64  # metrics and a model, in one message
 
 
 class RunFailed(RuntimeError):
@@ -98,6 +106,16 @@ class Aggregator(OpenFLAggregator):
         resumed = False
         if persist_checkpoint and not evaluating:
             resumed = self._state.claim(self.gate.bundle.digest)
+        self.sealed: SealedRounds | None = None
+        encryption = getattr(openfl_settings.get("compression_pipeline"), "encryption", None)
+        if encryption:
+            values = read_plain_model(Path(init_state_path)).size
+            folder = Path(persistent_db_path).with_name(
+                "sealed-evaluation" if evaluating else "sealed"
+            )
+            self.sealed = SealedRounds(encryption, self.gate, values, folder)
+        self._resumed = resumed
+        self._sealed_began = False
         record = Path(record_path)
         record = record.with_name(f"evaluation-{record.name}") if evaluating else record
         self._log = RoundLog(record, resumed=resumed)
@@ -112,6 +130,20 @@ class Aggregator(OpenFLAggregator):
             callbacks=[],  # OpenFL's default list is shared between instances
             **openfl_settings,
         )
+        if self.sealed:
+            self._begin_sealed()
+            if self._sites_needed() < self.sealed.min_sites:
+                raise ValueError(
+                    "straggler_handling_policy lets a round end with "
+                    f"{self._sites_needed()} sites, encrypted rounds need {self.sealed.min_sites}: "
+                    "raise minimum_reporting."
+                )
+
+    def _begin_sealed(self) -> None:
+        """Once OpenFL knows its round: at its first use, which may be in the middle of a resume."""
+        if self.sealed and not self._sealed_began:
+            self._sealed_began = True
+            self.sealed.begin(self.round_number or 0, resumed=self._resumed)
 
     # -- who is there ------------------------------------------------------------------------
 
@@ -146,6 +178,8 @@ class Aggregator(OpenFLAggregator):
     def get_tasks(self, collaborator_name) -> Any:
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
         self._require_approval(collaborator_name)
+        if self.sealed and not self._time_to_quit() and not self._gathered():
+            return None, self.round_number, 0 if self._wait_for_work() else 1, False
         answer = super().get_tasks(collaborator_name)
         if answer[0] is None and not answer[3] and self._wait_for_work():
             answer = super().get_tasks(collaborator_name)
@@ -155,27 +189,47 @@ class Aggregator(OpenFLAggregator):
         wait_s = 1 if tasks is None and self._waiting >= self.waiting_sites else 0
         return tasks, round_number, wait_s, quit_now
 
+    def _gathered(self) -> bool:
+        """Whether every site that is there has reported for the first encrypted round."""
+        assert self.sealed
+        if self.sealed.gathered:
+            return True
+        present = set(self.authorized_cols) - set(self._silent_sites())
+        if len(present) < self._sites_needed() or not self.sealed.gather(present):
+            return False
+        with self._changed:
+            self._changed.notify_all()
+        return True
+
     def _wait_for_work(self) -> bool:
         """False at once if too many calls are held already; else True after the wait."""
         with self._changed:
             if self._waiting >= self.waiting_sites:
                 return False
             self._waiting += 1
-            before = self.round_number
+            before = self.round_number, self._opened()
             self._changed.wait_for(
-                lambda: self.round_number != before or self._time_to_quit(), self.idle_wait_s
+                lambda: (self.round_number, self._opened()) != before or self._time_to_quit(),
+                self.idle_wait_s,
             )
             self._waiting -= 1
         return True
+
+    def _opened(self) -> bool:
+        return self.sealed is None or self.sealed.gathered
 
     def get_aggregated_tensor(
         self, tensor_name, round_number, report, tags, require_lossless, requested_by
     ):
         """OpenFL's answer, logged and its bytes counted."""
         self._require_approval(requested_by)
+        if self.sealed and round_number != self.round_number:
+            raise Refused(marked(f"round {round_number} is not open."))
         named_tensor = super().get_aggregated_tensor(
             tensor_name, round_number, report, tags, require_lossless, requested_by
         )
+        if self.sealed:
+            named_tensor.data_bytes = self.sealed.model(round_number)
         self.gate.sending(requested_by, round_number, tensor_name, [named_tensor.data_bytes])
         self._log.sent(len(named_tensor.data_bytes))
         return named_tensor
@@ -190,10 +244,19 @@ class Aggregator(OpenFLAggregator):
         blobs = [tensor.data_bytes for tensor in named_tensors]
         if task_name == APPROVAL:
             self.gate.approve(collaborator_name, blobs[0] if blobs else b"")
+            if self.sealed and blobs[1:]:
+                with self.gate.refusing(collaborator_name):
+                    self.sealed.introduced(collaborator_name, blobs[1])
             return
         self._require_approval(collaborator_name)
         try:
             self.gate.received(collaborator_name, round_number, task_name, blobs)
+            if self.sealed:
+                if round_number < (self.round_number or 0):
+                    logger.warning("%s: too late for round %d.", collaborator_name, round_number)
+                    return
+                with self.gate.refusing(collaborator_name):
+                    self._seal_off(collaborator_name, round_number, task_name, named_tensors)
             super().send_local_task_results(
                 collaborator_name, round_number, task_name, data_size, named_tensors
             )
@@ -203,6 +266,33 @@ class Aggregator(OpenFLAggregator):
                 "Make room on this disk, then start the aggregator again: the round resumes."
             )
             raise
+
+    def _seal_off(self, site: str, round_number: int, task_name: str, named_tensors: list) -> None:
+        """Let only metrics, and one sealed model, pass on; the model as its token.
+
+        Refused: anything else, before it is stored anywhere.
+        """
+        assert self.sealed
+        if self._time_to_quit() or task_name not in self.assigner.get_tasks_for_collaborator(
+            site, self.round_number
+        ):
+            raise Refused(f"{site} was not asked for {task_name!r} in round {self.round_number}.")
+        if len(named_tensors) > MOST_TENSORS:
+            raise Refused(f"{len(named_tensors)} tensors in one message.")
+        models = [tensor for tensor in named_tensors if "trained" in tensor.tags]
+        if len(models) != ("train" in task_name):
+            raise Refused(f"{len(models)} models in the answer to {task_name!r}.")
+        for tensor in named_tensors:
+            if tensor.round_number != round_number:
+                raise Refused(f"a tensor of round {tensor.round_number} in round {round_number}.")
+            if tensor in models:
+                if tensor.name != TENSOR or set(tensor.tags) != {"trained", "compressed"}:
+                    raise Refused(f"a model named {tensor.name!r}.")
+            elif "metric" not in tensor.tags or not _is_number(tensor.data_bytes):
+                raise Refused(f"{tensor.name!r} is no single number.")
+        for tensor in models:
+            self.sealed.take(site, round_number, tensor.data_bytes)
+            tensor.data_bytes, _ = PlainTransformer().forward(token(tensor.data_bytes))
 
     def process_task_results(
         self, collaborator_name, round_number, task_name, data_size, named_tensors
@@ -231,16 +321,32 @@ class Aggregator(OpenFLAggregator):
         """OpenFL's; then the round is recorded, and the final model written."""
         ended = self.round_number or 0
         sites = self._reports()
+        void = self._close_sealed(ended) if ended < self.training_rounds else None
         super()._end_of_round_check()
         if self.round_number == ended:
             return
-        self._log.end(ended, sites)
+        if self.sealed and ended < self.training_rounds:
+            self.sealed.advance()
+        self._log.end(ended, sites, void)
         self.gate.round_ended(ended)
         self._forget_older_models(ended)
         if ended == self.training_rounds - 1:
             self._save_final_model()
         with self._changed:
             self._changed.notify_all()
+
+    def _close_sealed(self, ended: int) -> str | None:
+        """Sum what was sealed; why the round came to nothing, None: it did not, or is plain."""
+        if not self.sealed or self._end_of_round_check_done[ended]:
+            return None
+        self._begin_sealed()
+        void = self.sealed.close(self.collaborators_done)
+        if void:
+            logger.warning("Round %d came to nothing: %s. The model stays.", ended, void)
+            self.gate.log("void round", round=ended, reason=void)
+        # a site that only reported has no metrics of a training
+        self.collaborators_done = self.sealed.trained(self.collaborators_done)
+        return void
 
     def _reports(self) -> dict[str, dict]:
         """What each site that counts has told in this round: case numbers and metrics by task."""
@@ -270,6 +376,9 @@ class Aggregator(OpenFLAggregator):
 
     def _save_final_model(self) -> None:
         tensors = self.tensor_db.get_tensors_by_round_and_tags(self.training_rounds, ("model",))
+        if self.sealed:
+            message = self.sealed.model(self.training_rounds)
+            tensors = {key: np.frombuffer(message, np.uint8) for key in tensors}
         proto = utils.construct_model_proto(
             {key.tensor_name: tensor for key, tensor in tensors.items()},
             self.training_rounds,
@@ -298,6 +407,8 @@ class Aggregator(OpenFLAggregator):
             with self._changed:
                 self._changed.wait(TICK_S)
         time.sleep(FAREWELL_S)
+        if self.sealed:
+            self.sealed.close_adder()
         try:
             self.gate.log("ended", how=self.failure or "the run is over")
         except OSError:  # a full disk shall not hide why the run has failed
@@ -339,3 +450,12 @@ class Aggregator(OpenFLAggregator):
         if site in self._last_heard:
             return f"last heard {seconds:.0f} s ago"
         return f"never connected; waited {seconds:.0f} s"
+
+
+def _is_number(content: bytes) -> bool:
+    try:
+        return (
+            len(content) <= MOST_NUMBER_BYTES and not PlainTransformer().backward(content, {}).ndim
+        )
+    except WireError:
+        return False

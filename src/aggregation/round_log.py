@@ -39,8 +39,11 @@ class RoundLog:
         """Payload bytes to a site."""
         self._bytes_down += size
 
-    def end(self, round_number: int, sites: dict[str, dict]) -> None:
-        """Write the round's line: sites as {name: {train_cases, validation_cases, metrics}}."""
+    def end(self, round_number: int, sites: dict[str, dict], void: str | None = None) -> None:
+        """Write the round's line: sites as {name: {train_cases, validation_cases, metrics}}.
+
+        void: why an encrypted round came to nothing.
+        """
         seconds = time.monotonic() - self._began if self._began is not None else None
         line = {
             "round": round_number,
@@ -48,7 +51,7 @@ class RoundLog:
             "bytes_up": self._bytes_up,
             "bytes_down": self._bytes_down,
             "sites": dict(sorted(sites.items())),
-        }
+        } | ({"void": void} if void else {})
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self._reset()

@@ -1,19 +1,31 @@
 """The pipeline (a door to OpenFL): how a tensor becomes bytes on the wire, and back.
 
 Plain: dtype and shape are kept as they are. (OpenFL 1.9's own pipelines cast everything to
-float32, and call `np.reshape(newshape=)`, which numpy 2.4 removed.)
+float32, and call `np.reshape(newshape=)`, which numpy 2.4 removed.) Encrypted: what a site trains
+leaves it sealed, and what comes down is opened; metrics are plain numbers.
 """
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from google.protobuf.message import DecodeError
 from openfl.pipelines.pipeline import TransformationPipeline, Transformer
+from openfl.protocols import utils
+
+from src import plan as plans
+from src.privacy import wire
+from src.privacy.encryption import Encryption
+from src.privacy.sealed_site import SealedSite
+from src.privacy.wire import WireError
+from src.refused import Refused
+from src.update import TENSOR, Manifest
 
 MAGIC = b"PLN1"
 DTYPES = ("<f4", "<f8", "|u1", "<i4", "<i8")
 MOST_DIMENSIONS = 8
-
-
-class WireError(ValueError):
-    """Bytes that are not a tensor of ours."""
+PLAN = Path("plan/plan.yaml")
 
 
 class PlainTransformer(Transformer):
@@ -33,6 +45,8 @@ class PlainTransformer(Transformer):
 
     def backward(self, data: bytes, metadata: dict, **kwargs) -> np.ndarray:
         """The array that `forward` was given, read-only. WireError: damaged or foreign bytes."""
+        if wire.is_sealed(data):
+            raise WireError("an encrypted model; a site opens it: python -m src export")
         if data[:4] != MAGIC or len(data) < 6:
             raise WireError(f"expected a tensor that begins with {MAGIC!r}, got {data[:4]!r}.")
         dtype_code, dimensions = data[4], data[5]
@@ -57,8 +71,166 @@ class PlainTransformer(Transformer):
 class PlainPipeline(TransformationPipeline):
     """Nothing hidden, nothing lost: the baseline that every other pipeline is measured against."""
 
-    LEAVES = "the whole model after each round of local training, readable by the aggregator"
+    LEAVES = (
+        "the whole model after each round of local training, readable by the aggregator; the "
+        "numbers of training and of validation cases"
+    )
     PRIVACY = "none but TLS: a model can leak what it was trained on, and the aggregator reads it"
+
+    encryption: Encryption | None = None
 
     def __init__(self) -> None:
         super().__init__(transformers=[PlainTransformer()])
+
+    def at_site(
+        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int]
+    ) -> SealedSite | None:
+        """What seals and opens at a site, started. Here: nothing does."""
+        return None
+
+
+class SealingTransformer(PlainTransformer):
+    """At a site, given what seals; elsewhere sealed bytes pass through unopened."""
+
+    def __init__(self) -> None:
+        self._sealed: SealedSite | None = None
+        self._cases: Callable[[], int] = lambda: 0
+
+    def seal_with(self, sealed: SealedSite, cases: Callable[[], int]) -> None:
+        """From now on every array that is not a single number is sealed."""
+        self._sealed, self._cases = sealed, cases
+
+    def forward(self, data: np.ndarray, **kwargs) -> tuple[bytes, dict]:
+        """Bytes. Refused: this site must not send an update now."""
+        array = np.asarray(data)
+        if array.dtype == np.uint8 and wire.is_sealed(array[:4].tobytes()):
+            return array.tobytes(), {"int_list": [array.ndim]}
+        if self._sealed is None or array.ndim == 0:
+            return super().forward(array)
+        return self._sealed.seal(array, self._cases()), {"int_list": [array.ndim]}
+
+    def backward(self, data: bytes, metadata: dict, **kwargs) -> np.ndarray:
+        """At a site the model, verified. Refused: it is not sealed, or does not hold."""
+        if not wire.is_sealed(data):
+            array = super().backward(data, metadata)
+            if self._sealed is not None and array.ndim:
+                raise Refused("The aggregator has sent a model that is not encrypted.")
+            return array
+        if self._sealed is None:  # `fx model save`: in a site's workspace, but without its process
+            return open_here(Path(), data)
+        return self._sealed.open(data)
+
+
+class EncryptedPipeline(TransformationPipeline):
+    """settings: of `Encryption`. Aggregator and desk hold no key; here they only pass bytes on."""
+
+    LEAVES = "the whole model after each round of local training, encrypted, masked and tagged"
+    PRIVACY = (
+        "the aggregator adds what it cannot read; the sites read the sum of a round's updates, "
+        "which encryption does not protect; metrics, sizes and times are in the clear"
+    )
+    SEALS = True
+
+    def __init__(
+        self,
+        *,
+        bits: int = 24,
+        min_sites: int | None = None,
+        accomplices: int = 1,
+        max_void: int = 2,
+        max_roster_changes: int = 2,
+        most_cases: int = 100,
+        cases: Mapping[str, int] | None = None,
+    ) -> None:
+        self.encryption = Encryption(
+            bits=bits,
+            min_sites=min_sites,
+            accomplices=accomplices,
+            max_void=max_void,
+            max_roster_changes=max_roster_changes,
+            most_cases=most_cases,
+            cases=cases or {},
+        )
+        self._transformer = SealingTransformer()
+        super().__init__(transformers=[self._transformer])
+
+    def at_site(
+        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int]
+    ) -> SealedSite:
+        """Take the run's keys from the gate and start sealing. Refused, RuntimeError: cannot."""
+        sealed = sealed_site(self.encryption, gate, site, plan)
+        sealed.start()
+        self._transformer.seal_with(sealed, cases)
+        return sealed
+
+
+def sealed_site(
+    encryption: Encryption, gate: Any, site: str, plan: Mapping[str, Any]
+) -> SealedSite:
+    """A site's side of the encryption, from its gate and its plan."""
+    initial = gate.workspace / plan["aggregator"]["settings"]["init_state_path"]
+
+    def first_model() -> np.ndarray:
+        return read_plain_model(initial)
+
+    part = (plan["task_runner"].get("settings") or {}).get("model")
+    if part:
+        tensors = plans.build(part).state_dict()
+        manifest = Manifest.of({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+        sizes = [int(np.prod(shape)) for shape in manifest.shapes]
+    else:  # a task runner that brings its own network: one step for all of it
+        sizes = [first_model().size]
+    keys = gate.sum_keys()
+    return SealedSite(encryption, gate, site, keys, sizes, first_model, gate.workspace)
+
+
+def open_here(workspace: Path, message: bytes) -> np.ndarray:
+    """A sealed model, opened in a site's workspace with that site's keys.
+
+    Refused: this is no site's workspace, or the model does not hold.
+    """
+    plan = plans.read(workspace / PLAN)
+    encryption = plans.build(plan["compression_pipeline"]).encryption
+    if encryption is None:
+        raise Refused(f"{workspace / PLAN} does not encrypt; this model is of another run.")
+    names = [path.stem.removeprefix("col_") for path in workspace.glob("cert/client/col_*.crt")]
+    if len(names) != 1:
+        raise Refused(
+            f"{workspace.resolve()} is no site's workspace: it holds {len(names)} sites' "
+            "certificates. An encrypted model can be opened at a site alone."
+        )
+    gate = plans.build(plan["collaborator"]["settings"]["gate"], workspace=str(workspace))
+    gate.identify(names[0])
+    site = sealed_site(encryption, gate, names[0], plan)
+    try:
+        return site.open(message)
+    finally:
+        site.close()
+
+
+def read_plain_model(path: Path) -> np.ndarray:
+    """The model vector float32 (P,) of a `.pbuf` file that is not encrypted.
+
+    FileNotFoundError, ValueError: no model of this kit; the message names the file.
+    """
+    try:
+        found = PlainTransformer().backward(model_bytes(path), {})
+    except WireError as error:
+        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+    return np.asarray(found, np.float32)
+
+
+def model_bytes(path: Path) -> bytes:
+    """The model in a `.pbuf` file as it travels: plain, or sealed. Errors as above."""
+    try:
+        proto = utils.load_proto(str(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no such model. A run writes it after its last training round."
+        ) from None
+    except DecodeError as error:
+        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+    found = {tensor.name: tensor.data_bytes for tensor in proto.tensors}
+    if TENSOR not in found:
+        raise ValueError(f"{path}: expected the tensor {TENSOR!r}, found {sorted(found)}.")
+    return found[TENSOR]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import grpc
-from openfl.protocols import base_pb2
+from openfl.protocols import aggregator_pb2, base_pb2
 
 from src.refused import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
 
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 5.0
 FAULTS_AT_AGGREGATOR = 5  # an exception there may pass (a restart), or be a fault in its code
+NOT_TOLD = 1  # in place of a number of cases
 PASSING = (
     grpc.StatusCode.UNAVAILABLE,  # nobody there, or the connection broke
     grpc.StatusCode.CANCELLED,  # the channel was reopened under the call
@@ -43,10 +44,18 @@ class Gate(Protocol):
     def log(self, event: str, **details: object) -> None: ...
 
 
+class Sealed(Protocol):
+    """What the line needs where updates are encrypted; `src.privacy.sealed_site` has one."""
+
+    def introduction(self) -> list[bytes]: ...
+    def expect(self, round_number: int) -> None: ...
+    def keep(self, message: bytes) -> None: ...
+
+
 class Line:
     """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
-    on_work: called before the tasks of each answer are done.
+    on_work: called before the tasks of each answer are done. sealed: in an encrypted plan.
     """
 
     def __init__(
@@ -55,11 +64,13 @@ class Line:
         gate: Gate,
         patience_s: float,
         on_work: Callable[[], None] = lambda: None,
+        sealed: Sealed | None = None,
     ) -> None:
         self.client = client
         self.gate = gate
         self.patience_s = patience_s
         self.on_work = on_work
+        self.sealed = sealed
         self._round: int | None = None
         client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
 
@@ -89,6 +100,8 @@ class Line:
     ) -> Any:
         """A tensor of the aggregator's, as OpenFL's protobuf message."""
         arguments = (tensor_name, round_number, report, tags, require_lossless)
+        if self.sealed is not None:
+            self.sealed.expect(round_number)
         tensor = self._call(self.client.get_aggregated_tensor, *arguments)
         self.gate.received(self.gate.name, round_number, tensor_name, [tensor.data_bytes])
         return tensor
@@ -96,7 +109,31 @@ class Line:
     def send_local_task_results(
         self, round_number: int, task_name: str, data_size: int, named_tensors: list
     ) -> None:
-        """Send what a task has made. Returns when the aggregator has taken it."""
+        """Send what a task has made. Returns when the aggregator has taken it.
+
+        In an encrypted plan case numbers are not told, and an update is on disk before its first
+        byte leaves.
+        """
+        if self.sealed is None:
+            self._send(round_number, task_name, data_size, named_tensors)
+            return
+        if "train" in task_name:
+            results = aggregator_pb2.TaskResults(
+                round_number=round_number, task_name=task_name, tensors=named_tensors
+            )
+            self.sealed.keep(results.SerializeToString())
+        self._send(round_number, task_name, NOT_TOLD, named_tensors)
+
+    def send_again(self, kept: bytes) -> None:
+        """The same bytes once more."""
+        results = aggregator_pb2.TaskResults.FromString(kept)
+        self._send(results.round_number, results.task_name, NOT_TOLD, list(results.tensors))
+
+    def report(self, round_number: int, task_name: str, named_tensors: list) -> None:
+        """A report without an update; nothing of it need be kept."""
+        self._send(round_number, task_name, NOT_TOLD, named_tensors)
+
+    def _send(self, round_number: int, task_name: str, data_size: int, named_tensors: list) -> None:
         blobs = [tensor.data_bytes for tensor in named_tensors]
         digest = self.gate.sending(self.gate.name, round_number, task_name, blobs)
         arguments = (round_number, task_name, data_size, named_tensors)
@@ -105,8 +142,9 @@ class Line:
         self.gate.log("sent", digest=digest, **about)
 
     def _introduce(self) -> None:
-        message = base_pb2.NamedTensor(name=APPROVAL, data_bytes=self.gate.approval)
-        self.client.send_local_task_results(0, APPROVAL, 0, [message])
+        blobs = [self.gate.approval, *(self.sealed.introduction() if self.sealed else [])]
+        messages = [base_pb2.NamedTensor(name=APPROVAL, data_bytes=blob) for blob in blobs]
+        self.client.send_local_task_results(0, APPROVAL, 0, messages)
 
     def _call(self, function: Callable, *arguments: Any) -> Any:
         """Refused: the aggregator says no. LineLost: it cannot be reached."""

@@ -12,14 +12,17 @@ from threading import Event, Thread
 from typing import Any
 
 import grpc
+import numpy as np
 from openfl.component import Collaborator
 from openfl.protocols import aggregator_pb2
 from openfl.transport.grpc.common import create_header
+from openfl.utilities import TensorKey
 
 from src import plan as plans
 from src import require
 from src.refused import refusals_end_the_process
 from src.training.line import Line
+from src.update import TENSOR
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +51,22 @@ class Site(Collaborator):
     ) -> None:
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
-        plans.check(plans.read(Path(plan_path)), name=plan_path)
+        plan = plans.read(Path(plan_path))
+        plans.check(plan, name=plan_path)
         self.heartbeat_s = heartbeat_s
         with refusals_end_the_process():
             self.gate = plans.build(gate)
             client.federation_uuid = self.gate.open(collaborator_name)
+            self.sealed = openfl_settings["compression_pipeline"].at_site(
+                self.gate,
+                collaborator_name,
+                plan,
+                openfl_settings["task_runner"].get_train_data_size,
+            )
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
-        line: Any = Line(client, self.gate, patience_s, on_work=self._forget)
+        line: Any = Line(client, self.gate, patience_s, on_work=self._forget, sealed=self.sealed)
         super().__init__(
             collaborator_name=collaborator_name,
             client=line,
@@ -71,6 +81,27 @@ class Site(Collaborator):
         (OpenFL 1.9 would train on the model that it holds under the same round number.)
         """
         self.tensor_db.clean_up(0)
+
+    def do_task(self, task: Any, round_number: int) -> dict:
+        """OpenFL's; but an encrypted round is trained once, and only by who is in its roster."""
+        name = task if isinstance(task, str) else task.name
+        if self.sealed is None or "train" not in name:
+            return super().do_task(task, round_number)
+        model = TensorKey(TENSOR, self.aggregator_uuid, round_number, False, ("model",))
+        self.get_data_for_tensorkey(model)  # opens it, and with it the round
+        line: Any = self.client
+        kept = self.sealed.kept()
+        if kept is not None:
+            logger.info("Round %d: sending again what was sent before.", round_number)
+            line.send_again(kept)
+        elif not self.sealed.takes_part:
+            logger.info("Round %d: not in its roster; reporting for the next.", round_number)
+            trained = TensorKey(TENSOR, self.collaborator_name, round_number, False, ("trained",))
+            report = np.frombuffer(self.sealed.report_only(), np.uint8)
+            line.report(round_number, name, [self.nparray_to_named_tensor(trained, report)])
+        else:
+            return super().do_task(task, round_number)
+        return {}
 
     def run(self) -> None:
         """OpenFL's loop, with the heart beating beside it until it ends."""
@@ -88,6 +119,8 @@ class Site(Collaborator):
         finally:
             ended.set()
             heart.join(timeout=5)
+            if self.sealed:
+                self.sealed.close()
 
     def _beat(self, ended: Event) -> None:
         """A ping now and then. A failed one is no news: the main loop retries and reports."""

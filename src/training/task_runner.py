@@ -36,7 +36,7 @@ class SegmentationTaskRunner(TaskRunner):
     progress: file of JSON lines that tells the site's engineer what is going on.
     """
 
-    LEAVES = "the mean loss of each round; the numbers of training and of validation cases"
+    LEAVES = "the mean loss of each round"
 
     def __init__(
         self,

@@ -78,6 +78,15 @@ def verify(kind: str, envelope: bytes, certificate: x509.Certificate, *, name: s
     return json.loads(payload)
 
 
+def signer(envelope: bytes) -> str:
+    """SHA-256 of the certificate that the envelope claims; `verify` is what proves it. Refused."""
+    try:
+        (signature,) = json.loads(envelope)["signatures"]
+        return str(signature["keyid"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"no signed statement ({error!r}).") from None
+
+
 def read(kind: str, path: Path, certificate: x509.Certificate) -> Any:
     """`verify` of a file. Refused: also when there is none."""
     if not path.is_file():

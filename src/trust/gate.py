@@ -4,9 +4,11 @@ A gate fails closed: whatever is missing, unreadable or wrong ends the start wit
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -15,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.files import write_atomically
 from src.refused import Refused, marked
-from src.trust import approval, bundle, fingerprint, members
+from src.trust import approval, bundle, envelope, fingerprint, key_envelope, members
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
 from src.trust.certificate import AGGREGATOR, SITE, Chain
 from src.trust.deny import DenyList
+from src.trust.members import Member
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,25 @@ class Gate:
         self.deny.check(self.certificate.serial_number, name=member.name)
         self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
         self.audit.write("key opened", sha256=fingerprint.of_certificate(self.certificate))
+
+    def sign(self, kind: str, statement: Any) -> bytes:
+        """A statement of this party's, signed with the key with which it speaks."""
+        return envelope.sign(kind, statement, self.key, self.certificate)
+
+    def verify(self, kind: str, content: bytes, *, in_force: bool) -> tuple[Member, Any]:
+        """(the site that has signed it, the statement). in_force: it must not be revoked now.
+
+        Refused: no site of the member list has signed these bytes as this kind.
+        """
+        sha256 = envelope.signer(content)
+        for name in self.members.sites:
+            member = self.members.site(name)
+            if member.sha256 == sha256:
+                if in_force:
+                    self.deny.check(member.certificate.serial_number, name=name)
+                statement = envelope.verify(kind, content, member.certificate, name=f"{name}'s")
+                return member, statement
+        raise Refused(f"nobody in the member list has the certificate {sha256[:16]}…")
 
     def sending(self, site: str, round_number: int, what: str, blobs: Iterable[bytes]) -> str:
         """Log what is about to be sent; its digest."""
@@ -113,6 +135,13 @@ class SiteGate(Gate):
         approval.verify(content, member, run, digest, name=str(path))
         return content
 
+    def sum_keys(self) -> Any:
+        """The keys of this run's encrypted sums (`SumKeys`). Refused: none, or not this run's."""
+        member = self.members.site(self.name)
+        return key_envelope.open_keys(
+            self.workspace, member, self.members, self.bundle.digest, self.now()
+        )
+
     def check_aggregator(self) -> None:
         """Refused if the aggregator's certificate has been revoked or has expired."""
         member = self.members.aggregator
@@ -131,6 +160,7 @@ class AggregatorGate(Gate):
                 f"the desk lists {', '.join(self.members.sites)}. Take the desk's package: "
                 "python -m src receive"
             )
+        key_envelope.refuse_foreign_keys(self.workspace)
         aggregator = self.members.aggregator
         self._identify(aggregator)
         self._approved: dict[str, str] = {}
@@ -173,6 +203,15 @@ class AggregatorGate(Gate):
             raise Refused(marked(refusal)) from None
         self._approved[site] = found["approved"]
         self.audit.write("approved", site=site, bundle=digest, approved=found["approved"])
+
+    @contextmanager
+    def refusing(self, site: str) -> Iterator[None]:
+        """What is refused in here is logged, and travels to the caller with its reason."""
+        try:
+            yield
+        except Refused as refusal:
+            self._tell(site, refusal)
+            raise Refused(marked(refusal)) from None
 
     def has_approved(self, site: str) -> bool:
         """Whether this process has seen the site's approval."""

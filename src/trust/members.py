@@ -1,6 +1,6 @@
 """The member list: who takes part, in which role, with which certificates; signed by the desk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,11 +37,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Members:
-    """run: 16 random bytes of the desk in hex, new with each list: what ties messages to a run."""
+    """run: 16 random bytes of the desk in hex, new with each list: what ties messages to a run.
+
+    keys: {"salt", "sha256"} of the keys of encrypted sums; None in a run that does not encrypt.
+    """
 
     federation: str
     run: str
     members: tuple[Member, ...]
+    keys: Mapping[str, str] | None = None
 
     @property
     def sites(self) -> list[str]:
@@ -68,6 +72,7 @@ class Members:
         return {
             "federation": self.federation,
             "run": self.run,
+            "keys": self.keys and dict(self.keys),
             "members": [
                 {
                     "name": member.name,
@@ -105,7 +110,7 @@ def parse(statement: dict[str, Any], *, name: str) -> Members:
     """A signed statement as a member list. Refused: it does not make sense."""
     try:
         members = tuple(_member(entry) for entry in statement["members"])
-        found = Members(statement["federation"], statement["run"], members)
+        found = Members(statement["federation"], statement["run"], members, statement["keys"])
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{name}: not a member list ({error!r}).") from None
     _distinct([member.name for member in members], name, "name")

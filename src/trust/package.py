@@ -11,7 +11,7 @@ from cryptography import x509
 from src.files import write_atomically
 from src.refused import Refused
 from src.trust import certificate as certificates
-from src.trust import deny, members
+from src.trust import deny, key_envelope, members, sealing
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
 from src.trust.gate import write_roster
 
@@ -49,6 +49,7 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
         chain = Chain.read(stage / members.CHAIN_FILE)
         deny.DenyList(stage, chain.signing)
         _check_own(content, stage, workspace, chain, now)
+        _check_keys(stage, listed, workspace, now)
     known = workspace / members.CHAIN_FILE
     root_is_new = not known.is_file()
     if not root_is_new and not new_root and Chain.read(known).root != chain.root:
@@ -72,8 +73,11 @@ def _unpack(package: Path) -> dict[str, bytes]:
     except (zipfile.BadZipFile, FileNotFoundError) as error:
         raise Refused(f"{package}: not a package of the desk: {error}") from None
     missing = [name for name in SHARED if name not in content]
+    folders = {*ROLES, key_envelope.FOLDER.name}
     foreign = [
-        name for name in content if name not in SHARED and Path(name).parent.as_posix() not in ROLES
+        name
+        for name in content
+        if name not in SHARED and Path(name).parent.as_posix() not in folders
     ]
     if missing or foreign:
         wrong = ", ".join([*missing, *foreign])
@@ -91,6 +95,14 @@ def _check_own(content, stage: Path, workspace: Path, chain: Chain, now: datetim
         leaf = certificates.read_certificate(path)
         chain.check(leaf, ROLES[name.parent.name], name=str(name), now=now)
         certificates.read_key((workspace / "cert" / name).with_suffix(".key"), leaf)
+
+
+def _check_keys(stage: Path, listed: members.Members, workspace: Path, now: datetime) -> None:
+    """Keys of encrypted sums are this site's, and by the desk; the bundle is compared at start."""
+    for path in stage.glob(f"{key_envelope.FOLDER}/*"):
+        name = path.stem.removeprefix("col_")
+        key = workspace / sealing.FOLDER / f"col_{name}.key"
+        key_envelope.open_keys(stage, listed.site(name), listed, None, now, sealing_key=key)
 
 
 def _put(content: dict[str, bytes], workspace: Path, chain: Chain) -> list[Path]:

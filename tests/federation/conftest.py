@@ -30,6 +30,7 @@ class Federation:
     """Enrolled workspaces under one folder."""
 
     folder: Path
+    names: tuple[str, ...] = tuple(CASES)
 
     @property
     def aggregator(self) -> Path:
@@ -37,7 +38,7 @@ class Federation:
 
     @property
     def sites(self) -> dict[str, Path]:
-        return {name: self.folder / name / "aggregator" for name in CASES}
+        return {name: self.folder / name / "aggregator" for name in self.names}
 
     @property
     def plan(self) -> dict:
@@ -50,7 +51,26 @@ class Federation:
         plans.change(plan, assignments)
         for workspace in (self.aggregator, *self.sites.values()):
             (workspace / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan))
+        if self.encrypted:
+            self.deliver()
         self.approve()
+
+    @property
+    def encrypted(self) -> bool:
+        return "Encrypted" in self.plan["compression_pipeline"]["template"]
+
+    def desk(self) -> Ceremony:
+        folder = self.folder / "desk"
+        passphrase = (folder / "passphrase").read_bytes()
+        return Ceremony(Authority(folder, lambda: passphrase, utc_now), utc_now)
+
+    def deliver(self) -> None:
+        """The desk's packages for what lies at the aggregator now, with new keys, taken in."""
+        packages = self.folder / "packages"
+        self.desk().deliver(packages, workspace=self.aggregator)
+        receive(packages / "desk_to_agg_localhost.zip", self.aggregator, utc_now())
+        for name, workspace in self.sites.items():
+            receive(packages / f"agg_to_col_{name}_signed_cert.zip", workspace, utc_now())
 
     def approve(self) -> None:
         for name, workspace in self.sites.items():
@@ -62,12 +82,10 @@ class Federation:
 
     def revoke(self, site: str) -> None:
         """By the desk; the list reaches the aggregator alone, as a file."""
-        folder = self.folder / "desk"
-        passphrase = (folder / "passphrase").read_bytes()
-        desk = Ceremony(Authority(folder, lambda: passphrase, utc_now), utc_now)
+        desk, list_ = self.desk(), self.folder / "desk" / "denied.crl"
         desk.revoke(site, "keyCompromise")
-        (folder / "denied.crl").write_bytes(desk.deny_list())
-        receive(folder / "denied.crl", self.aggregator, utc_now())
+        list_.write_bytes(desk.deny_list())
+        receive(list_, self.aggregator, utc_now())
 
     def run(self, timeout_s: float = 120) -> None:
         run_federation(
@@ -90,14 +108,23 @@ class Federation:
 
 @pytest.fixture(scope="session")
 def enrolled(tmp_path_factory) -> Path:
-    """Three sites of 5, 2 and 4 cases that add noise instead of training."""
-    folder = tmp_path_factory.mktemp("enrolled")
+    """Three sites of 5, 2 and 4 cases that add noise instead of training; nothing encrypted."""
+    return enrol_noise(tmp_path_factory.mktemp("enrolled"), "plain.yaml", CASES)
+
+
+@pytest.fixture(scope="session")
+def enrolled_sealed(tmp_path_factory) -> Path:
+    """The same with the default plan: encrypted, masked, tagged."""
+    return enrol_noise(tmp_path_factory.mktemp("sealed"), "plan.yaml", CASES)
+
+
+def enrol_noise(folder: Path, plan_name: str, cases: dict[str, int]) -> Path:
     data = {}
-    for name, cases in CASES.items():
+    for name, number in cases.items():
         data[name] = folder / "data" / name
         data[name].mkdir(parents=True)
-        (data[name] / "cases").write_text(str(cases))
-    plan = complete_plan(ROOT / "plan" / "plan.yaml", changes=NOISE)
+        (data[name] / "cases").write_text(str(number))
+    plan = complete_plan(ROOT / "plan" / plan_name, changes=NOISE)
     plan["data_loader"] = {"template": "parts.Cases", "settings": {}}
     plan["task_runner"] = {"template": "parts.NoiseRunner", "settings": {}}
     build_workspace(plan, folder / "aggregator")
@@ -111,11 +138,18 @@ def federation(enrolled, tmp_path) -> Federation:
     return copy_of(enrolled, tmp_path)
 
 
+@pytest.fixture
+def sealed(enrolled_sealed, tmp_path) -> Federation:
+    """The same, encrypted."""
+    return copy_of(enrolled_sealed, tmp_path)
+
+
 def copy_of(enrolled: Path, folder: Path) -> Federation:
     """The enrolled federation again, in `folder`, on a port of its own."""
-    for party in ("aggregator", "desk", *CASES):
+    names = tuple(path.name for path in sorted((enrolled / "data").iterdir()))
+    for party in ("aggregator", "desk", *names):
         shutil.copytree(enrolled / party, folder / party, symlinks=True)
-    federation = Federation(folder)
+    federation = Federation(folder, names)
     federation.change(f"network.agg_port={free_port()}")
     return federation
 

@@ -1,0 +1,60 @@
+"""The keys of one run's encrypted sums: made at the desk, sealed for each site, and forgotten.
+
+They are never written to a disk of the desk's. What is kept is sealed, and a commitment (SHA-256
+over salt and keys) stands in the signed member list, so that no other keys can be passed off.
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from certs.authority import Authority
+from src import plan as plans
+from src.files import write_atomically
+from src.privacy.sum_keys import SumKeys
+from src.trust import bundle, key_envelope
+from src.trust.members import Member, Members
+
+
+def encrypts(workspace: Path) -> bool:
+    """Whether the plan in this workspace encrypts the sites' updates."""
+    plan = plans.read(workspace / bundle.PLAN)
+    return plans.build(plan["compression_pipeline"]).encryption is not None
+
+
+def commit(keys: SumKeys) -> dict[str, str]:
+    """What the member list says of the keys."""
+    salt = os.urandom(16)
+    return {"salt": salt.hex(), "sha256": keys.commitment(salt)}
+
+
+def folder_of(authority: Authority, run: str) -> Path:
+    """Where the desk keeps a run's sealed envelopes."""
+    return authority.folder / "sealed" / run
+
+
+def seal(
+    authority: Authority, listed: Members, digest: str, keys: SumKeys, now: datetime
+) -> dict[str, Any]:
+    """Seal the keys for every site; the entry for the desk's book, with the time of erasure."""
+    for member in _sites(listed):
+        content = key_envelope.statement(listed, digest, member, keys)
+        assert member.sealing is not None
+        sealed = key_envelope.seal(content, authority.desk, authority.key("desk"), member.sealing)
+        path = folder_of(authority, listed.run) / key_envelope.path_of(member.name).name
+        write_atomically(path, sealed)
+    return {"run": listed.run, "bundle": digest, "sealed_and_erased": now.isoformat()}
+
+
+def envelopes(authority: Authority, listed: Members) -> dict[str, bytes]:
+    """The sealed envelope of each site, by name."""
+    folder = folder_of(authority, listed.run)
+    return {
+        member.name: (folder / key_envelope.path_of(member.name).name).read_bytes()
+        for member in _sites(listed)
+    }
+
+
+def _sites(listed: Members) -> list[Member]:
+    return [listed.site(name) for name in listed.sites]

@@ -1,0 +1,182 @@
+"""BFV (Brakerski 2012; Fan, Vercauteren 2012) in TenSEAL's `sealapi`, for additions alone.
+
+One prime of 60 bits leaves room for 93 additions of full-range slots with no chance of a wrong
+result: fresh noise is at most 21, rounding adds less than 1, and 93 * 22 < q / 2t = 2048. A sum
+that decrypts exactly tells nothing about the noise, so decrypted sums do not weaken the key
+(unlike CKKS: Li, Micciancio 2021, doi:10.1007/978-3-030-77870-5_23). SEAL enforces the 192-bit
+table of the HomomorphicEncryption.org standard.
+
+Only documented calls: BatchEncoder, encrypt_symmetric (which keeps the seed of the ciphertext's
+random half instead of the half), save, load. They take paths, so bytes pass through a memory file.
+"""
+
+import os
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import tenseal.sealapi as seal
+
+N = 4096  # slots of a ciphertext
+MOST_SUMMANDS = 93
+FRESH, SUM = 1, 2  # stored polynomials: a fresh ciphertext's second one is a seed
+MOST_BYTES = {FRESH: N * 8 + 512, SUM: 2 * N * 8 + 512}  # of a saved ciphertext
+
+
+class CiphertextError(ValueError):
+    """Bytes that are no ciphertext of these parameters."""
+
+
+@cache
+def context() -> Any:
+    """The one context of this kit. It holds no key."""
+    parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.BFV)
+    parameters.set_poly_modulus_degree(N)
+    parameters.set_coeff_modulus(seal.CoeffModulus.Create(N, [60]))
+    parameters.set_plain_modulus(seal.PlainModulus.Batching(N, 48))
+    made = seal.SEALContext(parameters, True, seal.SEC_LEVEL_TYPE.TC192)
+    if not made.parameters_set():
+        raise RuntimeError("SEAL refuses the parameters at its 192-bit level.")
+    return made
+
+
+def _parameters():
+    return context().first_context_data().parms()
+
+
+def plain_modulus() -> int:
+    """t: a prime of 48 bits."""
+    return int(_parameters().plain_modulus().value())
+
+
+def coefficient_modulus() -> int:
+    """q: a prime of 60 bits."""
+    return int(_parameters().coeff_modulus()[0].value())
+
+
+def parameters() -> dict[str, object]:
+    """What a key and a ciphertext are made for, as JSON."""
+    return {
+        "scheme": "BFV",
+        "N": N,
+        "q": coefficient_modulus(),
+        "t": plain_modulus(),
+        "security": "TC192",
+    }
+
+
+class MemoryFile:
+    """A file in memory that SEAL can save to and load from. Each process needs its own."""
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("seal")
+        self.path = f"/proc/self/fd/{self._file}"
+
+    def write(self, content: bytes) -> str:
+        """Replace the content; the path."""
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, content, 0)
+        return self.path
+
+    def saved(self, thing) -> bytes:
+        """What `thing.save` writes."""
+        os.ftruncate(self._file, 0)
+        thing.save(self.path)
+        return os.pread(self._file, os.fstat(self._file).st_size, 0)
+
+
+class Adder:
+    """What needs no key: load, add, save."""
+
+    def __init__(self) -> None:
+        self._file = MemoryFile()
+        self._evaluator = seal.Evaluator(context())
+
+    def load(self, content: bytes, stored: int) -> Any:
+        """A ciphertext of two polynomials. stored: FRESH or SUM, which bounds its length.
+
+        CiphertextError: anything else.
+        """
+        if len(content) > MOST_BYTES[stored]:
+            raise CiphertextError(
+                f"{len(content)} bytes; a ciphertext has {MOST_BYTES[stored]} at most."
+            )
+        found = seal.Ciphertext()
+        try:
+            found.load(context(), self._file.write(content))
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise CiphertextError(f"not a ciphertext of these parameters: {error}") from None
+        shape = found.size(), found.coeff_modulus_size(), found.poly_modulus_degree()
+        if shape != (2, 1, N) or found.is_ntt_form() or found.is_transparent():
+            raise CiphertextError(f"expected 2 polynomials of {N} coefficients, got {shape}.")
+        return found
+
+    def add(self, to: Any, other: Any) -> None:
+        """to += other. At most MOST_SUMMANDS summands in all: the caller counts."""
+        self._evaluator.add_inplace(to, other)
+
+    def save(self, ciphertext: Any) -> bytes:
+        """As bytes."""
+        return self._file.saved(ciphertext)
+
+    @staticmethod
+    def randomness(ciphertext: Any) -> tuple[int, int]:
+        """120 bits of the random half: equal for two ciphertexts only if their seeds are."""
+        return ciphertext[N], ciphertext[N + 1]
+
+
+class Cipher(Adder):
+    """With the secret key. key: as `new_key` gives it. ValueError: it is none."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        secret = seal.SecretKey()
+        try:
+            secret.load(context(), self._file.write(key))
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"not a secret key of these parameters: {error}") from None
+        finally:
+            self._file.write(b"")
+        self._encryptor = seal.Encryptor(context(), secret)
+        self._decryptor = seal.Decryptor(context(), secret)
+
+    @cached_property
+    def _encoder(self):
+        return seal.BatchEncoder(context())
+
+    def encrypt(self, slots: np.ndarray) -> bytes:
+        """slots: (N,) uint64 below t. Fresh randomness of the operating system each time."""
+        plain = seal.Plaintext()
+        self._encoder.encode(slots.tolist(), plain)
+        return self.save(self._encryptor.encrypt_symmetric(plain))
+
+    def decrypt(self, ciphertext: Any) -> np.ndarray:
+        """slots (N,), uint64 below t."""
+        plain = seal.Plaintext()
+        self._decryptor.decrypt(ciphertext, plain)
+        return np.array(self._encoder.decode_uint64(plain), np.uint64)
+
+
+def new_key() -> bytes:
+    """A secret key, 33 kB."""
+    return MemoryFile().saved(seal.KeyGenerator(context()).secret_key())
+
+
+def self_test(rng: np.random.Generator) -> None:
+    """RuntimeError unless 93 full-range ciphertexts add up exactly with this machine's TenSEAL."""
+    cipher, t = Cipher(new_key()), plain_modulus()
+    extremes = np.array([t // 2, t // 2 + 1, t - 1, 0], np.uint64)
+    expected, total = np.zeros(N, object), None
+    for summand in range(MOST_SUMMANDS):
+        slots = rng.integers(0, t, N, np.uint64) if summand % 2 else rng.choice(extremes, N)
+        expected += slots.astype(object)
+        fresh = cipher.load(cipher.encrypt(slots), FRESH)
+        if total is None:
+            total = fresh
+        else:
+            cipher.add(total, fresh)
+    found = cipher.decrypt(cipher.load(cipher.save(total), SUM))
+    if (found != (expected % t).astype(np.uint64)).any():
+        raise RuntimeError(
+            f"{MOST_SUMMANDS} ciphertexts do not add up on this machine. Is it TenSEAL 0.3.18?"
+        )

@@ -1,0 +1,81 @@
+"""The settings of encrypted plans: how fine the numbers, how many sites, what ends a run."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from src import require
+from src.privacy import bfv
+from src.privacy.fixed_point import slots_for
+
+PAYLOAD = bfv.N - 1  # slots of a chunk beside its tag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encryption:
+    """bits: of a sum; 24 is in practice as exact as float32, 16 is for slow links.
+
+    min_sites: fewest sites in a round; None: max(3, 2n/3 rounded down + 1) of n enrolled.
+    accomplices: how many sites may work with the aggregator without it reading one site's update.
+    max_void, max_roster_changes: how often in a run a round may come to nothing, and the roster
+    may change; then the run stops. most_cases: the training cases that a site may have at most;
+    cases: the same by site, where it differs. A loose cap costs precision, log2 of cap/cases bits.
+    """
+
+    bits: int = 24
+    min_sites: int | None = None
+    accomplices: int = 1
+    max_void: int = 2
+    max_roster_changes: int = 2
+    most_cases: int = 100
+    cases: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require.one_of("bits", self.bits, (24, 16, 12))
+        require.whole("accomplices", self.accomplices)
+        require.whole("max_void", self.max_void)
+        require.whole("max_roster_changes", self.max_roster_changes)
+        require.whole("most_cases", self.most_cases, at_least=1)
+        for site, cap in self.cases.items():
+            require.whole(f"cases of {site}", cap, at_least=1)
+        if self.min_sites is not None:
+            require.whole("min_sites", self.min_sites, at_least=3)
+
+    def needed(self, enrolled: int) -> int:
+        """The fewest sites in a round, of so many enrolled.
+
+        ValueError: too few are enrolled, or the plan's number lets two halves of them both run,
+        or leaves fewer than two sites beside the accomplices.
+        """
+        fewest = max(3, enrolled // 2 + 1)
+        found = self.min_sites or max(3, 2 * enrolled // 3 + 1)
+        if enrolled < 3 or not fewest <= found <= enrolled <= bfv.MOST_SUMMANDS:
+            raise ValueError(
+                f"Encrypted updates need 3 to {bfv.MOST_SUMMANDS} sites, and min_sites between "
+                f"max(3, half of them + 1) and all; {enrolled} are enrolled, min_sites is {found}. "
+                "With one or two sites each can work out the other's update: plan/plain.yaml."
+            )
+        if found - self.accomplices < 2:
+            raise ValueError(
+                f"min_sites is {found}; with {self.accomplices} accomplices (compression_pipeline."
+                "accomplices) fewer than 2 honest sites remain, so that one's update can be read."
+            )
+        return found
+
+    def cap(self, site: str) -> int:
+        """The training cases that this site may have at most."""
+        return self.cases.get(site, self.most_cases)
+
+    def total(self, sites: Iterable[str]) -> int:
+        """The caps' sum over the enrolled sites: what every site's weight is a share of."""
+        return sum(self.cap(site) for site in sites)
+
+    def chunks(self, values: int) -> int:
+        """Ciphertexts for a model of so many values."""
+        return -(-slots_for(values, self.bits) // PAYLOAD)
+
+    def fingerprint(self, values: int) -> str:
+        """SHA-256 over everything that both parties must agree on to understand the bytes."""
+        numbers = bfv.parameters() | {"bits": self.bits, "values": values}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()

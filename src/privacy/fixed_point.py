@@ -1,0 +1,164 @@
+"""Fixed point: a model as small integers, several in one slot, so that adding slots adds models.
+
+A field of B bits holds the weighted SUM over the sites, within +-(2^(B-1) - 1), so that no sum of
+honest sites carries into its neighbour. Steps are powers of two, one a tensor, and follow from the
+current model alone. Rounding is stochastic: a change smaller than a step survives on average.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from src import require
+
+SLOT_BITS = 48
+HEADER_SLOTS = 512  # the case count, then one exponent a tensor
+HEADROOM = 4.0  # how far a tensor may grow beyond its largest value in one round
+SMALL_TENSOR = 1024  # values; biases and norms, which begin at 0 or 1 and move by about as much
+SMALLEST = {True: 1.0, False: 1 / 16}  # small tensor, large: may grow to HEADROOM times this
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """bits: of a field's sum: 24 (two fields a slot), 16 (three) or 12 (four).
+
+    modulus: the prime t of the slots. sizes: number of values of each tensor, in order.
+    """
+
+    bits: int
+    modulus: int
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        require.one_of("bits", self.bits, (24, 16, 12))
+        if not 0 < len(self.sizes) < HEADER_SLOTS:
+            raise ValueError(
+                f"The network has {len(self.sizes)} tensors; 1 to {HEADER_SLOTS - 1} fit."
+            )
+
+    @property
+    def fields(self) -> int:
+        """Values in one slot."""
+        return SLOT_BITS // self.bits
+
+    @property
+    def size(self) -> int:
+        """Values of the model."""
+        return sum(self.sizes)
+
+    @property
+    def slots(self) -> int:
+        """Slots that a model fills, its header included."""
+        return slots_for(self.size, self.bits)
+
+    def _pieces(self) -> Iterator[slice]:
+        start = 0
+        for size in self.sizes:
+            yield slice(start, start + size)
+            start += size
+
+    def exponents(self, model: np.ndarray) -> np.ndarray:
+        """e (T,): the step of tensor t is 2**e[t]; its field reaches HEADROOM x max|model_t|."""
+        largest = [
+            np.abs(model[piece]).max(initial=SMALLEST[size <= SMALL_TENSOR])
+            for piece, size in zip(self._pieces(), self.sizes, strict=True)
+        ]
+        reach = np.ceil(np.log2(HEADROOM * np.asarray(largest, np.float64)))
+        return reach.astype(np.int64) - (self.bits - 1)
+
+    def encode(
+        self,
+        model: np.ndarray,
+        exponents: np.ndarray,
+        cases: int,
+        total: int,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, int]:
+        """(slots (S,) uint64 mod t, how many values were cut off at the field's share).
+
+        The site's share of the sum: cases / total times the model. ValueError: a value is not
+        finite, or the share is too small for a field.
+        """
+        share = cases * 2 ** (self.bits - 1) // total - 1
+        if share < 1:
+            raise ValueError(f"{cases} of {total} cases is too small a share for {self.bits} bits.")
+        values = np.zeros(-(-self.size // self.fields) * self.fields, np.int64)
+        cut_off = 0
+        for piece, exponent in zip(self._pieces(), exponents, strict=True):
+            scaled = model[piece] * (cases / total * 2.0 ** -int(exponent))
+            if not np.isfinite(scaled).all():
+                raise ValueError(
+                    "The trained model holds values that are not finite: the training diverged. "
+                    "Lower the learning rate, or look at the log."
+                )
+            scaled += rng.random(len(scaled))
+            rounded = np.floor(scaled, out=scaled)
+            cut_off += int(np.count_nonzero(np.abs(rounded) > share))
+            values[piece] = np.clip(rounded, -share, share)
+        header = np.zeros(HEADER_SLOTS, np.int64)
+        header[0] = cases
+        header[1 : 1 + len(self.sizes)] = exponents
+        return np.concatenate([header, self._fold(values)]).view(np.uint64), cut_off
+
+    def _fold(self, values: np.ndarray) -> np.ndarray:
+        values = values.reshape(-1, self.fields)
+        slots = values[:, 0].copy()
+        for field in range(1, self.fields):
+            slots += values[:, field] << (field * self.bits)
+        return slots
+
+    def decode(self, slots: np.ndarray, sites: int, total: int) -> "Sum":
+        """The sum over `sites` sites. slots: (S,) signed. ValueError: no sum of honest sites."""
+        header, slots = slots[:HEADER_SLOTS], slots[HEADER_SLOTS:]
+        count = int(header[0])
+        exponents = header[1 : 1 + len(self.sizes)]
+        if not 0 < count <= total:
+            raise ValueError(f"the case count is {count}; the sites' caps sum to {total}.")
+        if (exponents % sites).any() or np.abs(exponents // sites).max() > 100:
+            raise ValueError("the sites have used different steps, or steps that make no sense.")
+        values = np.empty((len(slots), self.fields), np.int64)
+        half = 1 << (self.bits - 1)
+        for field in range(self.fields):
+            values[:, field] = ((slots + half) & (2 * half - 1)) - half
+            slots = (slots - values[:, field]) >> self.bits
+        return Sum(self, values.reshape(-1)[: self.size], exponents // sites, count, total)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The exact integer sum. values: (P,); its mean is values * 2**e * total / count."""
+
+    fixed: FixedPoint
+    values: np.ndarray
+    exponents: np.ndarray
+    count: int
+    total: int
+
+    def mean(self) -> np.ndarray:
+        """The weighted mean of the sites' models, float32 (P,).
+
+        Off the mean of the unrounded models by less than sites * step * total / count.
+        """
+        model = np.empty(self.fixed.size, np.float32)
+        for piece, exponent in zip(self.fixed._pieces(), self.exponents, strict=True):
+            model[piece] = self.values[piece] * (2.0 ** int(exponent) * self.total / self.count)
+        return model
+
+
+def slots_for(values: int, bits: int) -> int:
+    """Slots for a model of so many values, header included."""
+    return HEADER_SLOTS + -(-values // (SLOT_BITS // bits))
+
+
+def to_signed(slots: np.ndarray, modulus: int) -> np.ndarray:
+    """int64 in -(t-1)/2 .. (t-1)/2 from residues mod t."""
+    signed = slots.astype(np.int64)
+    signed[signed > modulus // 2] -= modulus
+    return signed
+
+
+def to_residues(slots: Sequence[int] | np.ndarray, modulus: int) -> np.ndarray:
+    """uint64 residues mod t from signed slots."""
+    signed = np.asarray(slots).view(np.int64)
+    return np.where(signed < 0, signed + modulus, signed).astype(np.uint64)

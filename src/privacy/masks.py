@@ -1,0 +1,39 @@
+"""Masks that cancel in the sum over a roster, and only there (Bonawitz et al. 2017, pairwise part).
+
+doi:10.1145/3133956.3133982. Each pair of sites agrees on a key (X25519) and fills every slot from
+it; one adds, the other subtracts. Whoever holds the encryption key but not the sites' mask keys
+sees uniform numbers in every single upload.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from src.privacy.streams import derive, uniform
+
+LABEL = "mask/v1"
+
+
+def pair_keys(
+    own: str, private: X25519PrivateKey, public: Mapping[str, bytes], salt: bytes
+) -> dict[str, bytes]:
+    """This site's key with each other one. own: its certificate's SHA-256, as are the keys of
+    `public` (its own entry is left out). ValueError: a public key of small order."""
+    keys = {}
+    for other, raw in public.items():
+        if other != own:
+            shared = private.exchange(X25519PublicKey.from_public_bytes(raw))
+            pair = "".join(sorted((own, other))).encode()
+            keys[other] = derive(shared, LABEL, salt=salt, info=pair)
+    return keys
+
+
+def mask(own: str, keys: Mapping[str, bytes], slots: np.ndarray, modulus: int) -> np.ndarray:
+    """slots (C, N) plus this site's masks, mod t."""
+    chunks, length = slots.shape
+    total = slots.copy()  # at most 93 numbers below 2**48: no overflow of 64 bits
+    for other, key in keys.items():
+        stream = uniform(key, 0, chunks, length, modulus)
+        total += stream if own < other else np.uint64(modulus) - stream
+    return total % np.uint64(modulus)

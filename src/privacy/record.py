@@ -1,0 +1,95 @@
+"""A site's record of the run: what must survive a power cut so that no mask is ever used twice.
+
+One file, mode 0600, written whole before anything that depends on it leaves the site. Whoever loses
+it loses its mask keys, and reports anew.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from src.files import write_atomically
+from src.refused import Refused
+
+FILE = Path("local_state/rounds.json")
+UPLOAD = Path("local_state/upload")  # the complete message of the round, as it is sent
+
+
+@dataclass
+class Record:
+    """round: the highest that this site has opened, -1 before the first. transcript: hex, of what
+    it had seen at that round's start. reports: {round: {"key": hex, "text": signed}}. voids,
+    changes: rounds. upload: {"round", "salt", "sha256"} of UPLOAD. failed: why, once and for all.
+    """
+
+    path: Path
+    run: str
+    bundle: str
+    round: int = -1
+    transcript: str = ""
+    reports: dict[str, dict[str, str]] = field(default_factory=dict)
+    voids: list[int] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
+    upload: dict | None = None
+    failed: str = ""
+
+    @classmethod
+    def read(cls, path: Path, run: str, bundle: str) -> "Record":
+        """The record of this run; a new one if there is none, or only another run's.
+
+        Refused: it is damaged, or this run's sum has failed verification here before.
+        """
+        if not path.is_file():
+            return cls(path, run, bundle)
+        try:
+            found = cls(path, **json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise Refused(
+                f"{path} is damaged ({error}). Restore it, or move it away: the site then reports "
+                "anew and misses a round."
+            ) from None
+        if found.run != run or found.bundle != bundle:
+            return cls(path, run, bundle)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Refused if a sum of this run has failed verification here."""
+        if self.failed:
+            raise Refused(f"{self.failed} This is final for the run (recorded in {self.path}).")
+
+    def save(self) -> None:
+        """Write it whole, readable by its owner alone."""
+        content = {key: value for key, value in asdict(self).items() if key != "path"}
+        write_atomically(self.path, json.dumps(content, indent=1), mode=0o600)
+
+    def begin(self, round_number: int, transcript: bytes) -> None:
+        """A round has begun: keys and bytes of those before it are erased."""
+        self.round, self.transcript = round_number, transcript.hex()
+        self.reports = {r: kept for r, kept in self.reports.items() if int(r) >= round_number}
+        if self.upload and self.upload["round"] < round_number:
+            self.upload = None
+            self.path.with_name(UPLOAD.name).unlink(missing_ok=True)
+        self.save()
+
+    def fail(self, reason: str) -> None:
+        """Record a failed verification. Nothing of this run is decrypted here any more."""
+        self.failed = reason
+        self.save()
+
+    def new_report(self, round_number: int) -> X25519PrivateKey:
+        """A fresh mask key for one round, not yet saved."""
+        key = X25519PrivateKey.generate()
+        self.reports[str(round_number)] = {"key": key.private_bytes_raw().hex(), "text": ""}
+        return key
+
+    def report(self, round_number: int) -> str:
+        """The text that this site has signed for a round; empty: none, or its key is lost."""
+        return self.reports.get(str(round_number), {}).get("text", "")
+
+    def mask_key(self, round_number: int) -> X25519PrivateKey:
+        """The private key to that report."""
+        kept = self.reports[str(round_number)]["key"]
+        return X25519PrivateKey.from_private_bytes(bytes.fromhex(kept))

@@ -1,0 +1,167 @@
+"""Reports and rosters: who takes part in a round, each signed by the site itself.
+
+In every round a site signs one report for the next: a fresh public mask key, and the digest of all
+that it has seen of the run so far. The reports of a round, as the aggregator collects them, are the
+next round's roster. The aggregator can leave a report out; it cannot write one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from src.privacy.bfv import MOST_SUMMANDS
+from src.refused import Refused
+
+KIND = "mask-report/v1"
+VOID = b"void"
+
+
+class Gate(Protocol):
+    """What is needed of a party's gate; those of `src.trust.gate` are ones."""
+
+    bundle: Any
+    members: Any
+
+    def sign(self, kind: str, statement: Any) -> bytes: ...
+    def verify(self, kind: str, content: bytes, *, in_force: bool) -> tuple[Any, Any]: ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """text: as signed. site, certificate (SHA-256), mask_key (X25519, hex), transcript (hex)."""
+
+    text: str
+    round: int
+    site: str
+    certificate: str
+    mask_key: str
+    transcript: str
+
+
+def write(
+    gate: Gate, site: str, round_number: int, key: X25519PrivateKey, transcript: bytes
+) -> str:
+    """This site's signed report for one round."""
+    statement = {
+        "run": gate.members.run,
+        "bundle": gate.bundle.digest,
+        "round": round_number,
+        "site": site,
+        "certificate": gate.members.site(site).sha256,
+        "mask_key": key.public_key().public_bytes_raw().hex(),
+        "transcript": transcript.hex(),
+    }
+    return gate.sign(KIND, statement).decode()
+
+
+def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> Report:
+    """A report, verified. in_force: its signer must not be revoked now; past rounds stand.
+
+    Refused: not a report for this round of this run and bundle, signed by the site it names.
+    """
+    member, statement = gate.verify(KIND, text.encode(), in_force=in_force)
+    try:
+        report = Report(
+            text,
+            statement["round"],
+            statement["site"],
+            statement["certificate"],
+            statement["mask_key"],
+            statement["transcript"],
+        )
+        lengths = {len(bytes.fromhex(report.mask_key)), len(bytes.fromhex(report.transcript))}
+        found = (statement["run"], statement["bundle"], report.round)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{member.name}'s report cannot be read: {error!r}.") from None
+    if found != (gate.members.run, gate.bundle.digest, round_number):
+        raise Refused(
+            f"{member.name}'s report is not for round {round_number} of this run and bundle."
+        )
+    if (report.site, report.certificate) != (member.name, member.sha256):
+        raise Refused(f"{member.name} has signed a report in the name of {report.site}.")
+    if lengths != {32}:
+        raise Refused(f"{member.name}'s report for round {round_number} holds no key or digest.")
+    return report
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The reports of one round, sorted by site."""
+
+    round: int
+    reports: tuple[Report, ...]
+
+    @property
+    def sites(self) -> list[str]:
+        """Names."""
+        return [report.site for report in self.reports]
+
+    @property
+    def texts(self) -> list[str]:
+        """The reports as signed."""
+        return [report.text for report in self.reports]
+
+    @property
+    def mask_keys(self) -> dict[str, bytes]:
+        """Public mask keys by certificate."""
+        return {r.certificate: bytes.fromhex(r.mask_key) for r in self.reports}
+
+    @property
+    def transcript(self) -> bytes:
+        """What all of them had seen when they reported."""
+        return bytes.fromhex(self.reports[0].transcript)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over the signed reports, in the order of names."""
+        return hashlib.sha256(json.dumps(self.texts).encode()).digest()
+
+    def of(self, site: str) -> Report | None:
+        """That site's report; None: it is not in."""
+        return next((report for report in self.reports if report.site == site), None)
+
+
+def roster(
+    gate: Gate,
+    texts: Iterable[str],
+    round_number: int,
+    min_sites: int,
+    *,
+    in_force: bool = True,
+    agreed: bool = True,
+) -> Roster:
+    """A roster, verified. agreed: all must have seen the same (the aggregator cannot tell).
+
+    Refused: too few or too many sites, a site or a key twice, or sites that have seen different
+    things: then somebody has shown them different models or rosters.
+    """
+    found = [read(gate, text, round_number, in_force=in_force) for text in texts]
+    reports = tuple(sorted(found, key=lambda report: report.site))
+    if not min_sites <= len(reports) <= MOST_SUMMANDS:
+        raise Refused(
+            f"The roster of round {round_number} has {len(reports)} sites, allowed are {min_sites} "
+            f"to {MOST_SUMMANDS} (compression_pipeline.min_sites)."
+        )
+    for what in ("site", "mask_key"):
+        if len({getattr(report, what) for report in reports}) < len(reports):
+            raise Refused(f"The roster of round {round_number} has the same {what} twice.")
+    if agreed and len({report.transcript for report in reports}) > 1:
+        raise Refused(
+            f"The federation has been split: in their reports for round {round_number} the sites "
+            "have seen different rounds before. Stop, and call the other sites and the desk."
+        )
+    return Roster(round_number, reports)
+
+
+def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
+    """The digest after a round. outcome: digest of the decrypted sum, or VOID."""
+    return hashlib.sha256(b"transcript/v1" + transcript + roster.digest + outcome).digest()
+
+
+def salt(transcript: bytes, roster: Roster) -> bytes:
+    """What masks and tags of a round are bound to: its roster and the model trained from."""
+    return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()

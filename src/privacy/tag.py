@@ -1,0 +1,46 @@
+"""Tag: one slot a chunk that only holders of the sites' key can make, and that adds like the rest.
+
+A linear message authentication code (Wegman, Carter 1981, doi:10.1016/0022-0000(81)90033-7):
+tag = <r, m> + pad mod t, with r secret and fixed, the pad new for each site, chunk and round. The
+sum's tag fits the sum's values and the roster's pads; any other change passes once in 2^48 tries.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from src.privacy.streams import derive, uniform
+
+LIMB = 16  # bits; products of limbs and their sums stay exact in float64
+
+
+class Tagger:
+    """key: of the tags, 32 bytes. length: payload slots of a chunk. modulus: t, a prime."""
+
+    def __init__(self, key: bytes, length: int, modulus: int) -> None:
+        self._key = key
+        self._modulus = modulus
+        (weights,) = uniform(derive(key, "tag-weights/v1"), 0, 1, length, modulus)
+        self._limbs = _limbs(weights).T  # (length, 3)
+
+    def tags(self, payload: np.ndarray, salt: bytes, sites: Iterable[str]) -> np.ndarray:
+        """(C,) uint64: the tags of `payload` (C, length) as the sum over `sites`.
+
+        sites: certificates' SHA-256; one site's own upload is the sum over itself.
+        """
+        chunks = len(payload)
+        total = np.zeros(chunks, object)
+        for power, limb in enumerate(_limbs(payload)):
+            dots = (limb @ self._limbs).astype(np.int64).astype(object)  # (C, 3)
+            for other in range(3):
+                total += dots[:, other] << (LIMB * (power + other))
+        for site in sites:
+            pad = derive(self._key, "tag-pad/v1", salt=salt, info=site.encode())
+            total += uniform(pad, 0, 1, chunks, self._modulus)[0].astype(object)
+        return (total % self._modulus).astype(np.uint64)
+
+
+def _limbs(numbers: np.ndarray) -> np.ndarray:
+    """Three limbs of 16 bits, float64: (3, *shape)."""
+    parts = [(numbers >> np.uint64(LIMB * power)) & np.uint64(0xFFFF) for power in range(3)]
+    return np.stack(parts).astype(np.float64)
