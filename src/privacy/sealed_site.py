@@ -124,6 +124,8 @@ class SealedSite:
             if found != expected:
                 raise Refused(f"expected a model of {expected}, got {found}.")
             round_number, summed = header["round"], header["sum"]
+            if summed is None:
+                wire.records(message, count=0, most_bytes=0)
             rosters = self._rosters(header["rosters"], round_number, summed)
         except (wire.WireError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refused(f"What came as a model cannot be read: {error!r}.") from None
@@ -164,7 +166,6 @@ class SealedSite:
     ) -> tuple[dict[int, bytes], np.ndarray]:
         """(transcript at the start of each round, model) after the last sum and void rounds."""
         if summed is None:
-            wire.records(message, count=0, most_bytes=0)
             seen = {0: self._start}
             model = self._initial()
         else:

@@ -48,6 +48,8 @@ class WorkerProcess:
     def do(self, order: str, content: bytes = b"") -> bytes:
         """The answer. WorkerRefused: it was refused, took too long, or ended the process."""
         with self._lock:
+            if not self.alive:
+                self._end()
             line = self._line or self._start()
             try:
                 line.send_bytes(order.encode())

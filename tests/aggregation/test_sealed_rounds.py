@@ -1,0 +1,243 @@
+"""The aggregator's gate for sealed uploads: what is added, what is refused, what survives."""
+
+import json
+
+import numpy as np
+import pytest
+
+from src.aggregation.encrypted_sum import EncryptedSum, token
+from src.aggregation.sealed_rounds import RunStopped
+from src.privacy import bfv, wire
+from src.privacy.sealed_site import SealedSite
+from src.refused import Refused
+from tests.sealing import Federation, bound_of, mean_of, models_of
+
+THREE = {"one": 5, "two": 2, "three": 4}
+FOUR = THREE | {"four": 3}
+
+
+@pytest.fixture
+def three(tmp_path):
+    federation = Federation(tmp_path, THREE)
+    federation.gather()
+    yield federation
+    federation.close()
+
+
+@pytest.fixture
+def four(tmp_path):
+    federation = Federation(tmp_path, FOUR)
+    federation.gather()
+    yield federation
+    federation.close()
+
+
+@pytest.fixture
+def upload(three) -> bytes:
+    three.open("one")
+    return three.answer("one", models_of(three)["one"])
+
+
+def stored(federation) -> list[str]:
+    return sorted(p.name for p in (federation.folder / "aggregator").glob("uploads-0/*"))
+
+
+def with_header(message: bytes, **changes) -> bytes:
+    records = wire.records(message, count=1, most_bytes=1 << 20)
+    return wire.pack(wire.header(message) | changes, records)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m: m[:-1], "damaged"),
+        (lambda m: m + b"x", "damaged"),
+        (lambda m: m[:2000], "damaged"),
+        (lambda m: b"", "not a sealed upload"),
+        (lambda m: b"PLN1" + bytes(4000), "not a sealed upload"),
+        (lambda m: m + bytes(60_000), "at most"),
+        (lambda m: with_header(m, round=1), "another round"),
+        (lambda m: with_header(m, run="ff" * 16), "another run"),
+        (lambda m: with_header(m, site="two"), "another site"),
+        (lambda m: with_header(m, parameters="0"), "another parameters"),
+        (lambda m: with_header(m, roster="00" * 32), "not for the roster"),
+        (lambda m: with_header(m, kind="download"), "of kind"),
+        (lambda m: with_header(m, report="{}"), "signed statement"),
+        (lambda m: with_header(m, report=5), "another round"),
+        (lambda m: with_header(m, kind="report"), "damaged"),
+        (lambda m: wire.pack(wire.header(m), [b"no ciphertext"]), "not a ciphertext"),
+        (lambda m: wire.pack(wire.header(m), [bytes(33_000)]), "not a ciphertext"),
+    ],
+)
+def test_what_is_not_exactly_this_rounds_upload_is_refused_and_not_kept(
+    three, upload, change, reason
+):
+    with pytest.raises(Refused, match=reason):
+        three.aggregator.take("one", 0, change(upload))
+    assert stored(three) == []
+    three.aggregator.take("one", 0, upload)  # and nothing has been added
+    models = models_of(three)
+    for name in ("two", "three"):
+        three.open(name)
+        three.aggregator.take(name, 0, three.answer(name, models[name]))
+    assert three.aggregator.close(THREE) is None
+    three.aggregator.advance()
+    assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
+
+
+def test_flipped_ciphertext_bits_are_noticed_by_the_sites_at_the_latest(three, upload):
+    message = bytearray(upload)
+    for place in range(-1008, -1000):  # all bits of a coefficient; its lowest are but noise
+        message[place] ^= 4
+    try:
+        three.aggregator.take("one", 0, bytes(message))
+    except Refused:
+        return  # no longer a ciphertext at all
+    models = models_of(three)
+    for name in ("two", "three"):
+        three.open(name)
+        three.aggregator.take(name, 0, three.answer(name, models[name]))
+    three.aggregator.close(THREE)
+    three.aggregator.advance()
+    with pytest.raises(Refused, match="tags are wrong"):
+        three.open("two")
+
+
+def test_an_identical_repeat_is_fine_and_another_upload_is_not(three, upload):
+    three.aggregator.take("one", 0, upload)
+    three.aggregator.take("one", 0, upload)
+    with pytest.raises(Refused, match="already, differently"):
+        three.aggregator.take("one", 0, with_header(upload, extra=1))
+    assert stored(three) == ["one"]
+
+
+def test_a_copied_ciphertext_is_refused(three, upload):
+    """A site that sends another's ciphertext as its own, under its own report."""
+    three.aggregator.take("one", 0, upload)
+    three.open("two")
+    own = three.answer("two", models_of(three)["two"])
+    copied = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    with pytest.raises(Refused, match="used before"):
+        three.aggregator.take("two", 0, wire.pack(wire.header(own), copied))
+    assert stored(three) == ["one"]
+
+
+def test_a_zip_bomb_ends_in_a_refusal_and_the_adder_lives(three, upload):
+    import zlib
+
+    body = zlib.compress(bytes(1 << 26), 9)  # 64 MB of zeros
+    bomb = bytes.fromhex("5ea1")[::-1] + bytes([16, 4, 3, 1, 0, 0])
+    bomb += (len(body) + 16).to_bytes(8, "little") + body
+    with pytest.raises(Refused):
+        three.aggregator.take("one", 0, wire.pack(wire.header(upload), [bomb[:33_000]]))
+    three.aggregator.take("one", 0, upload)
+    assert stored(three) == ["one"]
+
+
+def test_a_killed_adder_is_started_again_and_the_sum_made_from_the_files(three):
+    models = models_of(three)
+    for name in three.sites:
+        three.open(name)
+        three.aggregator.take(name, 0, three.answer(name, models[name]))
+        three.aggregator._adder._process.kill()
+        three.aggregator._adder._process.wait()
+    assert three.aggregator.close(THREE) is None
+    three.aggregator.advance()
+    assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
+
+
+@pytest.mark.parametrize("before", ["close", "advance"])
+def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
+    models = models_of(three)
+    for name in three.sites:
+        three.open(name)
+        three.aggregator.take(name, 0, three.answer(name, models[name]))
+    if before == "advance":
+        three.aggregator.close(THREE)
+    three.aggregator.close_adder()
+    three.aggregator = three.new_aggregator()
+    three.aggregator.begin(0, resumed=True)
+    assert three.round == 0
+    assert three.aggregator.close(THREE) is None
+    three.aggregator.advance()
+    assert three.round == 1
+    assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
+    third = three.new_aggregator()
+    third.begin(1, resumed=True)
+    assert third.model(1) == three.aggregator.model(1)
+    with pytest.raises(RunStopped, match="is missing"):
+        third.begin(2, resumed=True)
+    third.close_adder()
+
+
+def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
+    federation = Federation(tmp_path, FOUR)
+    for name in ("one", "two", "three"):
+        (report,) = federation.sites[name].introduction()
+        federation.aggregator.introduced(name, report)
+        assert not federation.aggregator.gather(FOUR)
+    with pytest.raises(Refused, match="asked for"):
+        federation.aggregator.model(0)
+    assert federation.aggregator.gather(("one", "two", "three"))  # four is gone
+    assert federation.aggregator.trained(FOUR) == ["one", "three", "two"]
+    (late,) = federation.sites["four"].introduction()
+    federation.aggregator.introduced("four", late)  # changes nothing
+    assert federation.aggregator.trained(FOUR) == ["one", "three", "two"]
+    federation.close()
+
+
+def test_a_report_brought_by_another_is_refused(tmp_path):
+    federation = Federation(tmp_path, THREE)
+    (report,) = federation.sites["one"].introduction()
+    with pytest.raises(Refused, match="report of one"):
+        federation.aggregator.introduced("two", report)
+    with pytest.raises(Refused):
+        federation.aggregator.introduced("two", b"\xff\x00")
+    assert not federation.aggregator.gather(())
+    federation.close()
+
+
+def test_three_sites_without_one_cannot_go_on(three):
+    with pytest.raises(RunStopped, match="Only 2 sites have reported"):
+        three.play(models_of(three), absent=("two",))
+
+
+def test_a_revoked_sites_report_is_not_taken(three, upload):
+    three.aggregator.gate.denied.append("one")
+    with pytest.raises(Refused, match="revoked"):
+        three.aggregator.take("one", 0, upload)
+
+
+def test_more_void_rounds_or_changes_than_allowed_stop_the_run(tmp_path):
+    federation = Federation(tmp_path, FOUR, max_void=0)
+    federation.gather()
+    with pytest.raises(RunStopped, match="max_void"):
+        federation.play(models_of(federation), absent=("four",))
+    federation.close()
+
+
+def test_older_rounds_leave_the_disk(three):
+    three.play(models_of(three))
+    left = sorted(path.name for path in (three.folder / "aggregator").iterdir())
+    assert left == ["model-1.sealed", "round-1.json", "uploads--1"]
+    assert json.loads((three.folder / "aggregator" / "round-1.json").read_text())["sum"] == 0
+
+
+def test_two_sites_cannot_encrypt_and_the_message_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"need 3 to 93 sites.*plan/plain.yaml"):
+        Federation(tmp_path, {"one": 1, "two": 1})
+
+
+def test_the_rule_takes_tokens_and_nothing_that_could_be_read():
+    tokens = [token(b"a"), token(b"b")]
+    combined = EncryptedSum().combine(tokens, [1, 1])
+    assert combined.shape == (32,)
+    with pytest.raises(ValueError, match="expected a token"):
+        EncryptedSum().combine([tokens[0], np.zeros(32, np.float32)], [1, 1])
+
+
+def test_the_aggregator_holds_no_way_to_decrypt(three):
+    assert not any(isinstance(value, SealedSite) for value in vars(three.aggregator).values())
+    assert "key" not in vars(three.aggregator)
+    with pytest.raises(ValueError, match=r"AssertionError|died|no key"):
+        three.aggregator._adder.do("decrypt", b"")

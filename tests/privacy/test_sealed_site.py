@@ -1,0 +1,544 @@
+"""A site in encrypted rounds: exact means, and every way in which others may try to fool it."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from src.privacy import bfv, reports, wire
+from src.privacy.encryption import Encryption
+from src.privacy.fixed_point import to_signed
+from src.privacy.masks import mask, pair_keys
+from src.privacy.record import FILE
+from src.privacy.sealed_site import PAYLOAD
+from src.privacy.sum_keys import SumKeys
+from src.refused import Refused
+from tests.privacy.test_masks import uniformity
+from tests.sealing import Federation, bound_of, mean_of, models_of
+
+THREE = {"one": 5, "two": 2, "three": 4}
+FOUR = THREE | {"four": 3}
+T = bfv.plain_modulus()
+
+
+@pytest.fixture
+def three(tmp_path):
+    federation = Federation(tmp_path, THREE)
+    federation.gather()
+    yield federation
+    federation.close()
+
+
+@pytest.fixture
+def four(tmp_path):
+    federation = Federation(tmp_path, FOUR)
+    federation.gather()
+    yield federation
+    federation.close()
+
+
+def slots_seen(federation, message: bytes, count: int = 1, stored: int = bfv.FRESH) -> np.ndarray:
+    """What the holder of the encryption key sees in a message."""
+    cipher = bfv.Cipher(federation.keys.he)
+    records = wire.records(message, count=count, most_bytes=bfv.MOST_BYTES[stored])
+    return np.stack([cipher.decrypt(cipher.load(record, stored)) for record in records])
+
+
+def unmasked(federation, name: str, message: bytes) -> np.ndarray:
+    """A site's own payload slots: what only the site itself can work out."""
+    site = federation.sites[name]
+    opened = site.opened
+    salt = reports.salt(opened.transcript, opened.roster)
+    own = site.gate.members.site(name).sha256
+    private = site.record.mask_key(opened.round)
+    keys = pair_keys(own, private, opened.roster.mask_keys, salt)
+    seen = slots_seen(federation, message)
+    return (seen + T - mask(own, keys, np.zeros_like(seen), T)) % np.uint64(T)
+
+
+# -- the sum ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [24, 16])
+def test_the_model_is_the_weighted_mean_of_the_quantised_models_bit_for_bit(tmp_path, bits):
+    federation = Federation(tmp_path, THREE, bits=bits)
+    federation.gather()
+    models = models_of(federation)
+    integers = []
+    for name in federation.sites:
+        np.testing.assert_array_equal(federation.open(name), federation.initial)
+        message = federation.answer(name, models[name])
+        integers.append(to_signed(unmasked(federation, name, message), T)[0, :PAYLOAD])
+        federation.aggregator.take(name, 0, message)
+    assert federation.aggregator.close(THREE) is None
+    federation.aggregator.advance()
+    found = [federation.open(name) for name in federation.sites]
+    assert all((model == found[0]).all() for model in found)
+
+    fixed = federation.sites["one"].fixed
+    exact = fixed.decode(np.sum(integers, axis=0)[: fixed.slots], 3, 30)
+    assert exact.count == sum(THREE.values())
+    np.testing.assert_array_equal(found[0], exact.mean())
+    assert np.abs(found[0] - mean_of(federation, models)).max() < bound_of(federation)
+    federation.close()
+
+
+def test_who_holds_the_encryption_key_sees_uniform_slots_in_a_single_update(three):
+    models = models_of(three)
+    three.open("one")
+    message = three.answer("one", models["one"])
+    assert uniformity(slots_seen(three, message).ravel()) > 1e-4
+    # and would see the update if there were no masks
+    assert uniformity(unmasked(three, "one", message).ravel()) < 1e-12
+
+
+def test_the_aggregator_is_told_no_case_number_and_no_scale(three):
+    three.open("one")
+    header = wire.header(three.answer("one", models_of(three)["one"]))
+    told = {"kind", "run", "round", "site", "parameters", "roster", "report"}
+    assert set(header) == told
+
+
+# -- six ways of tampering with a sum -----------------------------------------------------------
+
+
+def tampered(federation, change) -> bytes:
+    """The download after a round, with its one ciphertext made from the uploads by `change`."""
+    models = models_of(federation)
+    adder = bfv.Adder()
+    uploads = {}
+    for name in federation.sites:
+        federation.open(name)
+        message = federation.answer(name, models[name])
+        federation.aggregator.take(name, 0, message)
+        (record,) = wire.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+        uploads[name] = adder.load(record, bfv.FRESH)
+    federation.aggregator.close(federation.sites)
+    federation.aggregator.advance()
+    total = change(adder, uploads)
+    return wire.pack(wire.header(federation.aggregator.model(1)), [adder.save(total)])
+
+
+def omit(adder, uploads):
+    total = uploads["one"]
+    adder.add(total, uploads["two"])
+    return total
+
+
+def double(adder, uploads):
+    total = omit(adder, uploads)
+    adder.add(total, uploads["three"])
+    adder.add(total, uploads["three"])
+    return total
+
+
+def plus_one(adder, uploads):
+    import tenseal.sealapi as seal
+
+    total = omit(adder, uploads)
+    adder.add(total, uploads["three"])
+    plain = seal.Plaintext()
+    seal.BatchEncoder(bfv.context()).encode([1] + [0] * (bfv.N - 1), plain)
+    adder._evaluator.add_plain_inplace(total, plain)
+    return total
+
+
+def single(adder, uploads):
+    return uploads["one"]
+
+
+@pytest.mark.parametrize("change", [omit, double, plus_one, single])
+def test_a_changed_sum_is_refused_for_good(three, change):
+    message = tampered(three, change)
+    site = three.sites["one"]
+    with pytest.raises(Refused, match="The aggregator or a site has changed it"):
+        site.open(message)
+    honest = three.aggregator.model(1)
+    with pytest.raises(Refused, match="final for the run"):
+        site.open(honest)  # not even the right one afterwards: no second try
+    site.close()
+    with pytest.raises(Refused, match="final for the run"):
+        three.site("one")
+
+
+def test_the_untampered_sum_passes_the_same_way(three):
+    def honest(adder, uploads):
+        total = omit(adder, uploads)
+        adder.add(total, uploads["three"])
+        return total
+
+    assert three.sites["one"].open(tampered(three, honest)).shape == (20,)
+
+
+def test_a_replayed_sum_of_an_earlier_round_is_refused(three):
+    models = models_of(three)
+    three.play(models)
+    first = three.aggregator.model(1)
+    three.play(models)
+    second = three.aggregator.model(2)
+    old = wire.records(first, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    with pytest.raises(Refused, match="tags are wrong"):
+        three.sites["one"].open(wire.pack(wire.header(second), old))
+    three.open("two")
+    with pytest.raises(Refused, match="answers no older round"):
+        three.sites["two"].open(first)
+
+
+def test_a_ciphertext_of_another_run_is_refused(three, tmp_path):
+    models = models_of(three)
+    other = Federation(tmp_path / "other", THREE)
+    other.keys = three.keys
+    for name in other.cases:
+        other.sites[name] = other.site(name, keys=three.keys)
+    other.gather()
+    other.play(models)
+    three.play(models)
+    foreign = wire.records(other.aggregator.model(1), count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    with pytest.raises(Refused, match="tags are wrong"):
+        three.sites["one"].open(wire.pack(wire.header(three.aggregator.model(1)), foreign))
+    other.close()
+
+
+def test_swapped_chunks_are_refused(tmp_path):
+    federation = Federation(tmp_path, THREE, size=20_000)  # three ciphertexts
+    federation.gather()
+    federation.play(models_of(federation))
+    message = federation.aggregator.model(1)
+    a, b, c = wire.records(message, count=3, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    assert federation.sites["two"].open(message).shape == (20_000,)
+    with pytest.raises(Refused, match="2 of 3 tags are wrong"):
+        federation.sites["one"].open(wire.pack(wire.header(message), [a, c, b]))
+    federation.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda message: message[:-100],
+        lambda message: message + b"x",
+        lambda message: wire.pack(wire.header(message), [b"garbage"]),
+        lambda message: wire.pack({"kind": "download"}),
+        lambda message: b"PLN1 and so on",
+        lambda message: wire.pack(wire.header(message) | {"parameters": "0" * 64}),
+        lambda message: wire.pack(wire.header(message) | {"run": "ff" * 16}),
+        lambda message: wire.pack(wire.header(message) | {"rosters": {}}),
+        lambda message: wire.pack(wire.header(message) | {"round": 7}),
+        lambda message: wire.pack(wire.header(message) | {"sum": None}, [b"left over"]),
+        lambda message: wire.pack(wire.header(message) | {"rosters": {"0": 5, "1": 6}}),
+    ],
+)
+def test_damaged_downloads_are_refused_and_change_nothing(three, change):
+    three.play(models_of(three))
+    site = three.sites["one"]
+    with pytest.raises(Refused):
+        site.open(change(three.aggregator.model(1)))
+    assert site.open(three.aggregator.model(1)).shape == (20,)
+
+
+def test_a_sum_with_the_wrong_number_of_polynomials_is_refused(three):
+    models = models_of(three)
+    three.open("one")
+    fresh = wire.records(
+        three.answer("one", models["one"]), count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH]
+    )
+    for name in ("two", "three"):
+        three.open(name)
+        three.aggregator.take(name, 0, three.answer(name, models[name]))
+    three.aggregator.take("one", 0, three.sites["one"].kept())
+    three.aggregator.close(THREE)
+    three.aggregator.advance()
+    truncated = [fresh[0][: len(fresh[0]) // 2]]
+    with pytest.raises(Refused, match="damaged"):
+        three.sites["one"].open(wire.pack(wire.header(three.aggregator.model(1)), truncated))
+
+
+# -- masks and tags are bound to round, run, roster, bundle and starting model --------------------
+
+
+@pytest.mark.parametrize("what", ["initial model", "tag key", "encryption key"])
+def test_a_site_that_started_elsewhere_spoils_the_round_and_is_noticed(tmp_path, what):
+    federation = Federation(tmp_path, THREE)
+    strange = SumKeys.new()
+    keys = {
+        "tag key": SumKeys(federation.keys.he, strange.tag),
+        "encryption key": SumKeys(strange.he, federation.keys.tag),
+    }.get(what)
+    if keys:
+        federation.sites["three"].close()
+        federation.sites["three"] = federation.site("three", keys=keys)
+    else:
+        federation.sites["three"]._start = b"another".ljust(32)
+    models = models_of(federation)
+    if what == "initial model":
+        federation.gather()
+        with pytest.raises(Refused, match="split"):
+            federation.play(models)
+    else:
+        federation.gather()
+        federation.play(models)
+        with pytest.raises(Refused, match="tags are wrong"):
+            federation.open("one")
+    federation.close()
+
+
+def test_two_models_shown_to_two_sites_make_the_round_fail(three):
+    """The aggregator knows nothing of the keys, so it can only withhold: void to one, a sum to
+    the others. Their masks and tags of the next round then do not fit."""
+    models = models_of(three)
+    three.play(models)
+    honest = three.aggregator.model(1)
+    withheld = wire.pack(wire.header(honest) | {"sum": None})
+    three.sites["one"].open(withheld)
+    three.sites["two"].open(honest)
+    three.sites["three"].open(honest)
+    transcripts = {site.opened.transcript for site in three.sites.values()}
+    assert len(transcripts) == 2
+    for name in three.sites:
+        three.aggregator.take(name, 1, three.answer(name, models[name]))
+    three.aggregator.close(THREE)
+    three.aggregator.advance()
+    for site in three.sites.values():
+        with pytest.raises(Refused, match=r"split|tags are wrong"):
+            site.open(three.aggregator.model(2))
+
+
+# -- rosters ------------------------------------------------------------------------------------
+
+
+def rewritten(federation, change) -> bytes:
+    """The open round's download with another roster in it."""
+    header = wire.header(federation.aggregator.model(federation.round))
+    texts = header["rosters"][str(federation.round)]
+    header["rosters"][str(federation.round)] = change(texts)
+    return wire.pack(header)
+
+
+def forged(federation, name: str, key: str, **claims) -> str:
+    """A report with other claims, signed by `key`'s site."""
+    statement = {
+        "run": federation.gate().members.run,
+        "bundle": federation.gate().bundle.digest,
+        "round": 0,
+        "site": name,
+        "certificate": federation.gate().members.site(name).sha256,
+        "mask_key": "11" * 32,
+        "transcript": federation.gate().bundle.digest,
+    } | claims
+    return federation.gate(key).sign(reports.KIND, statement).decode()
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({}, None),
+        ({"round": 1}, "not for round 0"),
+        ({"run": "ff" * 16}, "not for round 0"),
+        ({"bundle": "ff" * 32}, "not for round 0"),
+        ({"certificate": "ff" * 32}, "in the name of"),
+        ({"transcript": "ff" * 32}, "split"),
+        ({"mask_key": "11"}, "no key or digest"),
+        ({"mask_key": 5}, "cannot be read"),
+    ],
+)
+def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, claims, reason):
+    swap = lambda texts: [*texts[1:], forged(four, "four", "four", **claims)]  # noqa: E731
+    site = four.sites["one"]
+    if reason is None:
+        site.open(rewritten(four, swap))
+        assert site.takes_part
+    else:
+        with pytest.raises(Refused, match=reason):
+            site.open(rewritten(four, swap))
+
+
+def test_nobody_reports_for_another_and_nobody_twice(four):
+    site = four.sites["one"]
+    for change, reason in (
+        (lambda t: [*t[1:], forged(four, "four", "two")], "in the name of"),
+        (lambda t: [*t, t[0]], "site twice"),
+        (lambda t: t[:2], "has 2 sites"),
+        (lambda t: [*t[1:], forged(four, "four", "four").replace("a", "b", 1)], "."),
+    ):
+        with pytest.raises(Refused, match=reason):
+            site.open(rewritten(four, change))
+    site.gate.denied.append("three")
+    with pytest.raises(Refused, match="revoked"):
+        site.open(four.aggregator.model(0))
+
+
+def test_a_site_answers_only_a_roster_that_holds_its_own_report(four):
+    site = four.sites["one"]
+    texts = {reports.read(site.gate, t, 0).site: t for t in four.aggregator.state.rosters["0"]}
+    site.open(rewritten(four, lambda _: [texts[name] for name in ("two", "three", "four")]))
+    assert not site.takes_part
+    with pytest.raises(Refused, match="not in the roster"):
+        site.seal(four.initial, 5)
+    assert wire.header(site.report_only())["kind"] == "report"
+    # its own name with another mask key, signed with its stolen key: not its report either
+    other = forged(four, "one", "one")
+    site.open(rewritten(four, lambda _: [other, texts["two"], texts["three"]]))
+    assert not site.takes_part
+
+
+# -- one upload a round, whatever happens ---------------------------------------------------------
+
+
+def test_a_restarted_site_sends_the_same_bytes_or_none(three):
+    models = models_of(three)
+    three.open("one")
+    sent = three.answer("one", models["one"])
+    site = three.restart("one")
+    assert site.open(three.aggregator.model(0)) is not None
+    assert site.kept() == sent
+    with pytest.raises(Refused, match="has sent its update"):
+        site.seal(models["one"], 5)
+    with pytest.raises(Refused, match="answered already"):
+        site.keep(b"another")
+    # the same round with another roster: nothing
+    texts = three.aggregator.state.rosters["0"]
+    swapped = [
+        forged(three, "two", "two") if reports.read(site.gate, t, 0).site == "two" else t
+        for t in texts
+    ]
+    site.open(rewritten(three, lambda _: swapped))
+    with pytest.raises(Refused, match="another roster or model"):
+        site.kept()
+
+
+def test_an_altered_upload_on_disk_is_not_sent(three):
+    three.open("one")
+    three.answer("one", models_of(three)["one"])
+    path = three.folder / "one" / "local_state" / "upload"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(Refused, match="altered"):
+        three.sites["one"].kept()
+
+
+def test_before_anything_was_kept_a_restarted_site_trains_again_with_its_report(three):
+    models = models_of(three)
+    three.open("one")
+    three.sites["one"].seal(models["one"], 5)  # killed before a byte left
+    report = three.sites["one"].record.report(1)
+    three.restart("one")
+    assert three.play(models) is None
+    assert three.sites["one"].record.report(1) == report
+    assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
+
+
+def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
+    models = models_of(three)
+    three.play(models)
+    record = three.folder / "one" / FILE
+    before = json.loads(record.read_text())
+    assert set(before["reports"]) == {"0", "1"}
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert record.with_name("upload").stat().st_mode & 0o777 == 0o600
+    three.open("one")
+    after = json.loads(record.read_text())
+    assert set(after["reports"]) == {"1"}
+    assert after["upload"] is None
+    assert not record.with_name("upload").exists()
+    old_key = before["reports"]["0"]["key"]
+    assert old_key not in record.read_text()
+
+
+def test_a_site_that_lost_its_record_reports_anew_and_misses_one_round(four):
+    models = models_of(four)
+    four.play(models)
+    shutil.rmtree(four.folder / "four" / "local_state")
+    four.restart("four")
+    assert four.play(models, absent=()) == "no update from four"  # its key was lost
+    assert four.play(models) is None
+    assert np.abs(four.open("four") - mean_of(four, models)).max() < 2 * bound_of(four)
+
+
+# -- drop-outs and returning sites ---------------------------------------------------------------
+
+
+def test_a_dropped_site_makes_the_round_void_and_the_run_goes_on_without_it(four):
+    models = models_of(four)
+    assert four.play(models, absent=("four",)) == "no update from four"
+    np.testing.assert_array_equal(four.open("one"), four.initial)  # the model stays
+    assert four.play(models, absent=("four",)) is None
+    found = four.open("one")
+    assert np.abs(found - mean_of(four, models, "four")).max() < bound_of(four, "four")
+    # back again: it opens the sum, reports, and takes part a round later
+    four.restart("four")
+    np.testing.assert_array_equal(four.open("four"), found)
+    assert not four.sites["four"].takes_part
+    assert four.play(models) is None
+    assert four.play(models) is None
+    assert np.abs(four.open("four") - mean_of(four, models)).max() < 2 * bound_of(four)
+    assert four.sites["one"].record.voids == [0]
+    assert four.sites["one"].record.changes == [1, 3]
+
+
+def test_a_late_site_without_a_record_opens_the_sum_from_what_the_others_have_signed(four):
+    models = models_of(four)
+    four.play(models)
+    four.play(models, absent=("four",))
+    shutil.rmtree(four.folder / "four" / "local_state")
+    late = four.restart("four")
+    np.testing.assert_array_equal(four.open("four"), four.open("one"))
+    assert late.opened.transcript == four.sites["one"].opened.transcript
+
+
+def test_void_rounds_and_changes_are_counted_by_every_site_itself(tmp_path):
+    federation = Federation(tmp_path, FOUR, max_void=1)
+    federation.gather()
+    models = models_of(federation)
+    federation.play(models, absent=("four",))
+    federation.open("one")
+    federation.aggregator.encryption = Encryption(most_cases=10, max_void=9)  # a lax aggregator
+    for name in ("one", "two", "three"):
+        federation.open(name)
+        if name != "three":  # a second void round
+            federation.aggregator.take(name, 1, federation.answer(name, models[name]))
+    three = federation.sites["three"].report_only()
+    federation.aggregator.take("three", 1, three)
+    federation.aggregator.close(("one", "two", "three"))
+    federation.aggregator.advance()
+    with pytest.raises(Refused, match=r"max_void"):
+        federation.open("one")
+    federation.close()
+
+
+def test_an_older_round_is_never_answered(three):
+    models = models_of(three)
+    first = three.aggregator.model(0)
+    three.play(models)
+    three.open("one")
+    with pytest.raises(Refused, match="answers no older round"):
+        three.sites["one"].open(first)
+
+
+def test_another_round_than_the_one_asked_for_is_refused(three):
+    three.sites["one"].expect(3)
+    with pytest.raises(Refused, match="of round 0, asked was 3"):
+        three.open("one")
+
+
+def test_more_cases_than_the_cap_are_refused(three):
+    three.open("one")
+    with pytest.raises(Refused, match="the plan allows it 1 to 10"):
+        three.sites["one"].seal(three.initial, 11)
+
+
+def test_a_record_of_another_run_is_not_taken_over(three):
+    path = three.folder / "one" / FILE
+    three.open("one")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"run": "00" * 16, "failed": "then"}))
+    assert three.restart("one").record.round == -1
+    path.write_text("{")
+    with pytest.raises(Refused, match="damaged"):
+        three.site("one")
+
+
+def test_nothing_secret_is_printed(three):
+    shown = repr(three.keys) + repr(three.sites["one"].__dict__)
+    assert three.keys.tag.hex() not in shown
+    assert str(three.keys.tag) not in shown
+    assert hashlib.sha256(three.keys.he).hexdigest() not in shown
