@@ -252,7 +252,7 @@ class Aggregator(OpenFLAggregator):
         try:
             self.gate.received(collaborator_name, round_number, task_name, blobs)
             if self.sealed:
-                if round_number < (self.round_number or 0):
+                if self._time_to_quit() or round_number < (self.round_number or 0):
                     logger.warning("%s: too late for round %d.", collaborator_name, round_number)
                     return
                 with self.gate.refusing(collaborator_name):
@@ -260,6 +260,8 @@ class Aggregator(OpenFLAggregator):
             super().send_local_task_results(
                 collaborator_name, round_number, task_name, data_size, named_tensors
             )
+        except Refused:  # an OSError too, but the caller's fault and not this disk's
+            raise
         except (OSError, sqlite3.Error) as error:
             self._fail(
                 f"Round {round_number}: what {collaborator_name} sent cannot be kept: {error}. "
@@ -273,9 +275,13 @@ class Aggregator(OpenFLAggregator):
         Refused: anything else, before it is stored anywhere.
         """
         assert self.sealed
-        if self._time_to_quit() or task_name not in self.assigner.get_tasks_for_collaborator(
-            site, self.round_number
-        ):
+        if round_number != self.round_number:
+            raise Refused(
+                f"this is for round {round_number}, the aggregator is in round "
+                f"{self.round_number}. If it was restored from a backup, start a new run: no site "
+                "answers an older round."
+            )
+        if task_name not in self.assigner.get_tasks_for_collaborator(site, round_number):
             raise Refused(f"{site} was not asked for {task_name!r} in round {self.round_number}.")
         if len(named_tensors) > MOST_TENSORS:
             raise Refused(f"{len(named_tensors)} tensors in one message.")
@@ -349,19 +355,25 @@ class Aggregator(OpenFLAggregator):
         return void
 
     def _reports(self) -> dict[str, dict]:
-        """What each site that counts has told in this round: case numbers and metrics by task."""
+        """What each site that counts has told in this round: case numbers and metrics by task.
+
+        In an encrypted run case numbers are not told, and who only reported has no metrics.
+        """
         sites: dict[str, dict] = {}
         for key, tensor_keys in self.collaborator_tasks_results.items():
             if key.owner not in self.collaborators_done:
                 continue
             site = sites.setdefault(key.owner, {"metrics": {}})
             kind = "train_cases" if "train" in key.task_name else "validation_cases"
-            site[kind] = self.collaborator_task_weight[key]
-            site["metrics"][key.task_name] = {
+            if not self.sealed:
+                site[kind] = self.collaborator_task_weight[key]
+            metrics = {
                 tensor_key.tensor_name: self._scalar(tensor_key)
                 for tensor_key in tensor_keys
                 if "metric" in tensor_key.tags
             }
+            if metrics:
+                site["metrics"][key.task_name] = metrics
         return sites
 
     def _scalar(self, tensor_key) -> float:

@@ -1,0 +1,124 @@
+"""Encrypted rounds in which somebody is lost, and comes back."""
+
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from scripts.processes import running
+from src.inference.checkpoint import read_model
+from src.trust import audit
+from tests.federation.conftest import CASES, DRILLS, Federation, copy_of, enrol_noise
+from tests.federation.parts import noise
+from tests.federation.test_faults import events, kill, seen, start_all, uploads, wait_until
+from tests.federation.test_federation import rounds
+
+pytestmark = [pytest.mark.federation, pytest.mark.faults, pytest.mark.timeout(240)]
+FOUR = CASES | {"four": 3}
+ROUNDS = 5
+
+
+def cut_off(seconds: float) -> dict:
+    return {
+        "template": "openfl.component.aggregator.straggler_handling.CutoffTimePolicy",
+        "settings": {"straggler_cutoff_time": seconds, "minimum_reporting": 3},
+    }
+
+
+def wait_for(federation: Federation, timeout_s: float = 60, **wanted) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not events(federation, **wanted):
+        assert time.monotonic() < deadline, wanted
+        time.sleep(0.02)
+
+
+def test_a_site_killed_in_a_round_makes_it_void_and_comes_back_later(tmp_path):
+    four = copy_of(enrol_noise(tmp_path / "enrolled", "plan.yaml", FOUR), tmp_path)
+    four.change(
+        f"aggregator.rounds_to_train={ROUNDS}",
+        "task_runner.seconds=1",
+        straggler_handling_policy=cut_off(5),
+    )
+    names = list(FOUR)
+    with running([four.start_aggregator(), *(four.start_site(name) for name in names)]) as parties:
+        wait_for(four, event="received", round=1, what="aggregated_model_validation", site="four")
+        kill(parties[4])
+        wait_for(four, event="round ended", round=1)
+        parties[4] = four.start_site("four")
+        for party in parties:
+            assert party.process.wait(120) == 0, four.log(party.name)[-2000:]
+    told = rounds(four)
+    assert told[1]["void"] == "no update from four"
+    assert [line["round"] for line in told if "void" in line] == [1]
+    assert [line["reason"] for line in seen(four.aggregator) if line["event"] == "void round"]
+    took_part = [
+        [site for site in line["sites"] if "train" in line["sites"][site]["metrics"]]
+        for line in told[:ROUNDS]
+    ]
+    assert set(took_part[0]) == set(FOUR)
+    assert set(took_part[2]) == set(CASES)  # four only reports
+    assert set(took_part[ROUNDS - 1]) == set(FOUR)  # and is back
+    expected = sum(
+        FOUR[site] / sum(FOUR[other] for other in sites) * noise(site, number).astype(np.float64)
+        for number, sites in enumerate(took_part)
+        if number != 1
+        for site in sites
+    )
+    models = [
+        read_model(four.aggregator / "save" / "final.pbuf", workspace)
+        for workspace in four.sites.values()
+    ]
+    difference = float(np.abs(models[0] - expected).max())
+    DRILLS.append(("kill -9 one of four sites: a void round (against the right mean)", difference))
+    assert difference < ROUNDS * 4 * 2**-21 * 400 / 11
+    assert all((model == models[0]).all() for model in models)
+    own = audit.verify(four.aggregator / audit.FILE, four.certificates())
+    assert max(map(len, uploads(own).values())) == 1
+
+
+def test_three_sites_wait_for_the_one_that_was_killed(sealed):
+    sealed.change("task_runner.seconds=1", straggler_handling_policy=cut_off(2))
+    with running(start_all(sealed)) as parties:
+        wait_until(sealed, "while round 0 is trained")
+        kill(parties[3])
+        time.sleep(6)
+        assert not events(sealed, event="round ended", round=0)  # far beyond the cut-off
+        parties[3] = sealed.start_site("three")
+        for party in parties:
+            assert party.process.wait(120) == 0, sealed.log(party.name)[-2000:]
+    assert not [line for line in rounds(sealed) if "void" in line]
+
+
+def test_fewer_sites_than_needed_are_refused_before_the_start(sealed):
+    policy = cut_off(5)
+    policy["settings"]["minimum_reporting"] = 2
+    sealed.change(straggler_handling_policy=policy)
+    with running([sealed.start_aggregator()]) as (aggregator,):
+        assert aggregator.process.wait(60) not in (0, None)
+    assert "raise minimum_reporting" in " ".join(sealed.log("aggregator").split())
+
+
+def test_an_aggregator_from_a_backup_is_answered_no_older_round(sealed):
+    """Nobody can tell a backup from an attack: masks of a round are used once."""
+    sealed.change("task_runner.seconds=0.5")
+    state, kept = sealed.aggregator / "local_state", sealed.folder / "backup"
+    with running(start_all(sealed)) as parties:
+        wait_until(sealed, "after one update of round 1")
+        os.killpg(parties[0].process.pid, signal.SIGSTOP)
+        shutil.copytree(state, kept)
+        os.killpg(parties[0].process.pid, signal.SIGCONT)
+        wait_for(sealed, event="received", round=2, what="train")
+        kill(parties[0])
+        shutil.rmtree(state)
+        shutil.move(kept, state)
+        parties[0] = sealed.start_aggregator()
+        codes = {party.process.wait(120) for party in parties[1:]}
+        assert codes == {77}
+    for name in CASES:
+        log = " ".join(sealed.log(name).split())
+        assert "answers no older round" in log or "no site answers an older round" in log
+    own = audit.verify(sealed.aggregator / audit.FILE, sealed.certificates())
+    assert max(map(len, uploads(own).values())) == 1
