@@ -76,12 +76,14 @@ def open_desk(folder: Path, clock: Clock) -> Ceremony:
     return Ceremony(Authority(folder, lambda: PASSPHRASE, clock), clock)
 
 
-def create_desk(folder: Path, clock: Clock, federation: str = "glioma") -> Ceremony:
+def create_desk(
+    folder: Path, clock: Clock, federation: str = "glioma", sites: tuple[str, ...] = SITES
+) -> Ceremony:
     """A new desk with everybody enrolled."""
     Authority.create(folder, federation, lambda: PASSPHRASE, clock)
     desk = open_desk(folder, clock)
     desk.enrol(ADDRESS, AGGREGATOR)
-    for site in SITES:
+    for site in sites:
         desk.enrol(site, SITE)
     return desk
 
@@ -92,11 +94,11 @@ def words_of(desk: Ceremony, request: Path) -> str:
 
 
 def hand_out(desk: Ceremony, folder: Path, clock: Clock, **how) -> None:
-    """Packages to every party, taken in."""
+    """Packages to every party, taken in; with keys, where the aggregator's plan encrypts."""
     packages = folder / "packages"
-    desk.deliver(packages, **how)
+    desk.deliver(packages, workspace=folder / "aggregator", **how)
     receive(packages / f"desk_to_agg_{ADDRESS}.zip", folder / "aggregator", clock())
-    for site in SITES:
+    for site in desk.members().sites:
         receive(packages / f"agg_to_col_{site}_signed_cert.zip", folder / site, clock())
 
 
@@ -107,19 +109,21 @@ def approve(workspace: Path, site: str, clock: Clock) -> None:
     approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, clock())
 
 
-def hold(folder: Path, clock: Clock) -> None:
-    """The whole ceremony in `folder`: desk, aggregator, one, two; both sites have approved."""
-    plan = complete_plan(ROOT / "plan" / "plain.yaml", address=ADDRESS, port=50061)
+def hold(
+    folder: Path, clock: Clock, sites: tuple[str, ...] = SITES, plan_name: str = "plain.yaml"
+) -> None:
+    """The whole ceremony in `folder`: desk, aggregator, sites; all sites have approved."""
+    plan = complete_plan(ROOT / "plan" / plan_name, address=ADDRESS, port=50061)
     build_workspace(plan, folder / "aggregator")
     (folder / "aggregator" / "save" / "init.pbuf").write_bytes(b"initial weights")
-    for site in SITES:
+    for site in sites:
         shutil.copytree(folder / "aggregator", folder / site)
         (folder / site / "plan" / "data.yaml").write_text(f"{site},data/{site}\n")
-    desk = create_desk(folder / "desk", clock)
+    desk = create_desk(folder / "desk", clock, sites=sites)
     requests = [make_request(folder / "aggregator", ADDRESS, server=True)]
-    requests += [make_request(folder / site, site) for site in SITES]
+    requests += [make_request(folder / site, site) for site in sites]
     for request in requests:
         desk.issue(request, words_of(desk, request))
     hand_out(desk, folder, clock)
-    for site in SITES:
+    for site in sites:
         approve(folder / site, site, clock)

@@ -41,3 +41,18 @@ def parties(ceremony_held, tmp_path) -> Path:
     """A folder with desk, aggregator, one, two; a test's own copy."""
     shutil.copytree(ceremony_held, tmp_path / "parties")
     return tmp_path / "parties"
+
+
+@pytest.fixture(scope="session")
+def ceremony_of_three(tmp_path_factory) -> Path:
+    """The same with three sites and the default plan: encrypted, so with keys for the sums."""
+    folder = tmp_path_factory.mktemp("encrypted")
+    ceremonies.hold(folder, Clock(), ("one", "two", "three"), "plan.yaml")
+    return folder
+
+
+@pytest.fixture
+def encrypted_parties(ceremony_of_three, tmp_path) -> Path:
+    """A folder with desk, aggregator, one, two, three; a test's own copy."""
+    shutil.copytree(ceremony_of_three, tmp_path / "encrypted")
+    return tmp_path / "encrypted"

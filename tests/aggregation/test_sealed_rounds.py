@@ -85,22 +85,11 @@ def test_what_is_not_exactly_this_rounds_upload_is_refused_and_not_kept(
     assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
 
 
-def test_flipped_ciphertext_bits_are_noticed_by_the_sites_at_the_latest(three, upload):
+def test_damaged_ciphertexts_are_noticed_before_they_are_added(three, upload):
     message = bytearray(upload)
-    for place in range(-1008, -1000):  # all bits of a coefficient; its lowest are but noise
-        message[place] ^= 4
-    try:
+    message[-1000] ^= 4
+    with pytest.raises(Refused, match="damaged on the way"):
         three.aggregator.take("one", 0, bytes(message))
-    except Refused:
-        return  # no longer a ciphertext at all
-    models = models_of(three)
-    for name in ("two", "three"):
-        three.open(name)
-        three.aggregator.take(name, 0, three.answer(name, models[name]))
-    three.aggregator.close(THREE)
-    three.aggregator.advance()
-    with pytest.raises(Refused, match="tags are wrong"):
-        three.open("two")
 
 
 def test_an_identical_repeat_is_fine_and_another_upload_is_not(three, upload):

@@ -1,10 +1,14 @@
 """The whole of it, small: three sites train the real network on synthetic patients."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from scripts.enrol import enrol
 from scripts.processes import free_port, run_federation
@@ -80,3 +84,27 @@ def test_nothing_that_names_a_case_reaches_the_aggregator(trained):
     for path in kept.rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".zip"):
             assert b"BraTS2021_" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "src", "export", "--model", "{final}", "--out", "{out}"],
+        [Path(sys.executable).with_name("fx"), "model", "save", "-i", "{final}", "-o", "{out}"],
+    ],
+    ids=["export", "fx model save"],
+)
+def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path, command):
+    workspace, out = trained / "two" / "aggregator", tmp_path / "model.pt"
+    final = trained / "aggregator" / "save" / "final.pbuf"
+    shutil.copy2(final, workspace / "save")
+    words = [str(word).format(final="save/final.pbuf", out=out) for word in command]
+    shown = subprocess.run(words, cwd=workspace, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    state = torch.load(out, weights_only=True)["model_state_dict"]
+    vector = np.concatenate([tensor.numpy().ravel() for tensor in state.values()])
+    np.testing.assert_array_equal(vector, read_model(final, workspace))
+    refused = subprocess.run(
+        words, cwd=trained / "aggregator", capture_output=True, text=True, check=False
+    )
+    assert "no site's workspace" in " ".join((refused.stdout + refused.stderr).split())

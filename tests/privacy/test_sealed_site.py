@@ -97,7 +97,7 @@ def test_who_holds_the_encryption_key_sees_uniform_slots_in_a_single_update(thre
 def test_the_aggregator_is_told_no_case_number_and_no_scale(three):
     three.open("one")
     header = wire.header(three.answer("one", models_of(three)["one"]))
-    told = {"kind", "run", "round", "site", "parameters", "roster", "report"}
+    told = {"kind", "run", "round", "site", "parameters", "roster", "report", "records"}
     assert set(header) == told
 
 
@@ -161,6 +161,17 @@ def test_a_changed_sum_is_refused_for_good(three, change):
     site.close()
     with pytest.raises(Refused, match="final for the run"):
         three.site("one")
+
+
+def test_a_download_damaged_on_a_disk_is_not_taken_for_a_changed_sum(three):
+    three.play(models_of(three))
+    honest = three.aggregator.model(1)
+    damaged = bytearray(honest)
+    damaged[-1000] ^= 255
+    site = three.sites["one"]
+    with pytest.raises(Refused, match="damaged on the way"):
+        site.open(bytes(damaged))
+    assert site.open(honest).shape == (20,)  # nothing was decrypted, nothing is final
 
 
 def test_the_untampered_sum_passes_the_same_way(three):

@@ -12,10 +12,10 @@ import yaml
 
 from scripts.prepare import make_phantoms, site_folders
 from src import plan as plans
-from src.trust import audit, deny, doctor
+from src.trust import audit, deny, doctor, key_envelope
 from src.trust.checks import machine
 from tests import ceremonies
-from tests.ceremonies import ADDRESS, approve, open_desk
+from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -25,6 +25,11 @@ def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("doctor") / "sites"
     make_phantoms(folder, 1, "5", seed=1, size=32, spacing_mm=5.5)
     return next(iter(site_folders(folder).values()))
+
+
+@pytest.fixture
+def parties(encrypted_parties):
+    return encrypted_parties
 
 
 @pytest.fixture
@@ -228,8 +233,60 @@ def same_patient_twice(parties, clock, patch):
         target.write_bytes(path.read_bytes())
 
 
+def no_encryption(parties, clock, patch):
+    for party in ("aggregator", "one"):
+        path = parties / party / "plan" / "plan.yaml"
+        plan = yaml.safe_load(path.read_text())
+        plain = plans.read(ROOT / "plan" / "plain.yaml")
+        plan |= {name: plain[name] for name in ("compression_pipeline", "tasks")}
+        path.write_text(yaml.safe_dump(plan))
+
+
+def other_keys(parties, clock, patch):
+    """The desk has made new keys for another run; the old list is still here."""
+    desk = open_desk(parties / "desk", clock)
+    desk.deliver(parties / "packages", workspace=parties / "aggregator", new_run=True)
+    new = next((parties / "desk" / "sealed" / desk.book["run"]).glob("col_one.cms"))
+    shutil.copy2(new, parties / "one" / "cert" / "keys" / "col_one.cms")
+
+
+def no_openssl(parties, clock, patch):
+    patch.setattr(key_envelope.shutil, "which", lambda name: None)
+
+
 SITE, AGG = "one", None
 PLANTED = {
+    # keys of encrypted sums
+    "no keys of sums": (SITE, remove("one/cert/keys"), "keys of sums"),
+    "another site's keys of sums": (
+        SITE,
+        copy("two/cert/keys/col_two.cms", "one/cert/keys/col_one.cms"),
+        "keys of sums",
+    ),
+    "another run's keys of sums": (SITE, other_keys, "keys of sums"),
+    "keys of sums that are damaged": (
+        SITE,
+        append("one/cert/keys/col_one.cms", "x"),
+        "keys of sums",
+    ),
+    "keys for another plan": (SITE, change_plan("task_runner.seed=8"), "keys of sums"),
+    "no openssl": (SITE, no_openssl, "keys of sums"),
+    "keys of sums at the aggregator": (
+        AGG,
+        copy("one/cert/keys/col_one.cms", "aggregator/cert/keys/col_one.cms"),
+        "keys of sums",
+    ),
+    "the desk's folder at the aggregator": (
+        AGG,
+        copy("desk/desk.key", "aggregator/desk/desk.key"),
+        "keys of sums",
+    ),
+    "more sites needed than enrolled": (
+        AGG,
+        change_plan("compression_pipeline.min_sites=4"),
+        "encryption",
+    ),
+    "nothing encrypted": (SITE, no_encryption, "encryption"),
     # R1, R2, R5, R7-R10, R13 of OpenFL's traps: the plan
     "secure aggregation": (AGG, change_plan("aggregator.secure_aggregation=true"), "plan"),
     "TLS off": (SITE, change_plan("network.use_tls=false"), "plan"),

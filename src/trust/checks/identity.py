@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from src import plan as plans
 from src.refused import Refused
-from src.trust import approval, members
+from src.trust import approval, key_envelope, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
 from src.trust.checks.finding import Patient, State
@@ -94,6 +95,21 @@ def keys(patient: Patient) -> Iterator[tuple[State, str]]:
             yield "fail", f"{path} is another party's key; this is {patient.name}. Remove it."
     if good:
         yield "ok", f"{len(found)}, mode 0600"
+
+
+def sum_keys(patient: Patient) -> Iterator[tuple[State, str]]:
+    """The keys of encrypted sums: at a site this run's, at the aggregator none."""
+    if patient.name is None:
+        key_envelope.refuse_foreign_keys(patient.workspace)
+    if plans.build(patient.plan["compression_pipeline"]).encryption is None:
+        yield "ok", "the plan does not encrypt"
+    elif patient.name is None:
+        yield "ok", "none here, as it must be"
+    else:
+        member, digest = patient.members.site(patient.name), patient.bundle.digest
+        listed = patient.members
+        key_envelope.open_keys(patient.workspace, member, listed, digest, patient.now)
+        yield "ok", f"of run {listed.run[:16]}…, sealed by the desk for {patient.name}"
 
 
 def requests(patient: Patient) -> Iterator[tuple[State, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from src import plan as plans
 from src.aggregation.run_state import RunState
 from src.trust.checks.finding import Patient, State
 
@@ -37,6 +38,16 @@ def size(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "fail", f"{path} has {found / 1e9:.2f} GB; OpenFL 1.9 sends 1.07 GB at most."
     else:
         yield "ok", f"{found / 1e6:.1f} MB a message"
+
+
+def encryption(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Enough sites are enrolled for the plan's encryption."""
+    found = plans.build(patient.plan["compression_pipeline"]).encryption
+    if found is None:
+        yield "warn", "updates are not encrypted: the aggregator reads every site's model"
+        return
+    needed = found.needed(len(patient.members.sites))
+    yield "ok", f"{found.bits}-bit sums of at least {needed} of {len(patient.members.sites)} sites"
 
 
 def state(patient: Patient) -> Iterator[tuple[State, str]]:
