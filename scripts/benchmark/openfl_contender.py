@@ -24,10 +24,12 @@ class OpenFL:
     """stock: OpenFL's own aggregator, collaborator, rule and pipeline, 75 tensors; else ours.
 
     fast: stock, but idle sites ask again after 0.2 s instead of OpenFL's fixed 10 s.
+    encrypted: ours with its default plan; else with plan/plain.yaml.
     """
 
     stock: bool
     fast: bool = False
+    encrypted: bool = False
     server: str = r"fx aggregator start"
     endpoint: str = rf":{PORT}$"
 
@@ -36,7 +38,9 @@ class OpenFL:
         """As in the table."""
         if self.fast:
             return "OpenFL 1.9, polling 0.2 s"
-        return "OpenFL 1.9, stock" if self.stock else "this kit (OpenFL 1.9)"
+        if self.stock:
+            return "OpenFL 1.9, stock"
+        return f"this kit, {'encrypted' if self.encrypted else 'not encrypted'}"
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
         """A workspace, enrolled by `fx`."""
@@ -44,7 +48,8 @@ class OpenFL:
         from scripts.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
 
-        plan = complete_plan(ROOT / "plan" / "plan.yaml", rounds=rounds, port=PORT)
+        path = ROOT / "plan" / ("plan.yaml" if self.encrypted else "plain.yaml")
+        plan = complete_plan(path, rounds=rounds, port=PORT, changes=self._changes())
         plan["data_loader"] = {"template": "openfl_parts.SiteNumber", "settings": {}}
         plan["task_runner"] = NOISE | {"settings": {"flat": not self.stock}}
         if self.stock:
@@ -64,6 +69,10 @@ class OpenFL:
             enrol(folder, data, modules=modules)
         return [sys.executable, "-m", "scripts.benchmark.openfl_contender", str(folder)]
 
+    def _changes(self) -> tuple[str, ...]:
+        most = max(state.WEIGHTS)
+        return (f"compression_pipeline.most_cases={most}",) if self.encrypted else ()
+
     def environment(self, folder: Path) -> dict[str, str]:
         """As for any federation."""
         return fx.environment()
@@ -74,7 +83,7 @@ class OpenFL:
         if not self.stock:
             from src.inference.checkpoint import read_model
 
-            return read_model(workspace / "save" / "final.pbuf")
+            return read_model(workspace / "save" / "final.pbuf", folder / SITES[0] / "aggregator")
         from openfl.databases import PersistentTensorDB
 
         database = PersistentTensorDB(str(workspace / "local_state" / "tensor.db"))

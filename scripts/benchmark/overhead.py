@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scripts.benchmark.contender import Contender
 
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
-OURS = "this kit (OpenFL 1.9)"
+OURS = "this kit, not encrypted"
 PIPE_WIDTH = 110  # characters, where the output is no terminal
 FAILURES = (RuntimeError, OSError, ValueError, subprocess.SubprocessError)
 COLUMNS = {
@@ -97,7 +97,8 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
     """This kit first. ValueError: `only` leaves none."""
     from scripts.benchmark.openfl_contender import OpenFL
 
-    found: list[Contender] = [OpenFL(stock=False), OpenFL(stock=True)]
+    found: list[Contender] = [OpenFL(stock=False, encrypted=True), OpenFL(stock=False)]
+    found.append(OpenFL(stock=True))
     found.append(OpenFL(stock=True, fast=True))
     if peers:
         from scripts.benchmark.peers.flare import Flare

@@ -104,7 +104,9 @@ def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path, c
     state = torch.load(out, weights_only=True)["model_state_dict"]
     vector = np.concatenate([tensor.numpy().ravel() for tensor in state.values()])
     np.testing.assert_array_equal(vector, read_model(final, workspace))
+    out.unlink()
     refused = subprocess.run(
         words, cwd=trained / "aggregator", capture_output=True, text=True, check=False
     )
     assert "no site's workspace" in " ".join((refused.stdout + refused.stderr).split())
+    assert not out.exists()
