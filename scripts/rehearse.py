@@ -148,13 +148,14 @@ def rehearse(
         rehearsal = Rehearsal(hosts, say)
         hold_ceremony(rehearsal, rounds or 3, changes)
         run_federation(rehearsal)
+        open_model(rehearsal)
         audit(rehearsal)
         for host in names:
             sent, received = hosts.megabytes(host)
             say(f"wire       {host}: {sent:.1f} MB sent, {received:.1f} MB received")
-    home = folder / "hosts" / "aggregator" / "glioma"
-    _show_rounds(console, home)
-    console.print(f"\nFinal model: {home / 'save' / 'final.pbuf'}", soft_wrap=True)
+    home = folder / "hosts"
+    _show_rounds(console, home / "aggregator" / "glioma")
+    console.print(f"\nFinal model: {home / SITES[0] / 'glioma' / 'final.pt'}", soft_wrap=True)
     console.print(f"What was typed, and what the screens showed: {folder}/hosts/*/typed.log")
 
 
@@ -234,6 +235,14 @@ def _wait_for_server(rehearsal: Rehearsal, aggregator: Party) -> None:
         if aggregator.process.poll() is not None or time.monotonic() > deadline:
             raise StepFailed(f"No server on {ADDRESS}:\n{fx.last_lines(aggregator.log, 20)}")
         time.sleep(0.5)
+
+
+def open_model(rehearsal: Rehearsal) -> None:
+    """Step 7's end: the encrypted model is carried to every site, which verifies and opens it."""
+    rehearsal.say("model      every site opens it")
+    for site in SITES:
+        rehearsal.carry("aggregator", "glioma/save/final.pbuf", site)
+        rehearsal.type(site, "site-export")
 
 
 def audit(rehearsal: Rehearsal) -> None:

@@ -153,8 +153,9 @@ class Aggregator(OpenFLAggregator):
         self._last_heard[collaborator_common_name] = time.monotonic()
         return True
 
-    def _require_approval(self, site: str) -> None:
-        if not self.gate.has_approved(site):
+    def _require_introduction(self, site: str) -> None:
+        """Its approval, and for the first encrypted round its report; `doctor` shows only one."""
+        if not self.gate.has_approved(site) or (self.sealed and self.sealed.lacks(site)):
             raise Refused(marked(APPROVAL_NEEDED))
 
     def _silent_sites(self) -> dict[str, float]:
@@ -177,7 +178,7 @@ class Aggregator(OpenFLAggregator):
 
     def get_tasks(self, collaborator_name) -> Any:
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
-        self._require_approval(collaborator_name)
+        self._require_introduction(collaborator_name)
         if self.sealed and not self._time_to_quit() and not self._gathered():
             return None, self.round_number, 0 if self._wait_for_work() else 1, False
         answer = super().get_tasks(collaborator_name)
@@ -222,7 +223,7 @@ class Aggregator(OpenFLAggregator):
         self, tensor_name, round_number, report, tags, require_lossless, requested_by
     ):
         """OpenFL's answer, logged and its bytes counted."""
-        self._require_approval(requested_by)
+        self._require_introduction(requested_by)
         if self.sealed and round_number != self.round_number:
             raise Refused(marked(f"round {round_number} is not open."))
         named_tensor = super().get_aggregated_tensor(
@@ -248,7 +249,7 @@ class Aggregator(OpenFLAggregator):
                 with self.gate.refusing(collaborator_name):
                     self.sealed.introduced(collaborator_name, blobs[1])
             return
-        self._require_approval(collaborator_name)
+        self._require_introduction(collaborator_name)
         try:
             self.gate.received(collaborator_name, round_number, task_name, blobs)
             if self.sealed:

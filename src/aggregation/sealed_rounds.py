@@ -107,6 +107,10 @@ class SealedRounds:
         """Whether the first round's roster is closed."""
         return self._state_of(self.state.round).is_file()
 
+    def lacks(self, site: str) -> bool:
+        """Whether the first roster is still open, and this site has not reported for it."""
+        return not self.gathered and not (self._uploads_of(-1) / site).is_file()
+
     def introduced(self, site: str, report: bytes) -> None:
         """Take a site's report for round 0. Refused: it is none. Later ones change nothing."""
         if self.gathered:

@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 5.0
 FAULTS_AT_AGGREGATOR = 5  # an exception there may pass (a restart), or be a fault in its code
+STARTS_ANEW = (
+    "it is at the beginning of this run, which has gone on here already. Its local_state/ was lost "
+    "or is an old copy: the run has to be started anew."
+)
 NOT_TOLD = 1  # in place of a number of cases
 PASSING = (
     grpc.StatusCode.UNAVAILABLE,  # nobody there, or the connection broke
@@ -149,16 +153,19 @@ class Line:
     def _call(self, function: Callable, *arguments: Any) -> Any:
         """Refused: the aggregator says no. LineLost: it cannot be reached."""
         began, faults, pause = time.monotonic(), 0, 0.5
-        told = ""
+        told, introduced = "", False
         while True:
             self.gate.check_aggregator()
             try:
                 return function(*arguments)
             except (grpc.RpcError, AssertionError) as error:
                 reason = refusal(error)
-                if reason == APPROVAL_NEEDED:
+                if reason == APPROVAL_NEEDED and not introduced:
+                    introduced = True
                     function, arguments = self._introduced(function, arguments)
                     continue
+                if reason == APPROVAL_NEEDED:
+                    reason = STARTS_ANEW
                 if reason:
                     self.gate.log("refused", site=self.gate.name, reason=reason)
                     raise Refused(f"The aggregator at {self.client.uri}: {reason}") from None
@@ -174,6 +181,7 @@ class Line:
             if text != told:
                 logger.warning("No answer from %s: %s Trying again.", self.client.uri, text)
                 told = text
+            introduced = False  # it may be another process that answers next
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
             self.client.reconnect()

@@ -163,13 +163,16 @@ def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
     federation = Federation(tmp_path, FOUR)
     for name in ("one", "two", "three"):
         (report,) = federation.sites[name].introduction()
+        assert federation.aggregator.lacks(name)  # also where `doctor` has shown an approval
         federation.aggregator.introduced(name, report)
+        assert not federation.aggregator.lacks(name)
         assert not federation.aggregator.gather(FOUR)
     with pytest.raises(Refused, match="asked for"):
         federation.aggregator.model(0)
     assert federation.aggregator.gather(("one", "two", "three"))  # four is gone
     assert federation.aggregator.trained(FOUR) == ["one", "three", "two"]
     (late,) = federation.sites["four"].introduction()
+    assert not federation.aggregator.lacks("four")
     federation.aggregator.introduced("four", late)  # changes nothing
     assert federation.aggregator.trained(FOUR) == ["one", "three", "two"]
     federation.close()

@@ -113,6 +113,13 @@ def test_a_site_that_is_asked_for_its_approval_shows_it_and_goes_on(line, servic
     assert servicer.calls == ["ping", "approval", "ping"]
 
 
+def test_an_aggregator_that_has_forgotten_the_run_is_not_asked_for_ever(line, servicer):
+    servicer.answers = [Refused(marked(APPROVAL_NEEDED))] * 9
+    with pytest.raises(Refused, match="has gone on here already"):
+        line.ping()
+    assert servicer.calls == ["ping", "approval", "ping"]
+
+
 def test_an_aggregator_of_another_member_list_is_refused(line, servicer):
     servicer.answers = ["run_2"]
     with pytest.raises(Refused, match="runs another member list"):
