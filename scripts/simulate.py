@@ -212,6 +212,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "name": run.name,
         "plan": plan_path.name,
         "plan_sha256": hashlib.sha256(as_run).hexdigest(),
+        "encryption": _encryption(plan),
         "seed": plan["task_runner"]["settings"]["seed"],
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
@@ -221,6 +222,14 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
+    """How updates were encrypted, without the sites' caps; None: they were not."""
+    from src import plan as plans
+
+    encryption = plans.build(plan["compression_pipeline"]).encryption
+    return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
 
 
 def steps(console: Console, began: float):

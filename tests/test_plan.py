@@ -132,6 +132,37 @@ def test_every_dangerous_switch_is_refused_with_its_reason(plan, where, value, w
         plans.check(plan)
 
 
+def test_a_rule_that_looks_into_updates_is_refused_where_they_are_encrypted(plan):
+    rule = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
+    plan["tasks"]["train"]["aggregation_type"]["settings"]["rule"] = rule
+    with pytest.raises(PlanError, match=r"tasks\.train: .*WeightedMean.*cannot look into"):
+        plans.check(plan)
+
+
+def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
+    plan = plans.read(PLANS / "plain.yaml")
+    rule = {"template": "src.aggregation.encrypted_sum.EncryptedSum", "settings": {}}
+    plan["tasks"]["train"]["aggregation_type"]["settings"]["rule"] = rule
+    with pytest.raises(PlanError, match=r"tasks\.train: .*EncryptedSum.*come unencrypted"):
+        plans.check(plan)
+
+
+def test_a_check_of_the_sites_own_model_is_refused_where_updates_are_encrypted(plan):
+    plan["assigner"]["settings"]["each_round"].append("locally_tuned_model_validation")
+    with pytest.raises(PlanError, match=r"Leave this task out of assigner\.each_round"):
+        plans.check(plan)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("bits", 20), ("min_sites", 2), ("most_cases", 0), ("cases", {"one": 0}), ("max_void", -1)],
+)
+def test_impossible_settings_of_encryption_are_refused_by_name(plan, setting, value):
+    plan["compression_pipeline"]["settings"][setting] = value
+    with pytest.raises(PlanError, match=setting.replace("_", ".")):
+        plans.check(plan)
+
+
 def test_a_task_without_train_or_valid_in_its_name_is_refused(plan):
     plan["tasks"]["learn"] = plan["tasks"]["train"]
     with pytest.raises(PlanError, match=r"tasks.learn: .*must contain 'train' or 'valid'"):

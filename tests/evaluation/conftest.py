@@ -64,6 +64,7 @@ def finished_run(tmp_path) -> Path:
         "name": "demo",
         "plan": "plan.yaml",
         "plan_sha256": "ab" * 32,
+        "encryption": None,
         "seed": 7,
         "synthetic": True,
         "kind": "brats2021",

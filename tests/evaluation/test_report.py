@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from src.evaluation import figures
 from src.evaluation.report import write_report
 from src.evaluation.run_record import read_run
-from tests.evaluation.conftest import round_line, write_rounds
+from tests.evaluation.conftest import final_line, round_line, write_rounds
 
 
 class Page(HTMLParser):
@@ -61,6 +61,29 @@ def test_report_json_is_the_record(finished_run):
 def test_an_early_end_is_said(finished_run):
     write_rounds(finished_run, [round_line(0)])
     assert "The run ended after round 1 of 2" in page_of(finished_run).words
+
+
+def test_a_void_round_is_said_with_its_reason(finished_run):
+    void = round_line(1) | {"void": "no update from two"}
+    write_rounds(finished_run, [round_line(0), void, final_line()])
+    assert read_run(finished_run)["rounds"][1]["void"] == "no update from two"
+    words = page_of(finished_run).words
+    assert "Round 2 came to nothing: no update from two." in words
+    assert "Round 1 came" not in words
+
+
+@pytest.mark.parametrize(
+    ("encryption", "words"),
+    [
+        ({"bits": 16}, "encrypted: BFV, sums of 16 bits"),
+        (None, "not encrypted: the aggregator could read every site's model"),
+    ],
+    ids=["encrypted", "plain"],
+)
+def test_the_page_says_what_the_aggregator_could_read(finished_run, encryption, words):
+    about = json.loads((finished_run / "run.json").read_text()) | {"encryption": encryption}
+    (finished_run / "run.json").write_text(json.dumps(about))
+    assert words in page_of(finished_run).words
 
 
 def test_a_run_without_any_round_still_has_a_page(finished_run):
