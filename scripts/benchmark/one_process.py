@@ -173,4 +173,4 @@ class Federation:
         """End every worker."""
         for site in self.sites.values():
             site.close()
-        self.aggregator.close_adder()
+        self.aggregator.close_adders()

@@ -1,7 +1,7 @@
 """The aggregator's side of encrypted rounds: check uploads, add them, hand the sum down.
 
-It holds no key. Uploads are checked before anything is stored, in a process of limited memory that
-adds them as they come; the sum is written as one file, so that memory does not grow with the
+It holds no key. Uploads are checked before anything is stored, in processes of limited memory that
+add them as they come; the sum is written as one file, so that memory does not grow with the
 number of sites. Everything needed after a power cut lies in `folder`.
 """
 
@@ -18,8 +18,7 @@ from src.files import write_atomically
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import DOWNLOAD, REPORT, UPDATE
-from src.privacy.worker import frame, unframe
-from src.privacy.workers import ROOM_BYTES, WorkerProcess, WorkerRefused
+from src.privacy.workers import Adders, WorkerRefused
 from src.refused import Refused
 
 logger = logging.getLogger(__name__)
@@ -59,9 +58,8 @@ class SealedRounds:
         self._parameters = encryption.fingerprint(values)
         record = bfv.MOST_BYTES[bfv.FRESH] + PER_RECORD
         self.most_bytes = self._chunks * record + MOST_HEADER
-        in_memory = self._chunks * bfv.MOST_BYTES[bfv.SUM]
-        self._adder = WorkerProcess(ROOM_BYTES + 6 * in_memory)
-        self._added: set[str] = set()  # whose uploads are in the adder's sum
+        self._adders = Adders(self._chunks)
+        self._added: set[str] = set()  # whose uploads are in the adders' sum
         self._lock = Lock()
         self.state = State()
 
@@ -69,7 +67,7 @@ class SealedRounds:
 
     def begin(self, round_number: int, *, resumed: bool) -> None:
         """Start anew, or where an interrupted run is. RunStopped: its state is gone."""
-        self._adder.do("test", b"adder's own test")
+        self._adders.start()
         path = self._state_of(round_number)
         if resumed and path.is_file():
             self.state = State(**json.loads(path.read_text()))
@@ -87,7 +85,7 @@ class SealedRounds:
     def _uploads_of(self, round_number: int) -> Path:
         return self.folder / f"uploads-{round_number}"
 
-    def _write(self, state: State, sums: list[bytes]) -> None:
+    def _write(self, state: State, sums: list[memoryview]) -> None:
         """State and download of a round that is about to begin."""
         download = {
             "kind": DOWNLOAD,
@@ -193,7 +191,7 @@ class SealedRounds:
         if site not in roster.sites or digest != roster.digest.hex():
             raise Refused(f"{site}'s update is not for the roster of round {self.state.round}.")
 
-    def _records(self, message: bytes, count: int) -> list[bytes]:
+    def _records(self, message: bytes, count: int) -> list[memoryview]:
         try:
             longest = bfv.MOST_BYTES[bfv.FRESH]
             return wire.records(message, count=count, most_bytes=longest)
@@ -203,10 +201,10 @@ class SealedRounds:
     def _add(self, site: str, message: bytes) -> None:
         """Into the running sum. Refused: it holds anything but fresh ciphertexts."""
         records = self._records(message, self._chunks)
-        if not self._adder.alive:
-            self._added = set()
+        if not self._adders.alive:
+            self._forget()
         try:
-            self._adder.do("add", frame(records))
+            self._adders.add(records)
         except WorkerRefused as error:
             raise Refused(f"a damaged upload: {error}") from None
         self._added.add(site)
@@ -281,17 +279,17 @@ class SealedRounds:
                     "new run."
                 )
 
-    def _summed(self, updates: dict[str, Path], sites: list[str]) -> list[bytes]:
+    def _summed(self, updates: dict[str, Path], sites: list[str]) -> list[memoryview]:
         """The sum over exactly these sites: the running one if it is that, else from the files."""
-        if not self._adder.alive or self._added != set(sites):
+        if not self._adders.alive or self._added != set(sites):
             self._forget()
             for site in sites:
                 self._add(site, updates[site].read_bytes())
-        sums = unframe(self._adder.do("sum"))
+        sums = self._adders.sum()
         self._forget()
         return sums
 
-    def _last(self) -> list[bytes]:
+    def _last(self) -> list[memoryview]:
         """The ciphertexts that the open round began with: the model stays."""
         if self.state.sum is None:
             return []
@@ -299,7 +297,7 @@ class SealedRounds:
         return wire.records(message, count=self._chunks, most_bytes=bfv.MOST_BYTES[bfv.SUM])
 
     def _forget(self) -> None:
-        self._adder.do("forget")
+        self._adders.forget()
         self._added = set()
 
     def advance(self) -> None:
@@ -320,6 +318,6 @@ class SealedRounds:
             )
         return self._download_of(round_number).read_bytes()
 
-    def close_adder(self) -> None:
-        """End the process that adds."""
-        self._adder.close()
+    def close_adders(self) -> None:
+        """End the processes that add."""
+        self._adders.close()

@@ -14,9 +14,9 @@ def read_run(run: Path) -> dict[str, Any]:
     """The record of a run that has ended, well or early.
 
     plan, synthetic, seed, versions; sites: [{name, train_cases, validation_cases}]; rounds from 1:
-    [{round, seconds, bytes_up, bytes_down, void, sites: {name: {loss, dice}}}], where `dice` is of
-    the model AFTER that round (None where it was not measured) and `void` says why an encrypted
-    round came to nothing (None: it did not); initial: {name: {dice}} of the
+    [{round, seconds, bytes_up, bytes_down, sites: {name: {loss, dice}}}], where `dice` is of the
+    model AFTER that round (None where it was not measured), and `void`, if there, why an encrypted
+    round came to nothing; initial: {name: {dice}} of the
     untrained model; final: {name: {cases, dice, hd95_mm, empty_reference}}; run: all else.
     ValueError: no or damaged files; the message names them.
     """
@@ -93,7 +93,6 @@ def _round(line: dict[str, Any], dice_after: dict[str, dict[str, float]]) -> dic
         "seconds": line["seconds"],
         "bytes_up": line["bytes_up"],
         "bytes_down": line["bytes_down"],
-        "void": line.get("void"),
         "sites": {
             name: {
                 "loss": _metrics(line, name, TRAINING).get("loss"),
@@ -101,7 +100,7 @@ def _round(line: dict[str, Any], dice_after: dict[str, dict[str, float]]) -> dic
             }
             for name in line["sites"]
         },
-    }
+    } | ({"void": line["void"]} if "void" in line else {})
 
 
 def _final(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

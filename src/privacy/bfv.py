@@ -10,12 +10,13 @@ Only documented calls: BatchEncoder, encrypt_symmetric (which keeps the seed of 
 random half instead of the half), save, load. They take paths, so bytes pass through a memory file.
 """
 
-import os
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import tenseal.sealapi as seal
+
+from src.privacy.memory_file import MemoryFile
 
 N = 4096  # slots of a ciphertext
 MOST_SUMMANDS = 93
@@ -65,26 +66,6 @@ def parameters() -> dict[str, object]:
     }
 
 
-class MemoryFile:
-    """A file in memory that SEAL can save to and load from. Each process needs its own."""
-
-    def __init__(self) -> None:
-        self._file = os.memfd_create("seal")
-        self.path = f"/proc/self/fd/{self._file}"
-
-    def write(self, content: bytes) -> str:
-        """Replace the content; the path."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, content, 0)
-        return self.path
-
-    def saved(self, thing) -> bytes:
-        """What `thing.save` writes."""
-        os.ftruncate(self._file, 0)
-        thing.save(self.path)
-        return os.pread(self._file, os.fstat(self._file).st_size, 0)
-
-
 class Adder:
     """What needs no key: load, add, save."""
 
@@ -92,7 +73,7 @@ class Adder:
         self._file = MemoryFile()
         self._evaluator = seal.Evaluator(context())
 
-    def load(self, content: bytes, stored: int) -> Any:
+    def load(self, content: bytes | memoryview, stored: int) -> Any:
         """A ciphertext of two polynomials. stored: FRESH or SUM, which bounds its length.
 
         CiphertextError: anything else.
@@ -136,7 +117,7 @@ class Cipher(Adder):
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"not a secret key of these parameters: {error}") from None
         finally:
-            self._file.write(b"")
+            self._file.write()
         self._encryptor = seal.Encryptor(context(), secret)
         self._decryptor = seal.Decryptor(context(), secret)
 

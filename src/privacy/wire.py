@@ -19,12 +19,15 @@ class WireError(ValueError):
     """Bytes that are no message of ours."""
 
 
-def pack(header: dict[str, Any], records: Iterable[bytes] = ()) -> bytes:
+def pack(header: dict[str, Any], records: Iterable[bytes | memoryview] = ()) -> bytes:
     """The message. The header gets the key `records`."""
-    framed = b"".join(part for r in records for part in (struct.pack("<I", len(r)), r))
-    header = header | {"records": hashlib.sha256(framed).hexdigest()}
+    framed = [part for r in records for part in (struct.pack("<I", len(r)), r)]
+    digest = hashlib.sha256()
+    for part in framed:
+        digest.update(part)
+    header = header | {"records": digest.hexdigest()}
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    return b"".join((MAGIC, struct.pack("<I", len(text)), text, framed))
+    return b"".join((MAGIC, struct.pack("<I", len(text)), text, *framed))
 
 
 def is_sealed(message: bytes) -> bool:
@@ -60,10 +63,11 @@ def _header(message: bytes) -> tuple[dict[str, Any], int]:
     return found, 8 + length
 
 
-def records(message: bytes, *, count: int, most_bytes: int) -> list[bytes]:
-    """The records. WireError: damaged, not exactly `count`, or one longer than `most_bytes`."""
+def records(message: bytes, *, count: int, most_bytes: int) -> list[memoryview]:
+    """The records, not copied. WireError: damaged, not `count`, or one longer than `most_bytes`."""
     found_header, place = _header(message)
-    digest = hashlib.sha256(memoryview(message)[place:]).hexdigest()
+    whole = memoryview(message)
+    digest = hashlib.sha256(whole[place:]).hexdigest()
     found = []
     for number in range(count):
         if place + 4 > len(message):
@@ -72,7 +76,7 @@ def records(message: bytes, *, count: int, most_bytes: int) -> list[bytes]:
         place += 4
         if length > most_bytes or place + length > len(message):
             raise WireError(f"record {number} claims {length} bytes.")
-        found.append(message[place : place + length])
+        found.append(whole[place : place + length])
         place += length
     if place != len(message):
         raise WireError(f"{len(message) - place} bytes after the last of {count} records.")

@@ -3,33 +3,36 @@
 TenSEAL never releases Python's global lock, so this work would stop the heartbeat of the process
 that does it; and bytes from elsewhere are first parsed here, where memory is limited and a crash
 costs nothing. It is started afresh (no fork: SEAL's and gRPC's threads do not survive one).
-Answers are bytes, never pickles.
+Orders come through a socket, what they are about and what comes of it through a file in memory;
+all of it bytes, never pickles.
 """
 
 import os
 import resource
 import struct
 import sys
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
 import numpy as np
 
 from src.privacy import bfv
+from src.privacy.memory_file import MemoryFile
 
 DONE, REFUSED = b"+", b"-"
 
 
-def frame(parts) -> bytes:
+def frame(parts: Iterable[bytes | memoryview]) -> bytes:
     """Several byte strings in one."""
-    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    return b"".join(piece for part in parts for piece in (struct.pack("<I", len(part)), part))
 
 
-def unframe(content: bytes) -> list[bytes]:
-    """The parts again. Only for what this kit's own processes have framed."""
-    parts, place = [], 0
+def unframe(content: bytes) -> list[memoryview]:
+    """The parts again, not copied. Only for what this kit's own processes have framed."""
+    parts, place, whole = [], 0, memoryview(content)
     while place < len(content):
         (length,) = struct.unpack_from("<I", content, place)
-        parts.append(content[place + 4 : place + 4 + length])
+        parts.append(whole[place + 4 : place + 4 + length])
         place += 4 + length
     return parts
 
@@ -40,8 +43,8 @@ class Worker:
     def __init__(self) -> None:
         self._adder = bfv.Adder()
         self._cipher: bfv.Cipher | None = None
+        self._checked: list = []
         self._sum: list = []
-        self._seeds: set = set()
 
     def key(self, content: bytes) -> bytes:
         """Take the secret key."""
@@ -66,13 +69,16 @@ class Worker:
         rows = [cipher.decrypt(cipher.load(part, bfv.SUM)) for part in unframe(content)]
         return np.stack(rows).tobytes()
 
+    def check(self, content: bytes) -> bytes:
+        """Take an upload's framed ciphertexts, if each is a fresh one; (C, 2) uint64 of the
+        randomness of each."""
+        self._checked = [self._adder.load(part, bfv.FRESH) for part in unframe(content)]
+        seeds = [self._adder.randomness(ciphertext) for ciphertext in self._checked]
+        return np.array(seeds, np.uint64).tobytes()
+
     def add(self, content: bytes) -> bytes:
-        """Check every ciphertext of one upload, then add them all: all or nothing."""
-        fresh = [self._adder.load(part, bfv.FRESH) for part in unframe(content)]
-        seeds = {self._adder.randomness(ciphertext) for ciphertext in fresh}
-        if len(seeds) < len(fresh) or seeds & self._seeds:
-            raise bfv.CiphertextError("the randomness of a ciphertext was used before.")
-        self._seeds |= seeds
+        """Add what was checked last."""
+        fresh, self._checked = self._checked, []
         if not self._sum:
             self._sum = fresh
             return b""
@@ -86,27 +92,28 @@ class Worker:
 
     def forget(self, content: bytes) -> bytes:
         """Begin a new sum."""
-        self._sum, self._seeds = [], set()
+        self._checked, self._sum = [], []
         return b""
 
 
-ORDERS = ("key", "test", "encrypt", "decrypt", "add", "sum", "forget")
+ORDERS = ("key", "test", "encrypt", "decrypt", "check", "add", "sum", "forget")
 
 
-def serve(line: Connection, most_bytes: int) -> None:
+def serve(line: Connection, shared: MemoryFile, most_bytes: int) -> None:
     """Work until the other end hangs up. most_bytes: of address space."""
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no key in a core file
     worker = Worker()
     while True:
         try:
-            order, content = line.recv_bytes().decode(), line.recv_bytes()
+            order = line.recv_bytes().decode()
         except EOFError:
             return
         try:
             if order not in ORDERS:
                 raise ValueError(f"no order {order!r}.")
-            answer = DONE + getattr(worker, order)(content)
+            shared.write(getattr(worker, order)(shared.read()))
+            answer = DONE
         except (ValueError, MemoryError, RuntimeError) as error:
             answer = REFUSED + f"{error}".encode()
         line.send_bytes(answer)
@@ -114,4 +121,4 @@ def serve(line: Connection, most_bytes: int) -> None:
 
 if __name__ == "__main__":
     os.nice(5)  # the process that talks comes first
-    serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
+    serve(Connection(int(sys.argv[1])), MemoryFile(int(sys.argv[2])), int(sys.argv[3]))

@@ -10,6 +10,7 @@ from src.aggregation.sealed_rounds import RunStopped
 from src.privacy import bfv, wire
 from src.privacy.sealed_site import SealedSite
 from src.refused import Refused
+from tests.privacy.test_workers import kill
 from tests.sealing import Federation, bound_of, mean_of, models_of
 
 THREE = {"one": 5, "two": 2, "three": 4}
@@ -128,8 +129,7 @@ def test_a_killed_adder_is_started_again_and_the_sum_made_from_the_files(three):
     for name in three.sites:
         three.open(name)
         three.aggregator.take(name, 0, three.answer(name, models[name]))
-        three.aggregator._adder._process.kill()
-        three.aggregator._adder._process.wait()
+        kill(three.aggregator._adders._workers[0])
     assert three.aggregator.close(THREE) is None
     three.aggregator.advance()
     assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
@@ -143,7 +143,7 @@ def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
         three.aggregator.take(name, 0, three.answer(name, models[name]))
     if before == "advance":
         three.aggregator.close(THREE)
-    three.aggregator.close_adder()
+    three.aggregator.close_adders()
     three.aggregator = three.new_aggregator()
     three.aggregator.begin(0, resumed=True)
     assert three.round == 0
@@ -156,7 +156,7 @@ def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
     assert third.model(1) == three.aggregator.model(1)
     with pytest.raises(RunStopped, match="is missing"):
         third.begin(2, resumed=True)
-    third.close_adder()
+    third.close_adders()
 
 
 def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
@@ -232,4 +232,4 @@ def test_the_aggregator_holds_no_way_to_decrypt(three):
     assert not any(isinstance(value, SealedSite) for value in vars(three.aggregator).values())
     assert "key" not in vars(three.aggregator)
     with pytest.raises(ValueError, match=r"AssertionError|died|no key"):
-        three.aggregator._adder.do("decrypt", b"")
+        three.aggregator._adders._all("decrypt")
