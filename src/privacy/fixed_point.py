@@ -14,6 +14,7 @@ from src import require
 
 SLOT_BITS = 48
 HEADER_SLOTS = 512  # the case count, then one exponent a tensor
+BLOCK = 1 << 16  # values at a time, so that they stay in the processor's cache
 HEADROOM = 4.0  # how far a tensor may grow beyond its largest value in one round
 SMALL_TENSOR = 1024  # values; biases and norms, which begin at 0 or 1 and move by about as much
 SMALLEST = {True: 1.0, False: 1 / 16}  # small tensor, large: may grow to HEADROOM times this
@@ -58,6 +59,11 @@ class FixedPoint:
             yield slice(start, start + size)
             start += size
 
+    def _blocks(self, exponents: np.ndarray) -> Iterator[tuple[slice, int]]:
+        for piece, exponent in zip(self._pieces(), exponents, strict=True):
+            for start in range(piece.start, piece.stop, BLOCK):
+                yield slice(start, min(start + BLOCK, piece.stop)), exponent
+
     def exponents(self, model: np.ndarray) -> np.ndarray:
         """e (T,): the step of tensor t is 2**e[t]; its field reaches HEADROOM x max|model_t|."""
         largest = [
@@ -85,8 +91,9 @@ class FixedPoint:
             raise ValueError(f"{cases} of {total} cases is too small a share for {self.bits} bits.")
         values = np.zeros(-(-self.size // self.fields) * self.fields, np.int64)
         cut_off = 0
-        for piece, exponent in zip(self._pieces(), exponents, strict=True):
-            scaled = model[piece] * (cases / total * 2.0 ** -int(exponent))
+        for block, exponent in self._blocks(exponents):
+            scaled = model[block].astype(np.float64)  # float32 would round before the rounding
+            scaled *= cases / total * 2.0 ** -int(exponent)
             if not np.isfinite(scaled).all():
                 raise ValueError(
                     "The trained model holds values that are not finite: the training diverged. "
@@ -95,7 +102,7 @@ class FixedPoint:
             scaled += rng.random(len(scaled))
             rounded = np.floor(scaled, out=scaled)
             cut_off += int(np.count_nonzero(np.abs(rounded) > share))
-            values[piece] = np.clip(rounded, -share, share)
+            values[block] = np.clip(rounded, -share, share, out=scaled)
         header = np.zeros(HEADER_SLOTS, np.int64)
         header[0] = cases
         header[1 : 1 + len(self.sizes)] = exponents
@@ -154,7 +161,7 @@ def slots_for(values: int, bits: int) -> int:
 def to_signed(slots: np.ndarray, modulus: int) -> np.ndarray:
     """int64 in -(t-1)/2 .. (t-1)/2 from residues mod t."""
     signed = slots.astype(np.int64)
-    signed[signed > modulus // 2] -= modulus
+    signed -= modulus * (signed > modulus // 2)
     return signed
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from src.privacy.streams import derive, uniform
 
 LIMB = 16  # bits; products of limbs and their sums stay exact in float64
+BLOCK = 16  # chunks at a time, so that their limbs stay in the processor's cache
 
 
 class Tagger:
@@ -30,10 +31,12 @@ class Tagger:
         """
         chunks = len(payload)
         total = np.zeros(chunks, object)
-        for power, limb in enumerate(_limbs(payload)):
-            dots = (limb @ self._limbs).astype(np.int64).astype(object)  # (C, 3)
-            for other in range(3):
-                total += dots[:, other] << (LIMB * (power + other))
+        for first in range(0, chunks, BLOCK):
+            block = slice(first, first + BLOCK)
+            for power, limb in enumerate(_limbs(payload[block])):
+                dots = (limb @ self._limbs).astype(np.int64).astype(object)  # (C, 3)
+                for other in range(3):
+                    total[block] += dots[:, other] << (LIMB * (power + other))
         for site in sites:
             pad = derive(self._key, "tag-pad/v1", salt=salt, info=site.encode())
             total += uniform(pad, 0, 1, chunks, self._modulus)[0].astype(object)
@@ -42,5 +45,5 @@ class Tagger:
 
 def _limbs(numbers: np.ndarray) -> np.ndarray:
     """Three limbs of 16 bits, float64: (3, *shape)."""
-    parts = [(numbers >> np.uint64(LIMB * power)) & np.uint64(0xFFFF) for power in range(3)]
-    return np.stack(parts).astype(np.float64)
+    limbs = np.ascontiguousarray(numbers, "<u8").view("<u2").reshape(*numbers.shape, 4)
+    return np.moveaxis(limbs, -1, 0)[:3].astype(np.float64)

@@ -74,6 +74,16 @@ def test_rounding_keeps_a_change_smaller_than_a_step_on_average():
     assert set(np.unique(found)) == {0, np.float32(1 / 32)}
 
 
+def test_rounding_is_fair_at_the_top_of_a_field_too():
+    """Where a float32 has no bits left for what lies between two steps."""
+    point = FixedPoint(24, T, (20000,))
+    model = np.full(20000, 1 + 2.0**-23, np.float32)  # half a step above 2**22 steps
+    slots, _ = point.encode(model, np.array([-22]), 1, 1, np.random.default_rng(0))
+    found = point.decode(slots.view(np.int64), 1, 1).values - 2**22
+    assert set(np.unique(found)) == {0, 1}
+    assert found.mean() == pytest.approx(0.5, abs=0.02)
+
+
 def test_what_a_field_cannot_hold_is_cut_off_and_counted():
     point = fixed(24)
     exponents = point.exponents(np.zeros(6, np.float32))
