@@ -61,6 +61,7 @@ class SealedRounds:
         self._adders = Adders(self._chunks)
         self._added: set[str] = set()  # whose uploads are in the adders' sum
         self._lock = Lock()
+        self._model: tuple[int, bytes] = (-1, b"")  # a round's download, read once for all sites
         self.state = State()
 
     # -- state on disk -----------------------------------------------------------------------
@@ -303,7 +304,7 @@ class SealedRounds:
     def advance(self) -> None:
         """The next round, written by `close`, is now the open one; what is older is removed."""
         with self._lock:
-            ended = self.state.round
+            ended, self._model = self.state.round, (-1, b"")
             self.state = State(**json.loads(self._state_of(ended + 1).read_text()))
             shutil.rmtree(self._uploads_of(ended), ignore_errors=True)
             self._forget()
@@ -316,7 +317,10 @@ class SealedRounds:
             raise Refused(
                 f"the model of round {round_number} was asked for in round {self.state.round}."
             )
-        return self._download_of(round_number).read_bytes()
+        with self._lock:
+            if self._model[0] != round_number:
+                self._model = round_number, self._download_of(round_number).read_bytes()
+            return self._model[1]
 
     def close_adders(self) -> None:
         """End the processes that add."""

@@ -36,7 +36,7 @@ def mask(own: str, keys: Mapping[str, bytes], slots: np.ndarray, modulus: int) -
     for first in range(0, len(slots), BLOCK):
         block = total[first : first + BLOCK]
         for other, key in keys.items():
-            stream = uniform(key, first, *block.shape, modulus)
+            stream = uniform(key, first, len(block), slots.shape[1], modulus)
             block += stream if own < other else np.uint64(modulus) - stream
         block %= np.uint64(modulus)
     return total
