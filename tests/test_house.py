@@ -24,6 +24,7 @@ FLOOR = {
     "src.training": 1,
     "src.privacy": 1,
     "src.plan": 0,
+    "src.tuning": 0,
     "src.update": 0,
     "src.require": 0,
     "src.files": 0,
@@ -34,6 +35,7 @@ GROUND = [
     "src.files",
     "src.refused",
     "src.update",
+    "src.tuning",
     "src.plan",
 ]  # each may import those before it
 DOORS = {
