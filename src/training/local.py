@@ -1,6 +1,6 @@
 """Local training: one round's steps of SGD on one site's patches, in plain torch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from src import require
 from src.training.compute import Compute
+from src.tuning import tuned
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
@@ -37,7 +38,8 @@ class LocalTraining:
     steps: optimiser steps a round. epochs: instead of steps, passes over the site's cases.
     batch_size: patches a step; 2 or more, since torch falls back to a slow convolution below.
     learning_rate: of round 0; round r uses learning_rate * decay**r.
-    clip_norm: largest gradient norm of a step.
+    clip_norm: largest gradient norm of a step. tune: which parameters are trained (`src.tuning`);
+    None: all. The others stay as they are.
     """
 
     steps: int | None = None
@@ -48,6 +50,7 @@ class LocalTraining:
     momentum: float = 0.9
     weight_decay: float = 1e-5
     clip_norm: float = 5.0
+    tune: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -82,11 +85,16 @@ class LocalTraining:
     ) -> float:
         """Train `model` in place on the batches; the mean loss over the steps.
 
-        ValueError: a loss that is not finite; the model is then of no use.
+        ValueError: a loss that is not finite; the model is then of no use. Or a word of `tune`
+        names nothing.
         """
+        names = tuned(model, self.tune)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in names)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         learning_rate = self.learning_rate * self.decay**round_number
         optimiser = torch.optim.SGD(
-            model.parameters(),
+            trained,
             learning_rate,
             momentum=self.momentum,
             nesterov=self.momentum > 0,
@@ -102,7 +110,7 @@ class LocalTraining:
             value = loss(logits.float(), compute.tensor(regions))
             value.backward()
             algorithm.adjust_gradients(model)
-            nn.utils.clip_grad_norm_(model.parameters(), self.clip_norm)
+            nn.utils.clip_grad_norm_(trained, self.clip_norm)
             optimiser.step()
             losses.append(float(value.detach()))
             if not np.isfinite(losses[-1]):

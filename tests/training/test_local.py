@@ -73,6 +73,22 @@ def test_large_gradients_are_clipped():
     assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_only_what_is_tuned_moves():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv3d(4, 8, 1), nn.GroupNorm(2, 8), nn.Conv3d(8, 3, 1))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    run(model, LocalTraining(steps=2, tune=["GroupNorm"]))
+    moved = {name for name, t in model.state_dict().items() if not torch.equal(t, before[name])}
+    assert moved == {"1.weight", "1.bias"}
+    run(model, LocalTraining(steps=1))  # what was left alone then is not frozen for ever
+    assert not torch.equal(model[0].weight, before["0.weight"])
+
+
+def test_a_word_that_names_nothing_is_refused():
+    with pytest.raises(ValueError, match="'head' names no parameter"):
+        run(network(), LocalTraining(steps=1, tune=["head"]))
+
+
 def test_an_algorithm_acts_before_between_and_after_the_steps():
     class Recorder(FedAvg):
         calls: tuple = ()
