@@ -48,6 +48,8 @@ def test_the_final_model_is_the_weighted_mean_and_opens_at_every_site_alone(seal
     told = rounds(sealed)
     assert [line["round"] for line in told] == [0, 1, 2, 3]
     assert set(told[0]["sites"]["two"]) == {"metrics"}  # no case numbers
+    ciphertexts = 3 * 33_000  # one a site, which for so small a model is most of the upload
+    assert all(line["bytes_up"] > 0.9 * ciphertexts for line in told[:3])
 
     with pytest.raises(ValueError, match="an encrypted model; a site opens it"):
         read_model(final)
