@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from tests.federation.parts import SIZE, noise
 from tests.federation.test_faults import events, seen, start_all
 from tests.federation.test_federation import mean_of_noise, rounds
 from tests.privacy.test_masks import uniformity
+from tests.sealing import bombs
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
 BOUND = 3 * 3 * 2**-21 * 300 / 11  # rounds * sites * step * W / count
@@ -176,13 +176,12 @@ def hostile(good: bytes, rng: random.Random) -> Iterator[tuple[bytes, dict]]:
     """Damaged, foreign and misplaced uploads."""
     header = wire.header(good)
     plain, _ = PlainTransformer().forward(noise("one", 0))
-    bomb = zlib.compress(bytes(30_000_000), 9)
-    bomb = b"\xa1\x5e\x10\x04\x03\x01\0\0" + (16 + len(bomb)).to_bytes(8, "little") + bomb
     start = len(wire.pack(header))
     yield plain, {}
     yield b"", {}
     yield good + bytes(1 << 22), {}
-    yield wire.pack(header, [bomb[:33_000]]), {}
+    for bomb in bombs(good[start + 4 :]).values():
+        yield wire.pack(header, [bomb]), {}
     yield wire.pack(header, [bytes(32_900)]), {}
     yield wire.pack(header | {"site": "two"}, [good[start + 4 :]]), {}
     yield wire.pack(header | {"round": 1}, [good[start + 4 :]]), {}
