@@ -27,10 +27,10 @@ def mappings_of(group: int) -> Iterator[bytes]:
                 if rights.startswith("rw") and inode == "0":
                     start, end = (int(place, 16) for place in span.split("-"))
                     yield from _pages(memory, start, end)
-        yield from _memory_files(process)
+        yield from memory_files(process)
 
 
-def _memory_files(process: Path) -> Iterator[bytes]:
+def memory_files(process: Path) -> Iterator[bytes]:
     """Files in memory alone, which are no mapping: the workers share theirs so."""
     for number in (process / "fd").iterdir():
         with contextlib.suppress(OSError):

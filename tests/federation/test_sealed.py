@@ -18,6 +18,7 @@ from scripts.processes import running
 from src import plan as plans
 from src.inference.checkpoint import read_model
 from src.privacy import bfv, wire
+from src.privacy.memory_file import MemoryFile
 from src.privacy.pipeline import PlainTransformer, sealed_site
 from src.refused import reason_in
 from src.training.line import Line, details
@@ -26,7 +27,7 @@ from src.trust.gate import SiteGate
 from src.trust.key_envelope import open_keys
 from src.update import TENSOR
 from tests.federation.conftest import CASES
-from tests.federation.memory import Windows, mappings_of
+from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_faults import events, seen, start_all
 from tests.federation.test_federation import mean_of_noise, rounds
@@ -100,6 +101,18 @@ def test_no_window_of_an_update_is_in_the_aggregators_memory_or_on_its_disk(seal
 
 def test_the_search_finds_updates_where_they_are_not_encrypted(federation):
     assert found_at_aggregator(federation) > SIZE
+
+
+def test_the_search_finds_what_lies_in_a_file_in_memory():
+    """As the workers of this kit share what they work at."""
+    update = noise("one", 0)
+    windows = Windows([update])
+    shared = MemoryFile()
+    shared.write(update.tobytes())
+    found = sum(windows.count(content) for content in memory_files(Path("/proc/self")))
+    shared.close()
+    assert found >= SIZE - 3
+    assert not sum(windows.count(content) for content in memory_files(Path("/proc/self")))
 
 
 def test_with_the_encryption_key_a_single_upload_still_shows_uniform_slots(sealed):

@@ -107,7 +107,7 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
     assert four.sites["one"].open(wire.pack(header, [total])).shape == (20,)
 
 
-# -- two models: only who holds all keys of a site can make a sum -----------------------------------
+# -- two models: only who holds all keys of a site can make a sum ----------------------------------
 
 
 def forged(federation, message: bytes) -> bytes:
@@ -159,7 +159,7 @@ def test_a_forged_final_model_is_refused_by_who_has_seen_the_real_one(three):
         three.sites["one"].open(forged(three, honest))
 
 
-# -- what masks and tags are bound to ---------------------------------------------------------------
+# -- what masks and tags are bound to --------------------------------------------------------------
 
 
 def claiming(report: reports.Report, **claims: object) -> reports.Report:
