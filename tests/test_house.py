@@ -29,11 +29,13 @@ FLOOR = {
     "src.require": 0,
     "src.files": 0,
     "src.refused": 0,
+    "src.chain": 0,
 }
 GROUND = [
     "src.require",
     "src.files",
     "src.refused",
+    "src.chain",
     "src.update",
     "src.tuning",
     "src.plan",

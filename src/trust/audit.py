@@ -4,10 +4,8 @@ Who can alter the file can cut off its end, or write all of it anew if he holds 
 the other parties' logs then no longer agree with it (`cross_check`).
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +14,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from src import chain
 from src.refused import Refused
 from src.trust import envelope, fingerprint
 
 KIND = "audit"
 FILE = Path("logs/audit.jsonl")
-START = "0" * 64  # what stands in the first line as the hash of the line before
 
 
 class AuditLog:
@@ -31,59 +29,24 @@ class AuditLog:
         self.path = path
         self.party = party
         self._clock = clock
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._chain = chain.Chain(path)
 
     def write(self, event: str, **details: Any) -> str:
         """Append one line, on disk when this returns; its hash."""
-        with self.path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # several threads, and verbs beside a running party
-            number, previous = _tail(file)
-            line = {
-                "n": number,
+        return self._chain.append_made(
+            lambda *_: {
                 "time": self._clock().isoformat(timespec="milliseconds"),
                 "party": self.party,
                 "event": event,
                 **details,
-                "previous": previous,
             }
-            data = json.dumps(line, sort_keys=True).encode() + b"\n"
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return hashlib.sha256(data).hexdigest()
+        )
 
     def sign(self, key: RSAPrivateKey, certificate: x509.Certificate, **details: Any) -> None:
         """Append a line and the party's signature over its hash: over all that came before."""
         head = self.write("round ended", **details)
         signed = envelope.sign(KIND, {"party": self.party, "head": head}, key, certificate)
         self.write("signed", envelope=json.loads(signed))
-
-
-def _tail(file) -> tuple[int, str]:
-    """(number, hash of the last line) for the next line; a line torn by a crash is removed."""
-    content = _last_bytes(file)
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        file.truncate(file.seek(0, os.SEEK_END) - (len(content) - whole))
-        content = content[:whole]
-    lines = content.splitlines(keepends=True)
-    if not lines:
-        return 0, START
-    return json.loads(lines[-1])["n"] + 1, hashlib.sha256(lines[-1]).hexdigest()
-
-
-def _last_bytes(file, block: int = 1 << 16) -> bytes:
-    """The end of the file, from the beginning of its last whole line at the latest."""
-    end = file.seek(0, os.SEEK_END)
-    content = b""
-    while end and content.count(b"\n") < 2:
-        begin = max(0, end - block)
-        file.seek(begin)
-        content = file.read(end - begin) + content
-        end = begin
-    if end:
-        content = content[content.index(b"\n") + 1 :]
-    return content
 
 
 def digest_of(blobs: Iterable[bytes]) -> str:
@@ -100,22 +63,10 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
     known = {fingerprint.of_certificate(certificate): certificate for certificate in certificates}
     if not path.is_file():
         raise Refused(f"{path}: no such log. A party writes it from its first start on.")
-    previous, lines = START, []
-    for number, data in enumerate(path.read_bytes().splitlines(keepends=True)):
-        place = f"{path}: line {number}"
-        try:
-            line = json.loads(data)
-        except ValueError:
-            raise Refused(f"{place} is not readable: it was altered or torn.") from None
-        if line.get("n") != number or line.get("previous") != previous:
-            raise Refused(
-                f"{place} does not follow the line before it: one of the two was altered, or a "
-                "line between them was dropped or moved."
-            )
+    lines = chain.read(path)
+    for line in lines:
         if line["event"] == "signed":
-            _check_signature(line, previous, known, place)
-        previous = hashlib.sha256(data).hexdigest()
-        lines.append(line)
+            _check_signature(line, line["previous"], known, f"{path}: line {line['n']}")
     return lines
 
 

@@ -1,0 +1,135 @@
+"""Append-only JSON lines, each holding the hash of the one before: what was written stays written.
+
+Who can alter the file can cut off its end or write all of it anew; who keeps such a file signs its
+lines, or notes its head elsewhere.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from src.refused import Refused
+
+START = "0" * 64  # what stands in the first line as the hash of the line before
+
+Line = dict[str, Any]
+
+
+class Chain:
+    """path: the file; its folder is made. mode: of a new file, under the process's umask."""
+
+    def __init__(self, path: Path, mode: int = 0o666) -> None:
+        self.path = path
+        self._mode = mode
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def append(self, **content: Any) -> str:
+        """Add one line, on disk when this returns; its hash. A torn last line is cut off first."""
+        return self.append_made(lambda number, previous: content)
+
+    def append_made(self, make: Callable[[int, str], Mapping[str, Any]]) -> str:
+        """As `append`; the content is made from the line's number and the hash of the one before.
+
+        `make` runs while the file is locked: lines of other threads and processes wait.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        with os.fdopen(os.open(self.path, flags, self._mode), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            number, previous = self._tail(file)
+            line = {**make(number, previous), "n": number, "previous": previous}
+            file.write(encoded(line))
+            file.flush()
+            os.fsync(file.fileno())
+            if number == 0:
+                _sync_folder(self.path.parent)
+        return digest(line)
+
+    def repair(self) -> None:
+        """Cut off a last line that a crash has torn; nothing that `append` returned is lost."""
+        if self.path.is_file():
+            with self.path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._tail(file)
+
+    def _tail(self, file) -> tuple[int, str]:
+        """(number, hash of the last line) for the next line; a line torn by a crash is removed."""
+        content = _last_bytes(file)
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(file.seek(0, os.SEEK_END) - (len(content) - whole))
+            content = content[:whole]
+        if not content:
+            return 0, START
+        line = _parsed(content.splitlines(keepends=True)[-1])
+        if line is None or "n" not in line:
+            raise Refused(f"{self.path}: its last line is not readable: it was altered.")
+        return line["n"] + 1, digest(line)
+
+
+def encoded(line: Mapping[str, Any]) -> bytes:
+    """A line's bytes."""
+    return json.dumps(line, sort_keys=True).encode() + b"\n"
+
+
+def digest(line: Mapping[str, Any]) -> str:
+    """SHA-256 of a line, in hex: what the next one holds as `previous`."""
+    return hashlib.sha256(encoded(line)).hexdigest()
+
+
+def read(path: Path) -> list[Line]:
+    """The lines of a file whose chain holds.
+
+    Refused: no file, or the first line that was altered, dropped, moved or torn, by its number.
+    """
+    if not path.is_file():
+        raise Refused(f"{path} is missing.")
+    previous, lines = START, []
+    for number, data in enumerate(path.read_bytes().splitlines(keepends=True)):
+        place = f"{path}: line {number}"
+        line = _parsed(data)
+        if line is None:
+            raise Refused(f"{place} is not readable: it was altered or torn.")
+        if line.get("n") != number or line.get("previous") != previous:
+            raise Refused(
+                f"{place} does not follow the line before it: one of the two was altered, or a "
+                "line between them was dropped or moved."
+            )
+        previous = digest(line)
+        lines.append(line)
+    return lines
+
+
+def _parsed(data: bytes) -> Line | None:
+    """The line; None unless it stands there as `encoded` writes it."""
+    try:
+        line = json.loads(data)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and encoded(line) == data else None
+
+
+def _last_bytes(file, block: int = 1 << 16) -> bytes:
+    """The end of the file, from the beginning of its last whole line at the latest."""
+    end = file.seek(0, os.SEEK_END)
+    content = b""
+    while end and content.count(b"\n") < 2:
+        begin = max(0, end - block)
+        file.seek(begin)
+        content = file.read(end - begin) + content
+        end = begin
+    if end:
+        content = content[content.index(b"\n") + 1 :]
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name is on disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
