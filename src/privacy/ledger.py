@@ -1,0 +1,223 @@
+"""The privacy ledger: what was released of a data set's patients, booked before it is released.
+
+One file for each site and data set, in a folder outside the workspace, so that deleting a workspace
+resets nothing. Lines are chained and each is signed with the site's key. Patients stand in it only
+as keyed hashes (HMAC-SHA256 under a salt that never leaves the folder). All files of the folder
+that share a patient are counted together: no new name, no patient more or less makes anything
+unspent. A round that is begun again is counted again.
+
+Not counted: runs of plans without differential privacy. Nothing bounds what those tell.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from src import chain
+from src.chain import Chain, Line
+from src.files import write_atomically
+from src.privacy.account import FILES, SALT, UNITS, Account, accounts, epsilon_of, salt_check
+from src.privacy.accountant import Release
+from src.refused import Refused
+
+__all__ = ["BOOKED", "KIND", "UNITS", "BudgetSpent", "Ledger", "folder", "signed_digest"]
+
+KIND = "privacy-ledger/v1"
+VARIABLE = "GLIOMA_LEDGER"
+LOCK = "lock"
+BOOKED = "privacy booked"  # the event in the site's audit log, with the line's hash as `head`
+
+
+class BudgetSpent(Refused):
+    """A release that would cost more than what is left; nothing was booked."""
+
+
+class Gate(Protocol):
+    """What is needed of a site's gate; that of `src.trust.gate` is one."""
+
+    certificate: x509.Certificate
+
+    def sign(self, kind: str, statement: Any) -> bytes: ...
+    def log(self, event: str, **details: object) -> None: ...
+
+
+def folder() -> Path:
+    """Where this machine's ledgers lie: $GLIOMA_LEDGER, or in the user's state folder."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "glioma-federation" / "ledger"
+
+
+class Ledger:
+    """One data set's. Made by `open`. Several threads and processes may use one folder."""
+
+    def __init__(self, path: Path, gate: Gate, now: Callable[[], datetime]) -> None:
+        self.path = path
+        self._chain = Chain(path, mode=0o600)
+        self._gate = gate
+        self._now = now
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        site: str,
+        marks: Collection[str],
+        gate: Gate,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> "Ledger":
+        """The ledger of a site's data set, begun if there is none.
+
+        marks: one string for each patient, the same in every run; stored only as keyed hashes.
+        gate: the site's, identified. Refused: the folder is open to other users, a ledger in it is
+        damaged, or its salt is lost.
+        """
+        if not marks or not all(marks) or Path(site).name != site:
+            raise ValueError(
+                f"expected a site and its patients, got {site!r} and {len(marks)} marks."
+            )
+        _make(folder)
+        with _alone(folder):
+            salt = _salt(folder)
+            patients = sorted({_keyed(salt, mark) for mark in marks})
+            data_set = hashlib.sha256("".join(patients).encode()).hexdigest()[:16]
+            ledger = cls(folder / f"{site}-{data_set}.jsonl", gate, now)
+            known = {account.path: account for account in accounts(folder)}
+            if ledger.path not in known:
+                ledger._write(
+                    "opened",
+                    site=site,
+                    patients=patients,
+                    salt=salt_check(folder),
+                    certificate=ledger._pem(),
+                )
+        return ledger
+
+    def spent(self, delta: float, *, unit: str = "patient", more: Iterable[Release] = ()) -> float:
+        """Epsilon of everything booked of these patients, and of `more` (in `unit`) on top."""
+        with _alone(self.path.parent):
+            return self._spent(delta, unit, more)
+
+    def book(
+        self,
+        release: Release,
+        *,
+        unit: str,
+        run: str,
+        round_number: int,
+        delta: float,
+        budget: float,
+        what: str,
+    ) -> float:
+        """Book a release, on disk and signed when this returns, so before any of it is made.
+
+        Epsilon after it. BudgetSpent: that would be more than the budget; nothing was booked.
+        """
+        with _alone(self.path.parent):
+            before = self._spent(delta, unit, ())
+            after = self._spent(delta, unit, [release])
+            if not after <= budget:
+                raise BudgetSpent(
+                    f"{what} of round {round_number} would bring what is known of each {unit} to "
+                    f"epsilon {after:.3f} at delta {delta:g}; the plan allows {budget:g}, and "
+                    f"{before:.3f} is spent. Nothing was released. See python -m src ledger show."
+                )
+            self._renew()
+            head = self._write(
+                "booked",
+                unit=unit,
+                noise_multiplier=release.noise_multiplier,
+                sample_rate=release.sample_rate,
+                steps=release.steps,
+                run=run,
+                round=round_number,
+                what=what,
+                delta=delta,
+                epsilon=after,
+            )
+        self._gate.log(
+            BOOKED, ledger=self.path.name, head=head, run=run, round=round_number, epsilon=after
+        )
+        return after
+
+    def booked(self, run: str) -> int:
+        """How many releases of a run are booked in this file."""
+        with _alone(self.path.parent):
+            own, _ = self._read()
+        return sum(line["run"] == run for line in own.bookings)
+
+    def _spent(self, delta: float, unit: str, more: Iterable[Release]) -> float:
+        own, every = self._read()
+        return epsilon_of(own, every, delta, unit=unit, more=more)
+
+    def _read(self) -> tuple[Account, list[Account]]:
+        """(this data set's, all of the folder), as they stand on disk now."""
+        every = accounts(self.path.parent)
+        for account in every:
+            if account.path == self.path:
+                return account, every
+        raise Refused(f"{self.path} is gone. Restore it from the backup.")
+
+    def _renew(self) -> None:
+        """The certificate that signs from here on, if it is another than before."""
+        own, _ = self._read()
+        if own.certificates[-1][1] != self._pem():
+            self._write("certificate", certificate=self._pem())
+
+    def _pem(self) -> str:
+        return self._gate.certificate.public_bytes(Encoding.PEM).decode()
+
+    def _write(self, event: str, **content: Any) -> str:
+        """Append a line and, in it, the signature over all of it and over all before it."""
+        time = self._now().isoformat(timespec="seconds")
+
+        def signed(number: int, previous: str) -> Line:
+            line = {"event": event, "time": time, **content, "n": number, "previous": previous}
+            envelope = self._gate.sign(KIND, {"line": chain.digest(line)})
+            return {**line, "envelope": json.loads(envelope)}
+
+        return self._chain.append_made(signed)
+
+
+def signed_digest(line: Line) -> str:
+    """What the signature in a line must be under: the line's hash without it."""
+    return chain.digest({key: value for key, value in line.items() if key != "envelope"})
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        raise Refused(f"{folder} can be read by other users: `chmod 700 {folder}`.")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time in a folder: nobody books between a look and a booking. Mends torn ends."""
+    with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for path in folder.glob(FILES):
+            Chain(path).repair()
+        yield
+
+
+def _salt(folder: Path) -> bytes:
+    path = folder / SALT
+    if not path.is_file() and not accounts(folder):
+        write_atomically(path, secrets.token_bytes(32), mode=0o600)
+    return path.read_bytes()
+
+
+def _keyed(salt: bytes, mark: str) -> str:
+    return hmac.new(salt, mark.encode(), "sha256").hexdigest()
