@@ -54,6 +54,7 @@ class Site(Collaborator):
         plan = plans.read(Path(plan_path))
         plans.check(plan, name=plan_path)
         self.heartbeat_s = heartbeat_s
+        task_runner = openfl_settings["task_runner"]
         with refusals_end_the_process():
             self.gate = plans.build(gate)
             client.federation_uuid = self.gate.open(collaborator_name)
@@ -61,7 +62,8 @@ class Site(Collaborator):
                 self.gate,
                 collaborator_name,
                 plan,
-                openfl_settings["task_runner"].get_train_data_size,
+                task_runner.get_train_data_size,
+                task_runner.data_loader,
             )
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
