@@ -105,7 +105,8 @@ def simulate(
 def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     """Encrypted plans name the most cases that a site may have: here, those that it has.
 
-    (In a consortium the desk agrees on these caps with the sites.) ValueError: too few sites.
+    (In a consortium the desk agrees on these caps with the sites.) Where noise hides the sites,
+    all of them weigh the same. ValueError: too few sites.
     """
     from src import plan as plans
     from src.data.layouts import find_cases, read_dataset_yaml
@@ -114,6 +115,7 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     pipeline = plans.build(section)
     if pipeline.encryption is not None:
         pipeline.encryption.needed(len(folders))
+    if pipeline.encryption is not None and pipeline.noise is None:
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))
