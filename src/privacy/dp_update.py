@@ -38,7 +38,7 @@ class SiteDP:
     when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
     """
 
-    PRIVATE: ClassVar[bool] = True
+    SPENDS: ClassVar[bool] = True
     LEAVES: ClassVar[str] = (
         "of the model only the tuned values, clipped and noised; no number of cases: every site "
         "weighs the same"

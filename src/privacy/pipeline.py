@@ -87,7 +87,7 @@ class PlainPipeline(TransformationPipeline):
         super().__init__(transformers=[PlainTransformer()])
 
     def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int], data: Any
+        self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any
     ) -> SealedSite | None:
         """What seals and opens at a site, started. Here: nothing does."""
         return None
@@ -165,10 +165,8 @@ class EncryptedPipeline(TransformationPipeline):
         self._transformer = SealingTransformer()
         super().__init__(transformers=[self._transformer])
 
-    def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int], data: Any
-    ) -> SealedSite:
-        """Take the run's keys from the gate and start sealing. data: the site's data loader.
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> SealedSite:
+        """Take the run's keys from the gate and start sealing.
 
         Refused, RuntimeError, ValueError: it cannot, or must not.
         """
@@ -176,11 +174,12 @@ class EncryptedPipeline(TransformationPipeline):
         if self.noise is not None:
             size, sites = sealed.fixed.size, len(gate.members.sites)
             shared, flags = self.shared_noise(plan, sites, lambda: size)
-            ready = self.noise.at_site(gate, site, plan, data, shared, flags)
+            ready = self.noise.at_site(gate, site, plan, runner.data_loader, shared, flags)
             ready.grid(sealed.fixed, sealed.initial())  # a plan without room for it ends here
             sealed.noise = ready
+            sealed.budgets.append(ready.budget)
         sealed.start()
-        self._transformer.seal_with(sealed, cases)
+        self._transformer.seal_with(sealed, runner.get_train_data_size)
         return sealed
 
     def shared_noise(

@@ -51,7 +51,7 @@ def encryption(patient: Patient) -> Iterator[tuple[State, str]]:
 
 
 def noise(patient: Patient) -> Iterator[tuple[State, str]]:
-    """What privacy per site promises, and whether anything can be learnt under it."""
+    """Whether anything can be learnt under the plan's privacy per site."""
     pipeline = plans.build(patient.plan["compression_pipeline"])
     if pipeline.noise is None:
         return
@@ -62,7 +62,7 @@ def noise(patient: Patient) -> Iterator[tuple[State, str]]:
     shared, _ = pipeline.shared_noise(patient.plan, sites, lambda: read_plain_model(initial).size)
     for warning in pipeline.noise.warnings(shared, patient.plan):
         yield "warn", warning
-    yield "ok", pipeline.noise.promise(settings["rounds_to_train"])
+    yield "ok", f"{shared.values} values are noised, counting on {shared.contributors} honest sites"
 
 
 def state(patient: Patient) -> Iterator[tuple[State, str]]:
