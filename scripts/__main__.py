@@ -9,6 +9,7 @@ from scripts.lazy import LazyGroup
 from scripts.processes import FederationFailed
 
 VERBS = {
+    "attack": "Attack this kit: audit by canaries, membership, gradient inversion.",
     "certify": "The ceremony: authority, certificates, member list, revocation.",
     "benchmark": "Measure this kit, and others beside it.",
     "evaluate": "Score a trained model on data, and rebuild a run's report.",

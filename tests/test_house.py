@@ -139,6 +139,7 @@ def test_nothing_issued_or_secret_is_in_git():
     "verb",
     [
         "",
+        "attack",
         "prepare",
         "simulate",
         "workspace",

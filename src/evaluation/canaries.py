@@ -2,8 +2,8 @@
 
 Canary i pulls coordinate i of a network that has nothing else, and pulls it harder than the clip
 norm allows. `PatientDPSGD.train` samples, clips, adds, noises and steps as at a site; how far a
-coordinate has moved tells the auditor of its canary. No gradient of a real network separates
-patients as well: what these canaries cannot show, real patients can hardly suffer.
+coordinate has moved tells the auditor of its canary. Real patients' gradients overlap, and so are
+harder to tell apart than these.
 """
 
 from collections.abc import Sequence

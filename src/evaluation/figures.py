@@ -97,15 +97,15 @@ def cases(pictures: Mapping[str, np.ndarray]) -> Figure:
         overlays = [None, None, pictures[f"reference_{k}"], pictures[f"prediction_{k}"]]
         images = [t1ce, flair, flair, flair]
         for axis, image, regions, title in zip(row, images, overlays, titles, strict=True):
-            shown = _grey(image)
-            axis.imshow(shown if regions is None else _filled(shown, regions))
+            shown = grey(image)
+            axis.imshow(shown if regions is None else filled(shown, regions))
             axis.set_aspect(along / across)
             axis.set_title(title, loc="left", fontsize=9, color="#e8eaed")
             axis.axis("off")
     return figure
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def grey(image: np.ndarray) -> np.ndarray:
     """(y, x, RGB) as radiologists look at it: front up, the patient's right on the left."""
     brain = image[image != 0]
     low, high = np.percentile(brain, [1, 99.5]) if brain.size else (0, 1)
@@ -113,7 +113,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return np.repeat(shown.T[..., None], 3, axis=2)
 
 
-def _filled(shown: np.ndarray, regions: np.ndarray) -> np.ndarray:
+def filled(shown: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """The picture with each region's own part in its colour: WT without TC, TC without ET, ET."""
     picture = shown.copy()
     for region, colour in zip(regions, REGION_COLOURS.values(), strict=True):

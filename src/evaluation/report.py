@@ -29,7 +29,7 @@ def write_report(run: Path) -> Path:
     drawn = {"dice": figures.dice_by_round(record), "cost": figures.cost_by_round(record)}
     pictures = _pictures(run, [site["name"] for site in record["sites"]])
     drawn |= {f"cases-{name}": figures.cases(arrays) for name, arrays in pictures.items()}
-    pngs = {name: _png(figure) for name, figure in drawn.items()}
+    pngs = {name: as_png(figure) for name, figure in drawn.items()}
     for name, png in pngs.items():
         write_atomically(folder / f"{name}.png", png)
     coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
@@ -49,7 +49,8 @@ def _pictures(run: Path, names: list[str]) -> dict[str, dict[str, np.ndarray]]:
     return found
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """The figure as a file: ink on nothing, or on black."""
     buffer = io.BytesIO()
     on_black = figure.get_facecolor()[:3] == (0, 0, 0)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, transparent=not on_black)

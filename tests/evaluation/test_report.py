@@ -110,7 +110,7 @@ def test_regions_are_drawn_front_up_each_in_its_own_colour():
     image = np.zeros((4, 6), np.float32)
     regions = np.zeros((3, 4, 6), np.uint8)
     regions[0, 1, 2] = regions[0, 3, 5] = regions[1, 3, 5] = 1
-    picture = figures._filled(figures._grey(image), regions)
+    picture = figures.filled(figures.grey(image), regions)
     assert picture.shape == (6, 4, 3)  # rows are Y, from the front down; columns X
     green, yellow = picture[2, 1], picture[5, 3]
     assert green.tolist() == pytest.approx([0, 0.6 * 158 / 255, 0.6 * 115 / 255])

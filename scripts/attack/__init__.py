@@ -1,0 +1,11 @@
+"""`attack`: this kit attacked, and what the attacks found kept beside the report."""
+
+from scripts.lazy import LazyGroup
+
+ATTACKS = {
+    "canaries": "Audit the private training step by canaries, and seeded faults of it.",
+    "inversion": "Patients' images out of one update: plain, encrypted, private.",
+    "membership": "Who was trained on? By the loss of a run's final model.",
+}
+
+attack = LazyGroup("scripts.attack", ATTACKS, help=__doc__)
