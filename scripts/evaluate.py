@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts import options
+from scripts import finished_run, options
 
 if TYPE_CHECKING:
     from src.data.case import CaseFiles
@@ -53,15 +53,15 @@ def evaluate(
 
     console = Console(highlight=False)
     if run is not None:
-        plan_path = run / "aggregator" / "plan" / "plan.yaml"
-        model = model or run / "aggregator" / "save" / "final.pbuf"
+        plan_path = finished_run.plan_of(run)
+        model = model or finished_run.final_model(run)
     if model is None or (run is None and data is None):
         raise click.UsageError("Give --run, or --model and --data.")
     plan = plans.read(plan_path)
     plans.change(plan, changes)
     plans.check(plan, name=str(plan_path))
-    cases = _given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
-    site = site or (_any_site(run) if run else None)
+    cases = given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
+    site = site or (finished_run.any_site(run) if run else None)
     scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache", site)
     results = {site: scorer.summary(files) for site, files in cases.items()}
     console.print(_table(results))
@@ -72,12 +72,6 @@ def evaluate(
         from src.evaluation.report import write_report
 
         console.print(f"Report:  {write_report(run)}")
-
-
-def _any_site(run: Path) -> Path | None:
-    """A site's workspace of a run on this machine; all sites open the same model."""
-    found = sorted(run.glob("*/*/cert/keys/*.cms"))
-    return found[0].parents[2] if found else None
 
 
 @dataclass(frozen=True)
@@ -123,7 +117,7 @@ class Scorer:
         return self.metrics.summary(scores)
 
 
-def _given_cases(data: Path, kind: str | None) -> "dict[str, list[CaseFiles]]":
+def given_cases(data: Path, kind: str | None) -> "dict[str, list[CaseFiles]]":
     """Every case of each site folder in `data`, or of `data` itself."""
     from scripts.prepare import site_folders
     from src.data.layouts import find_cases, read_dataset_yaml
@@ -137,16 +131,7 @@ def _given_cases(data: Path, kind: str | None) -> "dict[str, list[CaseFiles]]":
 
 def _held_out_cases(run: Path, plan: dict[str, Any]) -> "dict[str, list[CaseFiles]]":
     """The validation cases of each of the run's sites, as the sites themselves split them."""
-    from src import plan as plans
-    from src.data.partition import in_order
-
-    found = {link.name: link for link in run.glob("*/aggregator/data/*")}
-    if not found:
-        raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
-    return {
-        site: plans.build(plan["data_loader"], data_path=str(found[site])).validation_files
-        for site in in_order(found)
-    }
+    return {site: own.validation_files for site, own in finished_run.site_data(run, plan).items()}
 
 
 def _table(results: dict[str, dict[str, Any]]) -> Table:

@@ -13,7 +13,7 @@ from src import require
 from src.data.case import Case
 from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, make_phantom
 from src.data.phantom_files import brats_affine
-from src.data.phantom_site import SITES
+from src.data.phantom_site import SITES, PhantomSite
 from src.data.preprocess import PreparedCase, preprocess
 from src.data.regions import REGIONS
 
@@ -39,14 +39,26 @@ class SyntheticCases:
     def cases(self) -> Iterator[PreparedCase]:
         """The cases, made anew: about 0.2 s each at 64 voxels a side."""
         for number in range(self.count):
-            phantom = make_phantom(
+            yield synthetic_case(
+                f"public-{number}",
                 [STREAM, self.seed, number],
                 site=SITES[number % len(SITES)],
                 shape=(self.size,) * 3,
                 spacing_mm=self.spacing_mm,
             )
-            regions = np.stack([np.isin(phantom.label, INSIDE[region]) for region in REGIONS])
-            name = f"public-{number}"
-            affine = brats_affine(phantom.label.shape, self.spacing_mm)
-            images = phantom.images.astype(np.float32)
-            yield preprocess(Case(name, name, images, regions.astype(np.uint8), affine))
+
+
+def synthetic_case(
+    name: str,
+    seed: list[int],
+    *,
+    site: PhantomSite,
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+) -> PreparedCase:
+    """A patient of a synthetic hospital, preprocessed, without a file of his."""
+    phantom = make_phantom(seed, site=site, shape=shape, spacing_mm=spacing_mm)
+    regions = np.stack([np.isin(phantom.label, INSIDE[region]) for region in REGIONS])
+    affine = brats_affine(phantom.label.shape, spacing_mm)
+    images = phantom.images.astype(np.float32)
+    return preprocess(Case(name, name, images, regions.astype(np.uint8), affine))

@@ -1,7 +1,7 @@
 """Gradient inversion: a patient's images and label out of the update that was learnt from them.
 
-Images and label are sought whose gradient points the way of the update: 1 - cosine, with a bound on
-total variation, by Adam on the gradient's sign (Geiping et al. 2020, arXiv:2003.14053; the label is
+Images and label are sought whose gradient points the way of the update: 1 - cosine, with a price on
+roughness, by Adam on the gradient's sign (Geiping et al. 2020, arXiv:2003.14053; the label is
 sought as well, as in Zhu et al. 2019, arXiv:1906.08935). More iterations sharpen what is found;
 larger patches and batches, more steps, a trained network blunt it. So a picture that comes out is a
 leak, and one that does not is no proof of safety.
@@ -25,7 +25,7 @@ INSIDE = 0.5  # probability from which a voxel counts to a region
 @dataclass(frozen=True, kw_only=True)
 class Attack:
     """iterations: of the search. step: of Adam, on a cosine down to 0. smoothness: weight of the
-    total variation, against the cosine distance.
+    total variation of images and label, against the cosine distance.
     """
 
     iterations: int = 200
@@ -71,11 +71,13 @@ def invert(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, attack.iterations)
     distance = torch.ones(())
     for done in range(1, attack.iterations + 1):
-        value = loss(network(images), torch.sigmoid(logits))
+        probabilities = torch.sigmoid(logits)
+        value = loss(network(images), probabilities)
         found = torch.autograd.grad(value, parameters, create_graph=True)
         along = torch.stack([(f * t).sum() for f, t in zip(found, target, strict=True)]).sum()
         distance = 1 - along / (torch.sqrt(sum_of_squares(found)) * length + 1e-12)
-        wanted = distance + attack.smoothness * total_variation(images)
+        roughness = total_variation(images) + total_variation(probabilities)
+        wanted = distance + attack.smoothness * roughness
         images.grad, logits.grad = torch.autograd.grad(wanted, [images, logits])
         images.grad.sign_()
         optimiser.step()
@@ -112,7 +114,7 @@ def likeness(guess: Guess, images: np.ndarray, regions: np.ndarray) -> dict[str,
     return {
         "correlation": correlation | {"mean": float(np.mean(list(correlation.values())))},
         "psnr_db": 10 * float(np.log10(peak**2 / max(error, 1e-12))),
-        "dice": {region: dice(found, true) for region, found, true in overlap},
+        "dice": {region: float(dice(found, true)) for region, found, true in overlap},
         "distance": guess.distance,
     }
 

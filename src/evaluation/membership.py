@@ -106,12 +106,20 @@ def pooled_auc(
         raise ValueError("Expected at least one site with members and others, found none.")
     resampled = np.zeros(resamples)
     for wins in pairs:
-        rows, columns = (
-            rng.multinomial(size, np.full(size, 1 / size), resamples) for size in wins.shape
-        )
-        resampled += ((rows @ wins) * columns).sum(axis=1)
+        members, others = (_resampled(size, resamples, rng) for size in wins.shape)
+        resampled += ((members @ wins) * others).sum(axis=1)
     low, high = np.quantile(resampled / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Auc(float(sum(wins.sum() for wins in pairs) / total), float(low), float(high))
+
+
+def _resampled(size: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """(resamples, size): how much each counts; their sum is `size`.
+
+    One fewer is drawn than there are, or intervals of a few patients come out too narrow (Efron
+    1982, The Jackknife, the Bootstrap and Other Resampling Plans).
+    """
+    draws = max(1, size - 1)
+    return rng.multinomial(draws, np.full(size, 1 / size), resamples) * (size / draws)
 
 
 def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -8,9 +8,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from src.evaluation import figures
+from src.evaluation import attacked, figures
 from src.evaluation.run_record import REGIONS_AND_MEAN, read_run
 from src.files import write_atomically
 
@@ -33,7 +34,7 @@ def write_report(run: Path) -> Path:
     for name, png in pngs.items():
         write_atomically(folder / f"{name}.png", png)
     coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
-    page = _page(record, coded, pictures=list(pictures))
+    page = _page(record, coded, list(pictures), attacked.section(folder))
     write_atomically(folder / "index.html", page)
     return folder / "index.html"
 
@@ -57,7 +58,9 @@ def as_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _page(record: dict[str, Any], pngs: dict[str, str], pictures: list[str]) -> str:
+def _page(
+    record: dict[str, Any], pngs: dict[str, str], pictures: list[str], attacked: Markup
+) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text())
     last = record["rounds"][-1] if record["rounds"] else {"sites": {}}
@@ -70,6 +73,7 @@ def _page(record: dict[str, Any], pngs: dict[str, str], pictures: list[str]) -> 
         run=record["run"],
         pngs=pngs,
         pictures=pictures,
+        attacked=attacked,
         regions=REGIONS_AND_MEAN,
         worst=worst,
         dice=measured,

@@ -1,0 +1,48 @@
+"""A run of `simulate` on this machine: where its plan and models lie, and its sites' data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from src.data.loader import SiteData
+
+
+def plan_of(run: Path) -> Path:
+    """The plan that ran."""
+    return run / "aggregator" / "plan" / "plan.yaml"
+
+
+def final_model(run: Path) -> Path:
+    """After the last round; encrypted if the plan says so."""
+    return run / "aggregator" / "save" / "final.pbuf"
+
+
+def initial_model(run: Path) -> Path:
+    """Before the first round, in the clear."""
+    return run / "aggregator" / "save" / "init.pbuf"
+
+
+def any_site(run: Path) -> Path | None:
+    """A site's workspace that opens the run's encrypted models, as all sites' do."""
+    found = sorted(run.glob("*/*/cert/keys/*.cms"))
+    return found[0].parents[2] if found else None
+
+
+def data_folders(run: Path) -> dict[str, Path]:
+    """Each site's data folder. FileNotFoundError: not a run."""
+    from src.data.partition import in_order
+
+    found = {link.name: link for link in run.glob("*/aggregator/data/*")}
+    if not found:
+        raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
+    return {site: found[site] for site in in_order(found)}
+
+
+def site_data(run: Path, plan: dict[str, Any]) -> "dict[str, SiteData]":
+    """Each site's cases, split by the site's own loader."""
+    from src import plan as plans
+
+    return {
+        site: plans.build(plan["data_loader"], data_path=str(folder))
+        for site, folder in data_folders(run).items()
+    }
