@@ -49,9 +49,10 @@ def keep(
     run: Path | None,
     following: str,
 ) -> None:
-    """Write attack-<name>.json and .png, rebuild the run's report, and say where and what next.
+    """Write attack-<name>.json and .png, and say where and what next.
 
-    following: the next command, after `python -m scripts`.
+    Without `out` they go to the run's report, which is rebuilt with them. following: the
+    next command, after `python -m scripts`.
     """
     from src.evaluation.report import as_png, write_report
     from src.files import write_atomically
@@ -67,6 +68,6 @@ def keep(
     write_atomically(path.with_suffix(".png"), as_png(figure))
     console.print(f"\nNumbers: {path}", soft_wrap=True)
     console.print(f"Figure:  {path.with_suffix('.png')}", soft_wrap=True)
-    if run is not None:
+    if run is not None and out is None:
         console.print(f"Report:  {write_report(run)}", soft_wrap=True)
     console.print(f"Next:    {options.python()} -m scripts {following}", soft_wrap=True)

@@ -5,8 +5,6 @@ has not: its validation patients and, where the patients are synthetic, newly ma
 synthetic hospital. The untrained model is asked the same, for what of it is chance.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,20 +18,15 @@ from scripts import finished_run, options
 from scripts.attack import findings
 
 if TYPE_CHECKING:
-    from src.data.preprocess import PreparedCase
+    from scripts.attack.groups import Groups
     from src.evaluation.membership import Auc
 
-STREAM = 0x6D656D62  # keeps newly made patients apart from all others with the same seed
+SCORES = ("initial", "final", "fall")  # loss under either model, and how far it has fallen
+HOW_TO_COMPARE = (
+    " The initial model has seen nobody: what it\ntells is chance. fall: by how far the loss has "
+    "fallen since, instead of the loss."
+)
 WORDS = {True: "tells members apart", False: "no evidence"}
-
-
-@dataclass(frozen=True)
-class Groups:
-    """A site's patients. new: those of the others that were made for the attack."""
-
-    members: "Sequence[PreparedCase]"
-    others: "Sequence[PreparedCase]"
-    new: "Sequence[PreparedCase]" = ()
 
 
 @click.command()
@@ -84,6 +77,7 @@ def membership(
 
     Either --run, or --model with --members and --others.
     """
+    from scripts.attack.groups import given, of_run
     from src import plan as plans
     from src.evaluation import attack_figures
 
@@ -114,102 +108,20 @@ def membership(
     findings.keep(console, "membership", found, figure, out=out, run=run, following=following)
 
 
-# -- patients --------------------------------------------------------------------------------------
-
-
-def of_run(run: Path, plan: dict[str, Any], cache: Path, new: int, seed: int) -> dict[str, Groups]:
-    """As each site has split its own; with newly made patients where they are synthetic."""
-    from src.data.preprocess import prepared
-
-    groups = {}
-    for name, data in finished_run.site_data(run, plan).items():
-        members, others = (
-            [prepared(files, cache) for files in part]
-            for part in (data.train_files, data.validation_files)
-        )
-        hospital = hospital_of(finished_run.data_folders(run)[name], members + others)
-        made = [] if hospital is None else list(patients(hospital, new, seed, like=members[0]))
-        groups[name] = Groups(members, others, made)
-    return groups
-
-
-def hospital_of(folder: Path, cases: "Iterable[PreparedCase]") -> int | None:
-    """Which synthetic hospital all these patients are of; None: real ones, or of several.
-
-    `prepare` numbers the patients of hospital i from 1000 i.
-    """
-    from scripts.prepare import MOST_PHANTOMS
-    from src.data.layouts import read_dataset_yaml
-
-    if not read_dataset_yaml(folder).synthetic:
-        return None
-    numbers = {re.search(r"\d+(?=\D*$)", case.patient_id) for case in cases}
-    hospitals = {int(found.group()) // MOST_PHANTOMS for found in numbers if found}
-    return hospitals.pop() if len(hospitals) == 1 else None
-
-
-def patients(
-    hospital: int, count: int, seed: int, *, like: "PreparedCase"
-) -> "Iterator[PreparedCase]":
-    """New patients of a synthetic hospital, on the grid of `like`."""
-    from src.data.phantom_site import site_for
-    from src.data.public_cases import synthetic_case
-
-    for number in range(count):
-        yield synthetic_case(
-            f"new-{hospital}-{number}",
-            [STREAM, seed, hospital, number],
-            site=site_for(hospital),
-            shape=like.full_shape,
-            spacing_mm=like.spacing_mm[0],
-        )
-
-
-def given(members: Path, others: Path, kind: str | None, cache: Path) -> dict[str, Groups]:
-    """Two folders with the same site folders in them, or with the cases of one site each.
-
-    ValueError: a site has members or others only, or a patient is on both sides.
-    """
-    from scripts.evaluate import given_cases
-    from src.data.preprocess import prepared
-
-    sides = [given_cases(folder, kind) for folder in (members, others)]
-    if all(len(side) == 1 for side in sides):
-        (name,) = sides[0]
-        sides = [{name: files} for side in sides for files in side.values()]
-    if sides[0].keys() != sides[1].keys():
-        raise ValueError(
-            f"Members and others are compared within a site: {members} holds "
-            f"{', '.join(sides[0])}, {others} holds {', '.join(sides[1])}. Give the same sites."
-        )
-    groups = {}
-    for name in sides[0]:
-        ours, theirs = ([prepared(files, cache) for files in side[name]] for side in sides)
-        both = {case.patient_id for case in ours} & {case.patient_id for case in theirs}
-        if both:
-            raise ValueError(f"{name}: {len(both)} patients are members and others at once.")
-        groups[name] = Groups(ours, theirs)
-    return groups
-
-
-# -- losses ----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Losses:
-    """One a patient. others: held out and new ones together."""
+    """Of members and others, one a patient."""
 
     members: np.ndarray
-    held_out: np.ndarray
-    new: np.ndarray
+    others: np.ndarray
 
-    @property
-    def others(self) -> np.ndarray:
-        return np.concatenate([self.held_out, self.new])
+    def __sub__(self, before: "Losses") -> "Losses":
+        """How each has changed since `before`."""
+        return Losses(self.members - before.members, self.others - before.others)
 
 
 def measure(
-    plan: dict[str, Any], model: Path, site: Path | None, groups: dict[str, Groups]
+    plan: dict[str, Any], model: Path, site: Path | None, groups: "dict[str, Groups]"
 ) -> dict[str, Losses]:
     """By site, under the model in that file, in float32."""
     from src import plan as plans
@@ -222,13 +134,12 @@ def measure(
     load_weights(network, model, site)
     compute = Compute(settings.get("device", "auto"), "fp32")
     network.to(compute.device)
+
+    def of(cases) -> np.ndarray:
+        return by_patient(losses(network, cases, loss, compute), cases)
+
     return {
-        name: Losses(
-            *(
-                by_patient(losses(network, cases, loss, compute), cases)
-                for cases in (group.members, group.others, group.new)
-            )
-        )
+        name: Losses(of(group.members), of([*group.held_out, *group.new]))
         for name, group in groups.items()
     }
 
@@ -236,53 +147,66 @@ def measure(
 def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> dict[str, Any]:
     """The record of the attack. losses: by model, "final" and maybe "initial", then by site.
 
-    Sites without others are left out. `new_against_held_out`: whether newly made patients are fair
-    others; None where there are not both. ValueError: no site is left.
+    Where both are there, also by how far a patient's loss has fallen between them: what a patient
+    is hard for without any training is taken out (Watson et al. 2022, arXiv:2111.08440). Sites
+    without others are left out. ValueError: no site is left.
     """
     from src.evaluation.membership import auc, pooled_auc, true_positive_rates
 
     final = {name: own for name, own in losses["final"].items() if len(own.others)}
     if not final:
         raise ValueError("No site has patients that were not trained on: nothing to compare.")
+    by_score = losses
+    if "initial" in losses:
+        fall = {name: own - losses["initial"][name] for name, own in final.items()}
+        by_score = losses | {"fall": fall}
     sites: dict[str, Any] = {}
     for name, own in final.items():
-        sites[name] = _numbers([own]) | {
-            model: _record(auc(by_site[name].members, by_site[name].others, rng=rng))
-            for model, by_site in losses.items()
+        sites[name] = _row([own]) | {
+            score: _record(auc(by_site[name].members, by_site[name].others, rng=rng))
+            for score, by_site in by_score.items()
         }
         rates = true_positive_rates(own.members, own.others)
         sites[name]["found_at_false_positive_rate"] = {f"{r:g}": v for r, v in rates.items()}
-    pooled = _numbers(list(final.values())) | {
-        model: _record(pooled_auc([(by[s].members, by[s].others) for s in final], rng=rng))
-        for model, by in losses.items()
+    pooled = _row(list(final.values())) | {
+        score: _record(pooled_auc([(by[s].members, by[s].others) for s in final], rng=rng))
+        for score, by in by_score.items()
     }
-    both = [(own.held_out, own.new) for own in final.values() if len(own.held_out) * len(own.new)]
-    control = _record(pooled_auc(both, rng=rng)) if both else None
-    return {"sites": sites, "pooled": pooled, "new_against_held_out": control}
+    for row in (*sites.values(), pooled):
+        row["is_evidence"] = is_evidence(row)
+    return {"sites": sites, "pooled": pooled}
 
 
-def _numbers(groups: list[Losses]) -> dict[str, Any]:
-    members, others = (
-        np.concatenate([getattr(g, k) for g in groups]) for k in ("members", "others")
-    )
+def is_evidence(row: dict[str, Any]) -> bool:
+    """Whether the final model tells members apart, by loss or by its fall.
+
+    Not where the initial model, which has seen nobody, tells them apart by loss as well: then it is
+    chance in who is a member.
+    """
+    above = {score: row[score]["low"] > 0.5 for score in SCORES if score in row}
+    return above.get("fall", False) or (above["final"] and not above.get("initial", False))
+
+
+def _row(groups: list[Losses]) -> dict[str, Any]:
+    members = np.concatenate([group.members for group in groups])
+    others = np.concatenate([group.others for group in groups])
     return {
         "members": len(members),
         "others": len(others),
-        "new": sum(len(group.new) for group in groups),
         "loss_members": float(members.mean()),
         "loss_others": float(others.mean()),
     }
 
 
 def _record(auc: "Auc") -> dict[str, Any]:
-    return {"auc": auc.value, "low": auc.low, "high": auc.high, "is_evidence": auc.is_evidence}
+    return {"auc": auc.value, "low": auc.low, "high": auc.high}
 
 
 def show(console: Console, found: dict[str, Any]) -> None:
     """The table, and how to read it."""
     table = Table(box=None, pad_edge=False)
-    models = [model for model in ("initial", "final") if model in found["pooled"]]
-    for title in ("site", "members", "others", "loss", "of others", *models, ""):
+    scores = [score for score in SCORES if score in found["pooled"]]
+    for title in ("site", "members", "others", "loss", "of others", *scores, ""):
         table.add_column(title, justify="right" if title not in ("site", "") else "left")
     for name, row in {**found["sites"], "all": found["pooled"]}.items():
         table.add_row(
@@ -291,25 +215,19 @@ def show(console: Console, found: dict[str, Any]) -> None:
             str(row["others"]),
             f"{row['loss_members']:.3f}",
             f"{row['loss_others']:.3f}",
-            *(in_words(row[model]) for model in models),
-            WORDS[row["final"]["is_evidence"]],
+            *(in_words(row[score]) for score in scores),
+            WORDS[row["is_evidence"]],
         )
     console.print(table)
     console.print(
         "\nChance that a member's loss is the lower, within the site, with 95 % interval: 0.5 is a "
         "coin. An interval\nabove it is evidence that the model gives its patients away. No "
         "evidence is no proof: these are few patients\nand the simplest of attacks."
+        + (HOW_TO_COMPARE if "initial" in scores else "")
     )
     for name, row in found["sites"].items():
         for rate, share in row["found_at_false_positive_rate"].items():
             console.print(f"{name}: {share:.0%} of members found at {float(rate):.1%} of others.")
-    control = found["new_against_held_out"]
-    if control:
-        fair = control["low"] <= 0.5 <= control["high"]
-        console.print(
-            f"Held-out against newly made patients: {in_words(control)}"
-            + ("; fair others hold 0.5." if fair else ". They differ: compare with --new 0.")
-        )
 
 
 def in_words(auc: dict[str, Any]) -> str:

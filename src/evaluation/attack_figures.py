@@ -12,6 +12,11 @@ from src.evaluation.figures import FAINT, INK, SITE_COLOURS, calm, filled, grey
 SAFE, FOUND = SITE_COLOURS[0], SITE_COLOURS[1]
 ON_BLACK = "#e8eaed"
 NOISE = {"size": "its size", "rounds": "two rounds'", "sites": "two sites'"}
+SCORES = {  # of membership: words, colour, place beside the others
+    "initial": ("loss, initial model", SITE_COLOURS[-1], 0.22),
+    "final": ("loss, final model", SITE_COLOURS[0], 0.0),
+    "fall": ("fall of the loss", SITE_COLOURS[4], -0.22),
+}
 SHOWN = ("t1ce", "flair")  # sequences of which a slice is drawn
 
 
@@ -50,15 +55,14 @@ def membership(found: Mapping[str, Any]) -> Figure:
     rows = [*found["sites"].values(), found["pooled"]]
     figure = Figure(figsize=(10.5, 0.9 + 0.4 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    series = (("initial", SITE_COLOURS[-1], 0.14), ("final", SAFE, -0.14))
-    for model, colour, shift in series:
-        told = [(place, row[model]) for place, row in enumerate(rows[::-1]) if row.get(model)]
+    for score, (words, colour, shift) in SCORES.items():
+        told = [(place, row[score]) for place, row in enumerate(rows[::-1]) if score in row]
         if not told:
             continue
         values = np.array([[auc["low"], auc["auc"], auc["high"]] for _, auc in told])
         places = np.array([place for place, _ in told]) + shift
         axis.hlines(places, values[:, 0], values[:, 2], color=colour, linewidth=2.2)
-        axis.plot(values[:, 1], places, "o", color=colour, markersize=6, label=f"{model} model")
+        axis.plot(values[:, 1], places, "o", color=colour, markersize=6, label=words)
     axis.axvline(0.5, color=INK, linewidth=1.2)
     axis.set_yticks(range(len(rows)), ["all sites", *names[::-1]])
     axis.set_xlim(0, 1)

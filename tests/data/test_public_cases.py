@@ -1,11 +1,16 @@
 """Public validation cases: the same everywhere, and nobody's."""
 
+import zlib
+
 import numpy as np
 import pytest
 
+from src.data.layouts import find_cases
 from src.data.phantom import make_phantom
+from src.data.phantom_files import write_site
 from src.data.phantom_site import SITES
-from src.data.public_cases import SyntheticCases
+from src.data.preprocess import prepared
+from src.data.public_cases import SyntheticCases, synthetic_case
 
 SMALL = {"size": 32, "spacing_mm": 5.5}
 
@@ -36,3 +41,16 @@ def test_they_are_not_the_patients_of_a_site_with_the_same_seed():
 def test_no_case_is_refused():
     with pytest.raises(ValueError, match="count must be a whole number of at least 1"):
         SyntheticCases(count=0)
+
+
+def test_a_patient_without_files_is_as_one_with_files(tmp_path):
+    site = SITES[1]
+    grid = {"shape": (32, 32, 32), "spacing_mm": 5.5}
+    write_site(tmp_path / "site", site=site, cases=1, seed=3, **grid)
+    (files,) = find_cases(tmp_path / "site", "brats2021")
+    written = prepared(files, tmp_path / "cache")
+    made = synthetic_case("other", [3, zlib.crc32(site.name.encode()), 0], site=site, **grid)
+    np.testing.assert_array_equal(made.images, written.images)
+    np.testing.assert_array_equal(made.regions, written.regions)
+    np.testing.assert_allclose(made.affine, written.affine)
+    assert made.full_shape == written.full_shape

@@ -10,12 +10,12 @@ from src.evaluation import attack_figures
 from src.evaluation.attacked import section
 from src.evaluation.report import as_png, write_report
 
-AUC = {"auc": 0.91, "low": 0.71, "high": 0.99, "is_evidence": True}
-COIN = {"auc": 0.52, "low": 0.31, "high": 0.72, "is_evidence": False}
-SITE = {"members": 8, "others": 30, "new": 24, "loss_members": 0.4, "loss_others": 0.61}
+AUC = {"auc": 0.91, "low": 0.71, "high": 0.99}
+COIN = {"auc": 0.52, "low": 0.31, "high": 0.72}
+SITE = {"members": 8, "others": 30, "loss_members": 0.4, "loss_others": 0.61}
 MEMBERSHIP = {
-    "sites": {"one": SITE | {"initial": COIN, "final": AUC}},
-    "pooled": SITE | {"initial": COIN, "final": COIN},
+    "sites": {"one": SITE | {"initial": COIN, "final": AUC, "fall": AUC, "is_evidence": True}},
+    "pooled": SITE | {"initial": COIN, "final": COIN, "fall": COIN, "is_evidence": False},
 }
 ROW = {
     "correlation": {"t1": 0.31, "mean": 0.32},
@@ -59,12 +59,13 @@ def test_numbers_without_their_figure_are_left_out(tmp_path):
 def test_membership_shows_each_site_and_its_verdict(tmp_path, initial):
     found = json.loads(json.dumps(MEMBERSHIP))
     if not initial:
-        del found["pooled"]["initial"], found["sites"]["one"]["initial"]
+        for row in (found["pooled"], found["sites"]["one"]):
+            del row["initial"], row["fall"]
     leave(tmp_path, "membership", found, attack_figures.membership(found))
     words = section(tmp_path)
-    assert "<td>0.91</td><td>0.71 to 0.99</td><td>tells members apart</td>" in words
+    assert "<td>0.91 (0.71 to 0.99)</td><td>tells members apart</td>" in words
     assert "<td>no evidence</td>" in words
-    assert ("initial model" in words) is initial
+    assert ("<th>initial model</th>" in words) is initial
     assert "no proof of privacy" in words
 
 

@@ -10,15 +10,8 @@ import yaml
 from click.testing import CliRunner
 from openfl.protocols import utils
 
-from scripts.attack.membership import (
-    Losses,
-    compare,
-    given,
-    hospital_of,
-    membership,
-    of_run,
-    patients,
-)
+from scripts.attack.groups import given, hospital_of, of_run, patients
+from scripts.attack.membership import Losses, compare, membership
 from scripts.options import ROOT
 from src import plan as plans
 from src.data.layouts import find_cases
@@ -71,7 +64,7 @@ def test_members_are_whom_the_sites_own_loader_trains_on(run, tmp_path):
         assert [case.case_id for case in groups[name].members] == [
             files.case_id for files in data.train_files
         ]
-        assert len(groups[name].members) + len(groups[name].others) == total
+        assert len(groups[name].members) + len(groups[name].held_out) == total
         assert len(groups[name].new) == 2
 
 
@@ -107,7 +100,7 @@ def test_given_folders_are_compared_site_by_site(phantom_sites, tmp_path):
     members = copied(one, tmp_path / "members" / "one", slice(0, 3)).parent
     others = copied(one, tmp_path / "others" / "one", slice(3, 5)).parent
     (groups,) = given(members, others, None, tmp_path / "cache").values()
-    assert (len(groups.members), len(groups.others)) == (3, 2)
+    assert (len(groups.members), len(groups.held_out)) == (3, 2)
     with pytest.raises(ValueError, match="one: 3 patients are members and others at once"):
         given(members, one, None, tmp_path / "cache")
     with pytest.raises(ValueError, match="Give the same sites"):
@@ -117,9 +110,9 @@ def test_given_folders_are_compared_site_by_site(phantom_sites, tmp_path):
 # -- what it makes of the losses -------------------------------------------------------------------
 
 
-def losses(shift: float, seed: int, held_out: int = 10, new: int = 30) -> Losses:
+def losses(shift: float, seed: int, others: int = 40) -> Losses:
     rng = np.random.default_rng(seed)
-    return Losses(rng.normal(-shift, 1, 20), rng.normal(size=held_out), rng.normal(size=new))
+    return Losses(rng.normal(-shift, 1, 20), rng.normal(size=others))
 
 
 def compared(by_model) -> dict:
@@ -130,28 +123,41 @@ def test_each_site_is_told_and_all_of_them_together():
     found = compared(
         {
             "initial": {"one": losses(0, 1), "two": losses(0, 2)},
-            "final": {"one": losses(2, 1), "two": losses(0, 2)},
+            "final": {"one": losses(2, 3), "two": losses(0, 4)},
         }
     )
-    assert found["sites"]["one"]["final"]["is_evidence"]
-    assert not found["sites"]["two"]["final"]["is_evidence"]
-    assert not found["pooled"]["initial"]["is_evidence"]
+    assert found["sites"]["one"]["is_evidence"]
+    assert not found["sites"]["two"]["is_evidence"]
     assert (found["pooled"]["members"], found["pooled"]["others"]) == (40, 80)
     assert found["sites"]["one"]["found_at_false_positive_rate"] == {}  # 40 others are too few
-    control = found["new_against_held_out"]
-    assert control["low"] < 0.5 < control["high"]
+
+
+def test_members_who_are_easy_for_an_untrained_model_too_are_no_evidence():
+    easy = losses(2, 1)
+    little = Losses(easy.members - 0.01, easy.others - 0.01)
+    found = compared({"initial": {"one": easy}, "final": {"one": little}})
+    assert found["pooled"]["final"]["low"] > 0.5
+    assert not found["pooled"]["is_evidence"]
+    assert compared({"final": {"one": little}})["pooled"]["is_evidence"]  # nobody knows better
+
+
+def test_a_loss_that_fell_further_for_members_is_evidence_where_loss_alone_is_none():
+    hard = Losses(np.linspace(0, 9, 20), np.linspace(0, 9, 40))
+    fallen = Losses(hard.members - 1, hard.others)
+    found = compared({"initial": {"one": hard}, "final": {"one": fallen}})["pooled"]
+    assert found["final"]["low"] < 0.5 < found["fall"]["low"]
+    assert found["is_evidence"]
 
 
 def test_many_others_allow_a_rate_of_false_positives():
-    found = compared({"final": {"one": losses(3, 1, new=120)}})
+    found = compared({"final": {"one": losses(3, 1, others=120)}})
     assert found["sites"]["one"]["found_at_false_positive_rate"]["0.1"] > 0.5
 
 
 def test_a_site_without_others_is_left_out_and_none_is_an_error():
-    lonely = losses(1, 1, held_out=0, new=0)
-    found = compared({"final": {"one": lonely, "two": losses(0, 2, new=0)}})
+    lonely = losses(1, 1, others=0)
+    found = compared({"final": {"one": lonely, "two": losses(0, 2)}})
     assert list(found["sites"]) == ["two"]
-    assert found["new_against_held_out"] is None
     with pytest.raises(ValueError, match="nothing to compare"):
         compared({"final": {"one": lonely}})
 
@@ -164,7 +170,7 @@ def test_a_run_gets_a_section_in_its_report(run):
     assert result.exit_code == 0, result.output
     found = json.loads((run / "report" / "attack-membership.json").read_text())
     assert found["sites"]["one"]["members"] + found["sites"]["one"]["others"] == 5 + 2
-    assert set(found["pooled"]) >= {"initial", "final"}
+    assert set(found["pooled"]) >= {"initial", "final", "fall"}
     assert "<h2>Attacked</h2>" in (run / "report" / "index.html").read_text()
     assert "0.5 is a coin" in " ".join(result.output.split())
     assert f"attack inversion --run {run}" in " ".join(result.output.split())
