@@ -22,11 +22,17 @@ if TYPE_CHECKING:
     from src.evaluation.membership import Auc
 
 SCORES = ("initial", "final", "fall")  # loss under either model, and how far it has fallen
+HOW_TO_READ = (
+    "Chance that a member's loss is the lower, within a site, with 95 % interval: 0.5 is a coin. "
+    "An interval above it is evidence that the model gives its patients away; of many intervals, "
+    "some miss by chance. No evidence is no proof: the patients are few, and the attack is the "
+    "simplest."
+)
 HOW_TO_COMPARE = (
-    " The initial model has seen nobody: what it\ntells is chance. fall: by how far the loss has "
+    " The initial model has seen nobody: what it tells is chance. fall: by how far the loss has "
     "fallen since, instead of the loss."
 )
-WORDS = {True: "tells members apart", False: "no evidence"}
+WORDS = {True: "the model tells members apart", False: "no evidence that it tells members apart"}
 
 
 @click.command()
@@ -149,7 +155,8 @@ def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> d
 
     Where both are there, also by how far a patient's loss has fallen between them: what a patient
     is hard for without any training is taken out (Watson et al. 2022, arXiv:2111.08440). Sites
-    without others are left out. ValueError: no site is left.
+    without others are left out. The verdict, `is_evidence`, is on all sites together: of many
+    sites' intervals, some miss by chance. ValueError: no site is left.
     """
     from src.evaluation.membership import auc, pooled_auc, true_positive_rates
 
@@ -172,8 +179,7 @@ def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> d
         score: _record(pooled_auc([(by[s].members, by[s].others) for s in final], rng=rng))
         for score, by in by_score.items()
     }
-    for row in (*sites.values(), pooled):
-        row["is_evidence"] = is_evidence(row)
+    pooled["is_evidence"] = is_evidence(pooled)
     return {"sites": sites, "pooled": pooled}
 
 
@@ -206,8 +212,8 @@ def show(console: Console, found: dict[str, Any]) -> None:
     """The table, and how to read it."""
     table = Table(box=None, pad_edge=False)
     scores = [score for score in SCORES if score in found["pooled"]]
-    for title in ("site", "members", "others", "loss", "of others", *scores, ""):
-        table.add_column(title, justify="right" if title not in ("site", "") else "left")
+    for title in ("site", "members", "others", "loss", "of others", *scores):
+        table.add_column(title, justify="left" if title == "site" else "right", no_wrap=True)
     for name, row in {**found["sites"], "all": found["pooled"]}.items():
         table.add_row(
             name,
@@ -216,15 +222,10 @@ def show(console: Console, found: dict[str, Any]) -> None:
             f"{row['loss_members']:.3f}",
             f"{row['loss_others']:.3f}",
             *(in_words(row[score]) for score in scores),
-            WORDS[row["is_evidence"]],
         )
     console.print(table)
-    console.print(
-        "\nChance that a member's loss is the lower, within the site, with 95 % interval: 0.5 is a "
-        "coin. An interval\nabove it is evidence that the model gives its patients away. No "
-        "evidence is no proof: these are few patients\nand the simplest of attacks."
-        + (HOW_TO_COMPARE if "initial" in scores else "")
-    )
+    console.print(f"\nAll sites together: {WORDS[found['pooled']['is_evidence']]}.")
+    console.print(HOW_TO_READ + (HOW_TO_COMPARE if "initial" in scores else ""))
     for name, row in found["sites"].items():
         for rate, share in row["found_at_false_positive_rate"].items():
             console.print(f"{name}: {share:.0%} of members found at {float(rate):.1%} of others.")
