@@ -1,4 +1,4 @@
-"""A real private federation: encrypted, booked, noised as promised, and left in time by one site."""
+"""A real private federation: encrypted, booked, noised as promised, left in time by one site."""
 
 import json
 from pathlib import Path
