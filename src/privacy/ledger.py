@@ -17,7 +17,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,7 @@ class Gate(Protocol):
     """What is needed of a site's gate; that of `src.trust.gate` is one."""
 
     certificate: x509.Certificate
+    now: Callable[[], datetime]
 
     def sign(self, kind: str, statement: Any) -> bytes: ...
     def log(self, event: str, **details: object) -> None: ...
@@ -63,21 +64,13 @@ def folder() -> Path:
 class Ledger:
     """One data set's. Made by `open`. Several threads and processes may use one folder."""
 
-    def __init__(self, path: Path, gate: Gate, now: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, gate: Gate) -> None:
         self.path = path
         self._chain = Chain(path, mode=0o600)
         self._gate = gate
-        self._now = now
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        site: str,
-        marks: Collection[str],
-        gate: Gate,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> "Ledger":
+    def open(cls, folder: Path, site: str, marks: Collection[str], gate: Gate) -> "Ledger":
         """The ledger of a site's data set, begun if there is none.
 
         marks: one string for each patient, the same in every run; stored only as keyed hashes.
@@ -89,11 +82,11 @@ class Ledger:
                 f"expected a site and its patients, got {site!r} and {len(marks)} marks."
             )
         _make(folder)
-        with _alone(folder):
+        with alone(folder):
             salt = _salt(folder)
             patients = sorted({_keyed(salt, mark) for mark in marks})
             data_set = hashlib.sha256("".join(patients).encode()).hexdigest()[:16]
-            ledger = cls(folder / f"{site}-{data_set}.jsonl", gate, now)
+            ledger = cls(folder / f"{site}-{data_set}.jsonl", gate)
             known = {account.path: account for account in accounts(folder)}
             if ledger.path not in known:
                 ledger._write(
@@ -107,7 +100,7 @@ class Ledger:
 
     def spent(self, delta: float, *, unit: str = "patient", more: Iterable[Release] = ()) -> float:
         """Epsilon of everything booked of these patients, and of `more` (in `unit`) on top."""
-        with _alone(self.path.parent):
+        with alone(self.path.parent):
             return self._spent(delta, unit, more)
 
     def book(
@@ -125,7 +118,7 @@ class Ledger:
 
         Epsilon after it. BudgetSpent: that would be more than the budget; nothing was booked.
         """
-        with _alone(self.path.parent):
+        with alone(self.path.parent):
             before = self._spent(delta, unit, ())
             after = self._spent(delta, unit, [release])
             if not after <= budget:
@@ -154,7 +147,7 @@ class Ledger:
 
     def booked(self, run: str) -> int:
         """How many releases of a run are booked in this file."""
-        with _alone(self.path.parent):
+        with alone(self.path.parent):
             own, _ = self._read()
         return sum(line["run"] == run for line in own.bookings)
 
@@ -181,7 +174,7 @@ class Ledger:
 
     def _write(self, event: str, **content: Any) -> str:
         """Append a line and, in it, the signature over all of it and over all before it."""
-        time = self._now().isoformat(timespec="seconds")
+        time = self._gate.now().isoformat(timespec="seconds")
 
         def signed(number: int, previous: str) -> Line:
             line = {"event": event, "time": time, **content, "n": number, "previous": previous}
@@ -203,7 +196,7 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One at a time in a folder: nobody books between a look and a booking. Mends torn ends."""
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
