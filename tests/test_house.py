@@ -137,7 +137,11 @@ def test_nothing_issued_or_secret_is_in_git():
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "prepare", "simulate", "workspace", "evaluate", "benchmark", "certify", "rehearse"]
+    "verb",
+    [
+        *("", "prepare", "simulate", "workspace", "evaluate", "benchmark", "certify", "rehearse"),
+        "privacy",
+    ],
 )
 def test_help_answers_without_heavy_imports(verb):
     began = time.monotonic()
