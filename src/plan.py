@@ -223,6 +223,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
             raise PlanError(f"{name}: {where} is {refused}: {why}")
     _check_gates(plan, name)
     _check_encryption(plan, name)
+    _check_privacy(plan, name)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
 
@@ -292,6 +293,66 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
             )
     if sealed:
         build(plan["compression_pipeline"])  # settings that contradict each other
+
+
+def is_private(plan: Mapping[str, Section]) -> bool:
+    """Whether a part of the plan promises differential privacy."""
+    return any(
+        getattr(load_template(part["template"]), "SPENDS", False)
+        for _, part in parts(plan)
+        if part["template"] != "openfl.federation.Network"
+    )
+
+
+# (where, attribute that its class must have, why) in a plan with differential privacy
+PER_PATIENT = (
+    ("task_runner.algorithm", "what it sends or keeps beside the model would be outside the bound"),
+    ("task_runner.loss", "a loss that ties patients together leaves the clipping without effect"),
+    ("task_runner.model", "statistics of a batch (BatchNorm) tie patients together, and leave"),
+    (
+        "data_loader.patches",
+        "a patch that depends on other patients is not bounded by clipping",
+    ),
+)
+
+
+def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
+    """What a promise of differential privacy would not cover is refused beside it."""
+    if not is_private(plan):
+        return
+    for where, why in PER_PATIENT:
+        part = _value(plan, where)
+        if part and not getattr(load_template(part["template"]), "PER_PATIENT", False):
+            raise PlanError(
+                f"{name}: {where}: {part['template']} does not declare PER_PATIENT: {why}. Take "
+                "another, or declare it in its class after proving it."
+            )
+    releases = _value(plan, "task_runner.releases")
+    if releases and not getattr(load_template(releases["template"]), "PRIVATE", False):
+        raise PlanError(
+            f"{name}: task_runner.releases: {releases['template']}: metrics of private cases are a "
+            "release too. Take PublicValidation, NoisyDice or NoMetrics of src.privacy.releases."
+        )
+    split = _value(plan, "data_loader.split")
+    if "patches" in (plan["data_loader"].get("settings") or {}) and split != "independent":
+        raise PlanError(
+            f"{name}: data_loader.split is {split or 'balanced'}: one patient more could move "
+            "another between training and validation. Set it to independent."
+        )
+    sealed = getattr(load_template(plan["compression_pipeline"]["template"]), "SEALS", False)
+    when_spent = (((_value(plan, "task_runner.local") or {}).get("settings")) or {}).get(
+        "when_spent", "leave"
+    )
+    if not sealed and when_spent == "leave":
+        raise PlanError(
+            f"{name}: task_runner.local.when_spent is leave: only encrypted rounds go on without a "
+            "site that has spent its budget. Set it to stop, or encrypt."
+        )
+    if sealed and plan["compression_pipeline"]["settings"].get("most_cases") != 1:
+        raise PlanError(
+            f"{name}: compression_pipeline.most_cases must be 1: in a private plan every site "
+            "weighs the same, so that no number of cases is told."
+        )
 
 
 def _check_limits(plan: Mapping[str, Section], name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from src.files import write_atomically
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption
-from src.privacy.sealed_site import DOWNLOAD, REPORT, UPDATE
+from src.privacy.sealed_site import DOWNLOAD, LEAVE, REPORT, STOP, UPDATE
 from src.privacy.workers import Adders, WorkerRefused
 from src.refused import Refused
 
@@ -169,9 +169,7 @@ class SealedRounds:
                 if path.read_bytes() == message:
                     return
                 raise Refused(f"{site} has answered round {round_number} already, differently.")
-            written = reports.read(self.gate, report, round_number + 1)
-            if written.site != site:
-                raise Refused(f"{site} has brought the report of {written.site}.")
+            self._check_report(site, report, header.get("left"))
             if kind == UPDATE:
                 self._check_roster(site, header.get("roster"))
                 self._add(site, message)
@@ -180,6 +178,16 @@ class SealedRounds:
             else:
                 self._records(message, 0)
             write_atomically(path, message)
+
+    def _check_report(self, site: str, report: str, left: Any) -> None:
+        """A report of its own for the next round, or the word why it has none."""
+        if not report:
+            if left not in (LEAVE, STOP):
+                raise Refused(f"{site} has brought no report, and does not say why.")
+            return
+        written = reports.read(self.gate, report, self.state.round + 1)
+        if written.site != site:
+            raise Refused(f"{site} has brought the report of {written.site}.")
 
     def _roster(self, state: State, round_number: int) -> reports.Roster:
         texts = state.rosters[str(round_number)]
@@ -227,12 +235,8 @@ class SealedRounds:
             roster = self._roster(state, number)
             updates, answers = self._answers(number, sites)
             missing = [site for site in roster.sites if site not in updates]
-            reported = {site: header["report"] for site, header in answers.items()}
-            if len(reported) < self.min_sites:
-                raise RunStopped(
-                    f"Only {len(reported)} sites have reported for round {number + 1}, "
-                    f"min_sites is {self.min_sites}. Start the others, then the aggregator."
-                )
+            reported = {site: head["report"] for site, head in answers.items() if head["report"]}
+            self._check_enough(number, reported, answers)
             following = [reported[name] for name in sorted(reported)]
             rosters = {} if not missing else dict(state.rosters)
             rosters |= {str(number): state.rosters[str(number)], str(number + 1): following}
@@ -247,6 +251,23 @@ class SealedRounds:
             self._write(new, self._summed(updates, roster.sites) if not missing else self._last())
             return f"no update from {', '.join(missing)}" if missing else None
 
+    def _check_enough(self, number: int, reported: dict, answers: dict[str, dict]) -> None:
+        left = {site: head["left"] for site, head in answers.items() if not head["report"]}
+        for site in left:
+            logger.warning("Round %d: %s has spent its budget of privacy.", number, site)
+            self.gate.log("privacy spent", site=site, round=number, then=left[site])
+        if STOP in left.values():
+            raise RunStopped(
+                f"After round {number}, {', '.join(left)} has spent its budget of privacy, and the "
+                "plan ends the run then (task_runner.local.when_spent: stop)."
+            )
+        if len(reported) < self.min_sites:
+            spent = f" The budget of privacy is spent at {', '.join(left)}." if left else ""
+            raise RunStopped(
+                f"Only {len(reported)} sites have reported for round {number + 1}, "
+                f"min_sites is {self.min_sites}.{spent} Start the others, then the aggregator."
+            )
+
     def _answers(self, number: int, sites: Iterable[str]) -> tuple[dict, dict]:
         """({site: path} of updates, {site: header} of all) in a round."""
         updates, answers = {}, {}
@@ -260,7 +281,7 @@ class SealedRounds:
 
     def _reports(self, number: int, sites: Iterable[str]) -> dict[str, str]:
         _, answers = self._answers(number, sites)
-        return {site: header["report"] for site, header in answers.items()}
+        return {site: head["report"] for site, head in answers.items() if head["report"]}
 
     def _check_limits(self, state: State) -> None:
         limits = (

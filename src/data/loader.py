@@ -27,9 +27,10 @@ class SiteData(DataLoader):
 
     data_path: the folder, from `plan/data.yaml`; None only while the plan is initialised, where
         there are no data. kind: the data set's layout and labels; None takes it from the folder's
-        `dataset.yaml`. validation_fraction: share of the patients kept for validation, at least
-        one. split_seed: another seed, another split. patches: a part that cuts training patches.
-        cache: folder for the preprocessed cases.
+        `dataset.yaml`. validation_fraction: share of the patients kept for validation.
+        split_seed: another seed, another split. split: "balanced" (at least one patient each) or
+        "independent" (a private plan's: where one patient falls does not depend on the others).
+        patches: a part that cuts training patches. cache: folder for the preprocessed cases.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class SiteData(DataLoader):
         kind: str | None = None,
         validation_fraction: float = 0.25,
         split_seed: int = 0,
+        split: str = "balanced",
         cache: str = "cache",
     ) -> None:
         super().__init__()
         require.in_range("validation_fraction", validation_fraction, 0.01, 0.9)
+        require.one_of("split", split, SPLITS)
         self.patches = build(patches)
         self.cache = Path(cache)
         self.train_files: list[CaseFiles] = []
@@ -53,7 +56,7 @@ class SiteData(DataLoader):
         folder = Path(data_path)
         kind = kind or read_dataset_yaml(folder).kind
         files = find_cases(folder, kind)
-        self.train_files, self.validation_files = split_by_patient(
+        self.train_files, self.validation_files = SPLITS[split](
             files, validation_fraction, split_seed
         )
         logger.info(
@@ -81,6 +84,33 @@ class SiteData(DataLoader):
                 order.extend(rng.permutation(len(self.train_cases)).tolist())
             batch, order = order[:batch_size], order[batch_size:]
             yield self.patches.batch([self.train_cases[i] for i in batch], rng)
+
+    @cached_property
+    def patients(self) -> list[list[PreparedCase]]:
+        """The training cases by patient: all scans and time points of one person."""
+        by_patient: dict[str, list[PreparedCase]] = {}
+        for files, case in zip(self.train_files, self.train_cases, strict=True):
+            by_patient.setdefault(files.patient_id, []).append(case)
+        return list(by_patient.values())
+
+    def patient_crops(
+        self, patient: list[PreparedCase], crops: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`crops` patches of one patient, each of any of his scans; shapes as a batch's."""
+        scans = [patient[i] for i in rng.integers(len(patient), size=crops)]
+        return self.patches.batch(scans, rng)
+
+    def marks(self, part: str) -> list[str]:
+        """What the patients of a part, "training" or "validation", are known by.
+
+        For each his id, and SHA-256 of each T1 file: a renamed patient is still the same. Secret:
+        to be stored only under a keyed hash.
+        """
+        files = {"training": self.train_files, "validation": self.validation_files}[part]
+        known = {f"id {case.patient_id}" for case in files}
+        for case in files:
+            known.add(f"t1 {hashlib.sha256(case.sequences['t1'].read_bytes()).hexdigest()}")
+        return sorted(known)
 
     def validation_cases(self) -> Iterator[PreparedCase]:
         """The validation cases, whole."""
@@ -122,3 +152,29 @@ def split_by_patient(
         [case for case in files if case.patient_id not in validation],
         [case for case in files if case.patient_id in validation],
     )
+
+
+def split_independently(
+    files: list[CaseFiles], validation_fraction: float, seed: int
+) -> tuple[list[CaseFiles], list[CaseFiles]]:
+    """(training, validation) cases; each patient falls by SHA-256(seed, patient id) alone.
+
+    So one patient more or less changes one of the two sets, by that patient: what differential
+    privacy promises per patient is then about the site's patients. A small site may have nobody to
+    validate on. ValueError: nobody is left to train on.
+    """
+
+    def validates(patient: str) -> bool:
+        drawn = hashlib.sha256(f"{seed}/{patient}".encode()).digest()
+        return int.from_bytes(drawn[:8], "big") < validation_fraction * 2**64
+
+    training = [case for case in files if not validates(case.patient_id)]
+    if not training:
+        raise ValueError(
+            f"None of the {len(files)} cases falls to training. Lower "
+            "data_loader.validation_fraction, or add patients."
+        )
+    return training, [case for case in files if validates(case.patient_id)]
+
+
+SPLITS = {"balanced": split_by_patient, "independent": split_independently}

@@ -6,7 +6,7 @@ the brain. Everything is drawn from the generator that is passed in.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ BRAIN_MEAN_Z = 4.0
 @dataclass(frozen=True)
 class Patches:
     """size: voxels along X, Y, Z. augment: vary the patches, or only cut them."""
+
+    PER_PATIENT: ClassVar[bool] = True  # a patch depends on its own case alone
 
     size: tuple[int, int, int] = (64, 64, 64)
     tumour_fraction: float = 0.7

@@ -41,7 +41,7 @@ class RegionScores:
         else:
             values = {r: dice(prediction[i], reference[i]) for i, r in enumerate(REGIONS)}
             scores = {"dice": values | {"mean": float(np.mean(list(values.values())))}}
-        return {"case_id": case.case_id} | scores
+        return {"case_id": case.case_id, "patient_id": case.patient_id} | scores
 
     def summary(self, scores: Sequence[Score]) -> dict[str, Any]:
         """Means over the cases, as they go to the aggregator: numbers only."""

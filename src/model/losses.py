@@ -21,6 +21,8 @@ class DiceBCE(nn.Module):
     empty costs 0 and its gradient stays finite.
     """
 
+    PER_PATIENT = True  # no term ties samples together
+
     def __init__(self, smooth: float = 1.0, bce_weight: float = 1.0) -> None:
         super().__init__()
         require.positive("smooth", smooth)

@@ -42,6 +42,8 @@ class GliomaUNet(nn.Module):
     preset: "lite" or "full". Spatial sizes must be multiples of `multiple`.
     """
 
+    PER_PATIENT = True  # no layer ties samples together, and none keeps a buffer
+
     def __init__(self, preset: str = "lite") -> None:
         super().__init__()
         require.one_of("preset", preset, PRESETS)

@@ -83,7 +83,7 @@ class PlainPipeline(TransformationPipeline):
         super().__init__(transformers=[PlainTransformer()])
 
     def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int]
+        self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any
     ) -> SealedSite | None:
         """What seals and opens at a site, started. Here: nothing does."""
         return None
@@ -154,13 +154,11 @@ class EncryptedPipeline(TransformationPipeline):
         self._transformer = SealingTransformer()
         super().__init__(transformers=[self._transformer])
 
-    def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], cases: Callable[[], int]
-    ) -> SealedSite:
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> SealedSite:
         """Take the run's keys from the gate and start sealing. Refused, RuntimeError: cannot."""
         sealed = sealed_site(self.encryption, gate, site, plan)
         sealed.start()
-        self._transformer.seal_with(sealed, cases)
+        self._transformer.seal_with(sealed, runner.get_train_data_size)
         return sealed
 
 

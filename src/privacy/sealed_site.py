@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,16 @@ from src.refused import Refused
 logger = logging.getLogger(__name__)
 
 DOWNLOAD, UPDATE, REPORT = "download", "update", "report"
+LEAVE, STOP = "leave", "stop"  # why an answer brings no report
+
+
+class Budget(Protocol):
+    """What is needed of a budget of privacy; `src.privacy.budget` has one."""
+
+    when_spent: str
+
+    def pays(self) -> bool: ...
+    def after(self, round_number: int) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class SealedSite:
         self._start = bytes.fromhex(bundle)  # the transcript's beginning: weights included
         self.record = Record.read(folder / FILE, run, bundle)
         self.opened: Opened | None = None
+        self.budgets: list[Budget] = []  # of privacy, none in most plans
         self._expected: int | None = None
 
     def expect(self, round_number: int) -> None:
@@ -262,8 +273,25 @@ class SealedSite:
             raise Refused("There is no opened round to answer.")
         return self.opened
 
+    @property
+    def can_pay(self) -> bool:
+        """Whether this site's budgets of privacy allow one more round."""
+        return all(budget.pays() for budget in self.budgets)
+
+    def _left(self, kind: str) -> str:
+        """LEAVE, or STOP the run, where a budget ends this site's part; "" where none does."""
+        round_number = self._opened().round
+        for budget in self.budgets:
+            left = budget.after(round_number) if kind == UPDATE else ""
+            if left or (kind == REPORT and not budget.pays()):
+                return left or budget.when_spent
+        return ""
+
     def report_only(self) -> bytes:
-        """The answer of a site that is not in the round's roster: in the next one it will be."""
+        """The answer of a site that is not in the round's roster: in the next one it will be.
+
+        A site whose budget of privacy is spent does not report: it listens, and gets the model.
+        """
         return wire.pack(self._header(REPORT))
 
     def seal(self, model: np.ndarray, cases: int) -> bytes:
@@ -303,6 +331,10 @@ class SealedSite:
 
     def _header(self, kind: str) -> dict[str, Any]:
         opened = self._opened()
+        left = self._left(kind)
+        if left:
+            logger.warning("The budget of privacy pays for no further round: %s.", left)
+            self.gate.log("privacy spent", site=self.site, round=opened.round, then=left)
         return {
             "kind": kind,
             "run": self.gate.members.run,
@@ -310,8 +342,8 @@ class SealedSite:
             "site": self.site,
             "parameters": self._parameters,
             "roster": opened.roster.digest.hex(),
-            "report": self._report(opened.round + 1, opened.transcript),
-        }
+            "report": "" if left else self._report(opened.round + 1, opened.transcript),
+        } | ({"left": left} if left else {})
 
     # -- the complete message of the round, on disk before its first byte leaves ---------------
 

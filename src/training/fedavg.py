@@ -10,6 +10,8 @@ from torch import nn
 class FedAvg:
     """The hooks of a federated algorithm at a site, all of them empty."""
 
+    PER_PATIENT = True  # nothing beside the model leaves, and nothing of the data is kept
+
     def begin_round(self, model: nn.Module, round_number: int) -> None:
         """Before the first step; `model` holds the global model."""
 

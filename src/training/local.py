@@ -1,8 +1,8 @@
 """Local training: one round's steps of SGD on one site's patches, in plain torch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,14 @@ from src import require
 from src.training.compute import Compute
 from src.tuning import tuned
 
-Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+
+class Data(Protocol):
+    """What is needed of a site's data; `src.data.loader.SiteData` has it."""
+
+    def get_train_data_size(self) -> int: ...
+    def training_batches(
+        self, steps: int, batch_size: int, rng: np.random.Generator
+    ) -> Iterable[tuple[np.ndarray, np.ndarray]]: ...
 
 
 class Algorithm(Protocol):
@@ -72,18 +79,27 @@ class LocalTraining:
             return self.steps
         return (self.epochs or 0) * -(-cases // self.batch_size)
 
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "LocalTraining":
+        """Ready as it is; training with differential privacy needs the site's ledger here."""
+        return self
+
+    def weight(self, cases: int) -> int:
+        """The site's weight in the mean: its number of training cases."""
+        return cases
+
     def run(
         self,
         model: nn.Module,
-        batches: Batches,
+        data: Data,
         *,
         loss: nn.Module,
         algorithm: Algorithm,
         compute: Compute,
         round_number: int,
+        rng: np.random.Generator,
         on_step: Callable[[int], None] = lambda done: None,
     ) -> float:
-        """Train `model` in place on the batches; the mean loss over the steps.
+        """Train `model` in place on the site's batches; the mean loss over the steps.
 
         ValueError: a loss that is not finite; the model is then of no use. Or a word of `tune`
         names nothing.
@@ -103,7 +119,8 @@ class LocalTraining:
         model.train()
         algorithm.begin_round(model, round_number)
         losses: list[float] = []
-        for images, regions in batches:
+        steps = self.steps_for(data.get_train_data_size())
+        for images, regions in data.training_batches(steps, self.batch_size, rng):
             optimiser.zero_grad()
             with compute.autocast():
                 logits = model(compute.tensor(images))

@@ -57,12 +57,13 @@ class Site(Collaborator):
         with refusals_end_the_process():
             self.gate = plans.build(gate)
             client.federation_uuid = self.gate.open(collaborator_name)
-            self.sealed = openfl_settings["compression_pipeline"].at_site(
-                self.gate,
-                collaborator_name,
-                plan,
-                openfl_settings["task_runner"].get_train_data_size,
-            )
+            runner = openfl_settings["task_runner"]
+            joins = getattr(runner, "at_site", None)  # a runner may have nothing to prepare
+            budgets = joins(self.gate, collaborator_name, plan) if joins else []
+            pipeline = openfl_settings["compression_pipeline"]
+            self.sealed = pipeline.at_site(self.gate, collaborator_name, plan, runner)
+            if self.sealed:
+                self.sealed.budgets += budgets
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
@@ -94,8 +95,9 @@ class Site(Collaborator):
         if kept is not None:
             logger.info("Round %d: sending again what was sent before.", round_number)
             line.send_again(kept)
-        elif not self.sealed.takes_part:
-            logger.info("Round %d: not in its roster; reporting for the next.", round_number)
+        elif not self.sealed.takes_part or not self.sealed.can_pay:
+            why = "not in its roster" if self.sealed.can_pay else "the budget of privacy is spent"
+            logger.info("Round %d: %s; this site sends no update.", round_number, why)
             trained = TensorKey(TENSOR, self.collaborator_name, round_number, False, ("trained",))
             report = np.frombuffer(self.sealed.report_only(), np.uint8)
             line.report(round_number, name, [self.nparray_to_named_tensor(trained, report)])

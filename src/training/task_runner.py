@@ -6,7 +6,7 @@ It knows no network, loss, algorithm or metric by name: the plan hands it parts.
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,13 @@ METRIC = ("metric",)
 
 
 class SegmentationTaskRunner(TaskRunner):
-    """model, loss, algorithm, local, inferer, metrics: parts.
+    """model, loss, algorithm, local, inferer, metrics, releases: parts.
 
+    local: how a round is trained. releases: which numbers leave the site beside the model.
     seed: of the initial weights and of the sites' sampling. device, precision: see `Compute`.
     evaluation: folder for what the site keeps of the final validation (cases, pictures).
     progress: file of JSON lines that tells the site's engineer what is going on.
     """
-
-    LEAVES = "the mean loss of each round"
 
     def __init__(
         self,
@@ -47,6 +46,7 @@ class SegmentationTaskRunner(TaskRunner):
         local: Part,
         inferer: Part,
         metrics: Part,
+        releases: Part,
         seed: int = 0,
         device: str = "auto",
         precision: str = "auto",
@@ -67,8 +67,27 @@ class SegmentationTaskRunner(TaskRunner):
         self.local = build(local)
         self.inferer = build(inferer)
         self.metrics = build(metrics)
+        self.releases = build(releases)
         self.evaluation = Path(evaluation)
         self.progress = Progress(Path(progress))
+
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any]) -> list[Any]:
+        """Called once the site's gate is open; the site's budgets of privacy, none in most plans.
+
+        Refused: privacy that this site has spent already.
+        """
+        self.local = self.local.at_site(gate, site, plan, self.data_loader)
+        self.releases = self.releases.at_site(gate, site, plan, self.data_loader)
+        budget = getattr(self.local, "budget", None)
+        return [budget] if budget else []
+
+    def get_train_data_size(self) -> int:
+        """The site's weight in the mean, as `local` tells it."""
+        return self.local.weight(self.data_loader.get_train_data_size())
+
+    def get_valid_data_size(self) -> int:
+        """The number of validation cases, as `releases` tells it."""
+        return self.releases.cases(self.data_loader.get_valid_data_size())
 
     # -- tasks: each returns (tensors for the aggregator, tensors kept at the site) ------------
 
@@ -78,25 +97,25 @@ class SegmentationTaskRunner(TaskRunner):
         """Train the global model for one round; the trained model and the mean loss."""
         began = time.monotonic()
         self.set_tensor_dict(input_tensor_dict)
-        steps = self.local.steps_for(self.get_train_data_size())
+        steps = self.local.steps_for(self.data_loader.get_train_data_size())
         rng = np.random.default_rng([self.seed, round_num, zlib.crc32(col_name.encode())])
         report = self.progress.task("train", round_num, steps)
         loss = self.local.run(
             self.model,
-            self.data_loader.training_batches(steps, self.local.batch_size, rng),
+            self.data_loader,
             loss=self.loss,
             algorithm=self.algorithm,
             compute=self.compute,
             round_number=round_num,
+            rng=rng,
             on_step=report,
         )
         self.progress.result("train", round_num, {"loss": loss})
         seconds = time.monotonic() - began
         logger.info("Round %d: %d steps, loss %.4f, %.1f s.", round_num, steps, loss, seconds)
-        return {
-            TensorKey("loss", col_name, round_num, True, METRIC): np.array(loss),
-            TensorKey(TENSOR, col_name, round_num, False, ("trained",)): self._vector(),
-        }, {}
+        trained = TensorKey(TENSOR, col_name, round_num, False, ("trained",))
+        told = self._metrics(col_name, round_num, self.releases.training(loss))
+        return {**told, trained: self._vector()}, {}
 
     def validate_task(
         self,
@@ -109,39 +128,21 @@ class SegmentationTaskRunner(TaskRunner):
         """Dice of the model on the site's validation cases: apply "global", or "local" (tuned)."""
         task = "validate" if apply == "global" else "validate_local"
         self.set_tensor_dict(input_tensor_dict)
-        scores = [score for score, *_ in self._scored_cases(task, round_num)]
-        dice = self.metrics.summary(scores)["dice"]
-        self.progress.result(task, round_num, {"dice": dice})
-        logger.info("Round %d: %s, Dice %.3f.", round_num, task, dice["mean"])
+        told = self.releases.validation(Validation(self, task, round_num), round_num)
         kind = "validate_agg" if apply == "global" else "validate_local"
-        return self._metrics(col_name, round_num, {"dice": dice}, best_by=kind), {}
+        return self._metrics(col_name, round_num, told, best_by=kind), {}
 
     def evaluate_task(
         self, col_name: str, round_num: int, input_tensor_dict: dict, **settings
     ) -> tuple[Tensors, Tensors]:
         """Dice and HD95 of the final model; cases and pictures stay in the `evaluation` folder."""
         self.set_tensor_dict(input_tensor_dict)
-        scored = list(self._scored_cases("evaluate", round_num))
-        scores = [score for score, *_ in scored]
-        summary = self.metrics.summary(scores)
-        self.evaluation.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures of patients
-        write_atomically(self.evaluation / "cases.json", self.metrics.table(scores))
-        write_atomically(self.evaluation / "slices.npz", self.metrics.pictures(scored))
-        self.progress.result("evaluate", round_num, {"dice": summary["dice"]})
-        logger.info("Final model: Dice %.3f.", summary["dice"]["mean"])
-        return self._metrics(col_name, round_num, summary, best_by="validate_agg"), {}
+        told = self.releases.validation(Validation(self, "evaluate", round_num), round_num)
+        return self._metrics(col_name, round_num, told, best_by="validate_agg"), {}
 
-    def _scored_cases(self, task: str, round_number: int):
-        """(score, case, prediction) of each validation case."""
-        report = self.progress.task(task, round_number, self.get_valid_data_size())
-        for done, case in enumerate(self.data_loader.validation_cases(), start=1):
-            with self.compute.autocast():
-                prediction = self.inferer.predict(self.model, case.images)
-            score = self.metrics.score(case, prediction, distances=task == "evaluate")
-            report(done)
-            yield score, case, prediction
-
-    def _metrics(self, site: str, round_number: int, summary: dict, best_by: str) -> Tensors:
+    def _metrics(
+        self, site: str, round_number: int, summary: dict, best_by: str = "none"
+    ) -> Tensors:
         """Scalars for the aggregator. Only the mean Dice may choose the best model."""
         tensors = {}
         for metric, values in summary.items():
@@ -194,3 +195,55 @@ class SegmentationTaskRunner(TaskRunner):
         """Read a torch state dict, weights only; `fx plan initialize -i x.pt` ends here."""
         content = torch.load(filepath, map_location=self.compute.device, weights_only=True)
         self.model.load_state_dict(content.get("model_state_dict", content))
+
+
+class Validation:
+    """One validation of the loaded model: on the site's own cases, and on any others."""
+
+    def __init__(self, runner: SegmentationTaskRunner, task: str, round_number: int) -> None:
+        self._runner = runner
+        self._task = task
+        self._round = round_number
+
+    def own(self) -> list[dict]:
+        """Scores of the site's own validation cases; the site's log and folder keep them."""
+        runner = self._runner
+        cases = runner.data_loader
+        report = runner.progress.task(self._task, self._round, cases.get_valid_data_size())
+        scores, pictures = [], []
+        for done, item in enumerate(self._scored(cases.validation_cases()), start=1):
+            scores.append(item[0])
+            if self._task == "evaluate":
+                pictures.append(item)
+            report(done)
+        if scores:
+            dice = self.summary(scores)["dice"]
+            runner.progress.result(self._task, self._round, {"dice": dice})
+            logger.info("Round %d: %s, Dice %.3f.", self._round, self._task, dice["mean"])
+        if pictures:
+            self._keep(scores, pictures)
+        return scores
+
+    def of(self, cases: Iterable[Any]) -> list[dict]:
+        """Scores of other cases."""
+        return [score for score, *_ in self._scored(cases)]
+
+    def summary(self, scores: list[dict]) -> dict[str, Any]:
+        """Means over cases, numbers only."""
+        return self._runner.metrics.summary(scores)
+
+    def _scored(self, cases: Iterable[Any]) -> Iterator[tuple]:
+        """(score, case, prediction) of each."""
+        runner = self._runner
+        for case in cases:
+            with runner.compute.autocast():
+                prediction = runner.inferer.predict(runner.model, case.images)
+            score = runner.metrics.score(case, prediction, distances=self._task == "evaluate")
+            yield score, case, prediction
+
+    def _keep(self, scores: list[dict], scored: list[tuple]) -> None:
+        """Cases and pictures of the final model, in the site's `evaluation` folder."""
+        runner = self._runner
+        runner.evaluation.mkdir(parents=True, exist_ok=True, mode=0o700)  # pictures of patients
+        write_atomically(runner.evaluation / "cases.json", runner.metrics.table(scores))
+        write_atomically(runner.evaluation / "slices.npz", runner.metrics.pictures(scored))

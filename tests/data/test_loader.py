@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.data.case import CaseFiles
-from src.data.loader import SiteData, split_by_patient
+from src.data.loader import SiteData, split_by_patient, split_independently
 
 PATCHES = {"template": "src.data.patches.Patches", "settings": {"size": [16, 16, 16]}}
 
@@ -52,6 +52,44 @@ def test_one_patient_cannot_be_split():
         split_by_patient(files("a", "a"), 0.25, 0)
 
 
+@given(st.sets(st.integers(0, 60), min_size=6), st.integers(0, 9))
+def test_an_independent_split_changes_by_the_one_patient_that_comes(numbers, seed):
+    cases = files(*(f"p{i}" for i in sorted(numbers)))
+    try:
+        before = split_independently(cases, 0.25, seed)
+    except ValueError:
+        return  # nobody was left to train on
+    after = split_independently(cases + files("new"), 0.25, seed)
+    changed = [len(new) - len(old) for old, new in zip(before, after, strict=True)]
+    assert sorted(changed) == [0, 1]
+    for old, new in zip(before, after, strict=True):
+        assert {c.patient_id for c in old} <= {c.patient_id for c in new}
+
+
+def test_a_balanced_split_can_move_another_patient():
+    cases = files(*(f"p{i}" for i in range(5)))
+    train = [
+        {c.patient_id for c in split_by_patient(cases + more, 0.25, 0)[0]}
+        for more in ([], *(files(f"new{i}") for i in range(20)))
+    ]
+    assert any(train[0] - other for other in train[1:])  # what an independent one excludes
+
+
+def test_an_independent_split_keeps_about_the_share():
+    cases = files(*(f"p{i}" for i in range(2000)))
+    assert 420 < len(split_independently(cases, 0.25, 0)[1]) < 580
+
+
+def test_a_site_with_nobody_to_train_on_says_so():
+    lone = next(c for c in files(*(f"p{i}" for i in range(40))) if not _trains(c))
+    with pytest.raises(ValueError, match="None of the 1 cases falls to training"):
+        split_independently([lone], 0.25, 0)
+
+
+def _trains(case: CaseFiles) -> bool:
+    return case in split_independently([case, *files("p3", "p5", "p9", "p12")], 0.25, 0)[0]
+
+
 @pytest.fixture
 def site(phantom_sites, tmp_path) -> SiteData:
     return SiteData(str(phantom_sites["one"]), patches=PATCHES, cache=str(tmp_path / "cache"))
@@ -89,3 +127,24 @@ def test_a_case_is_preprocessed_once(site, tmp_path):
 
 def test_without_data_there_is_a_shape_for_initialising_a_plan():
     assert SiteData(None, patches=PATCHES).get_feature_shape() == (4, 16, 16, 16)
+
+
+def test_a_patients_scans_are_one_record(site):
+    scan = site.train_files[0]
+    again = CaseFiles("other", scan.patient_id, scan.kind, scan.sequences, scan.label, scan.grade)
+    site.train_files = [*site.train_files, again]
+    assert [len(patient) for patient in site.patients] == [2, 1, 1, 1]
+    images, regions = site.patient_crops(site.patients[0], 3, np.random.default_rng(0))
+    assert images.shape == (3, 4, 16, 16, 16)
+    assert regions.shape == (3, 3, 16, 16, 16)
+
+
+def test_marks_know_a_renamed_patient_by_his_images(site):
+    before = set(site.marks("training"))
+    first = site.train_files[0]
+    renamed = CaseFiles("new", "new", first.kind, first.sequences, first.label)
+    site.train_files = [renamed, *site.train_files[1:]]
+    after = set(site.marks("training"))
+    assert before - after == {f"id {first.patient_id}"}
+    assert after - before == {"id new"}
+    assert before.isdisjoint(site.marks("validation"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.data.layouts import find_cases, read_dataset_yaml
-from src.data.loader import split_by_patient
+from src.data.loader import SPLITS
 from src.data.quality import inspect_folder
 from src.trust.checks.finding import Patient, State
 
@@ -25,7 +25,7 @@ def data(patient: Patient) -> Iterator[tuple[State, str]]:
     kind = settings.get("kind") or read_dataset_yaml(folder).kind
     files = find_cases(folder, kind)
     fraction, seed = settings["validation_fraction"], settings["split_seed"]
-    train, validation = split_by_patient(files, fraction, seed)
+    train, validation = SPLITS[settings.get("split", "balanced")](files, fraction, seed)
     patients = len({case.patient_id for case in files})
     if patients < FEW_PATIENTS:
         yield "warn", f"{patients} patients; with so few, one says much about the model."

@@ -1,0 +1,257 @@
+"""DP-SGD per patient: each patient's gradient clipped, their sum noised, before anything is learnt.
+
+Abadi et al. 2016 (doi:10.1145/2976749.2978318), with the patient as the unit: all scans, time
+points, crops and augmentations of one person are one record. Adjacency: one patient of the site's
+training set more or less; the split of a private plan puts each patient by himself, so that this is
+one patient of the site more or less. A step is
+
+    S ~ Poisson(q) over patients
+    g_i = mean over patient i's crops of the gradient
+    theta <- optimiser( (sum over S of g_i min(1, C / |g_i|) + N(0, (z C)^2)) / (q P) )
+
+with q, C, z, the number of steps and P, a public number in place of the site's own count, all from
+the plan. Gradients are taken patient by patient in plain autograd: for 3D patches this is the
+cheapest way (`scripts benchmark dp`), and no layer or loss can tie two patients together.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from src import require
+from src.privacy import accountant, noise
+from src.privacy.accountant import Release
+from src.privacy.budget import WHEN_SPENT, Budget
+from src.privacy.uncoupled import refuse_coupling
+from src.tuning import tuned
+
+T = TypeVar("T")
+SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
+
+
+class Patients(Protocol):
+    """What is needed of a site's data; `src.data.loader.SiteData` has it."""
+
+    patients: Sequence[Any]
+
+    def patient_crops(
+        self, patient: Any, crops: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def marks(self, part: str) -> list[str]: ...
+
+
+def private_gradient(
+    parameters: Sequence[nn.Parameter],
+    sampled: Iterable[T],
+    gradient_of: Callable[[T], Sequence[torch.Tensor]],
+    *,
+    clip_norm: float,
+    noise_multiplier: float,
+    expected: float,
+    normal: Callable[[int], np.ndarray] = noise.standard_normal,
+) -> list[float]:
+    """Set the parameters' `grad` to the noised mean of clipped gradients; the norms before it.
+
+    sampled: this step's patients; none is a step of pure noise. expected: their expected number,
+    public. A gradient that is not finite counts as zero. normal: gives so many standard normals.
+    """
+    sums = [torch.zeros_like(parameter) for parameter in parameters]
+    norms = []
+    for patient in sampled:
+        gradients = gradient_of(patient)
+        norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+        norms.append(norm)
+        if math.isfinite(norm):
+            scale = min(1.0, SLACK * clip_norm / max(norm, 1e-12))
+            for total, gradient in zip(sums, gradients, strict=True):
+                total.add_(gradient, alpha=scale)
+    drawn = torch.from_numpy(normal(sum(total.numel() for total in sums)))
+    drawn = (drawn * (noise_multiplier * clip_norm)).split([total.numel() for total in sums])
+    for parameter, total, part in zip(parameters, sums, drawn, strict=True):
+        noised = total.double() + part.reshape(total.shape).to(total.device)
+        parameter.grad = (noised / expected).to(parameter.dtype)
+    return norms
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientDPSGD:
+    """Settings; the part `task_runner.local` of a private plan. `at_site` makes it able to train.
+
+    epsilon, delta: what the whole run may spend of each patient's privacy. sample_rate: q.
+    steps: a round. clip_norm: C. patients: P, the same at every site. crops: of a patient in a
+    step. learning_rate: of round 0; round r uses learning_rate * decay**r. tune: which parameters
+    are trained (`src.tuning`); None: all. spare_rounds: further rounds that the noise is calibrated
+    for, since a round that was interrupted is counted again. budget: epsilon that a patient of a
+    site may have spent over all runs; None: this run's. when_spent: leave (the site goes on
+    listening, the others go on) or stop (the run ends).
+    """
+
+    SPENDS: ClassVar[bool] = True  # privacy
+    LEAVES: ClassVar[str] = (
+        "a model trained with differential privacy per patient; no number of cases: every site "
+        "weighs the same"
+    )
+
+    epsilon: float
+    delta: float
+    sample_rate: float
+    steps: int
+    clip_norm: float
+    patients: int
+    crops: int = 2
+    learning_rate: float = 0.05
+    decay: float = 1.0
+    momentum: float = 0.0
+    tune: tuple[str, ...] | None = None
+    spare_rounds: int = 1
+    budget: float | None = None
+    when_spent: str = "leave"
+
+    def __post_init__(self) -> None:
+        require.positive("epsilon", self.epsilon)
+        require.in_range("delta", self.delta, 1e-12, 0.01)
+        require.in_range("sample_rate", self.sample_rate, 1e-4, 1.0)
+        require.whole("steps", self.steps, at_least=1)
+        require.positive("clip_norm", self.clip_norm)
+        require.whole("patients", self.patients, at_least=1)
+        require.whole("crops", self.crops, at_least=1)
+        require.positive("learning_rate", self.learning_rate)
+        require.in_range("decay", self.decay, 0.1, 1.0)
+        require.in_range("momentum", self.momentum, 0.0, 0.999)
+        require.whole("spare_rounds", self.spare_rounds)
+        require.one_of("when_spent", self.when_spent, WHEN_SPENT)
+        if self.tune is not None:
+            object.__setattr__(self, "tune", tuple(self.tune))
+        if self.budget is not None and self.budget < self.epsilon:
+            raise ValueError(
+                f"budget {self.budget} is below epsilon {self.epsilon}: the run could not end. "
+                "Lower epsilon, or leave budget away."
+            )
+
+    def a_round(self, rounds: int) -> Release:
+        """What one of so many rounds releases, as the accountant sees it."""
+        multiplier = accountant.calibrate(
+            epsilon=self.epsilon,
+            delta=self.delta,
+            sample_rate=self.sample_rate,
+            steps=self.steps * (rounds + self.spare_rounds),
+        )
+        return Release(noise_multiplier=multiplier, sample_rate=self.sample_rate, steps=self.steps)
+
+    def promise(self, rounds: int) -> str:
+        """What a hospital signs, in words."""
+        release = self.a_round(rounds)
+        return (
+            f"differential privacy per patient (all scans of a person): epsilon {self.epsilon:g} "
+            f"at delta {self.delta:g} over {rounds} rounds of {self.steps} steps and "
+            f"{self.spare_rounds} spare, sample rate {self.sample_rate:g}, noise multiplier "
+            f"{release.noise_multiplier:.3f}, clipped at {self.clip_norm:g}; booked in the site's "
+            f"ledger, which refuses beyond epsilon {self.budget or self.epsilon:g}"
+        )
+
+    def at_site(
+        self, gate: Any, site: str, plan: Mapping[str, Any], data: Any
+    ) -> "PrivateTraining":
+        """Able to train: with this site's ledger. BudgetSpent: it cannot pay for one round."""
+        rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+        budget = Budget.open(
+            gate,
+            site,
+            data.marks("training"),
+            a_round=self.a_round(rounds),
+            unit="patient",
+            epsilon=self.budget or self.epsilon,
+            delta=self.delta,
+            rounds=rounds,
+            when_spent=self.when_spent,
+        )
+        return PrivateTraining(self, budget)
+
+    def train(
+        self,
+        model: nn.Module,
+        data: Patients,
+        *,
+        noise_multiplier: float,
+        loss: nn.Module,
+        algorithm: Any,
+        compute: Any,
+        round_number: int,
+        on_step: Callable[[int], None] = lambda done: None,
+    ) -> float:
+        """A round's steps on `model`, in place; the mean loss of whom was sampled (NaN: nobody).
+
+        Books nothing: a site trains through `at_site`. Whom a step samples and how crops are cut
+        is drawn from the operating system. An algorithm's own term, free of data, comes after the
+        noise.
+        """
+        names = tuned(model, self.tune)
+        parameters = [p for name, p in model.named_parameters() if name in names]
+        learning_rate = self.learning_rate * self.decay**round_number
+        optimiser = torch.optim.SGD(parameters, learning_rate, momentum=self.momentum)
+        rng = np.random.default_rng(list(os.urandom(32)))
+        losses: list[float] = []
+
+        def gradient_of(patient: Any) -> Sequence[torch.Tensor]:
+            images, regions = data.patient_crops(patient, self.crops, rng)
+            with compute.autocast():
+                logits = model(compute.tensor(images))
+            value = loss(logits.float(), compute.tensor(regions))
+            losses.append(float(value.detach()))
+            return torch.autograd.grad(value, parameters)
+
+        model.train()
+        algorithm.begin_round(model, round_number)
+        for step in range(1, self.steps + 1):
+            chosen = np.flatnonzero(noise.uniform(len(data.patients)) <= self.sample_rate)
+            optimiser.zero_grad()
+            private_gradient(
+                parameters,
+                [data.patients[i] for i in chosen],
+                gradient_of,
+                clip_norm=self.clip_norm,
+                noise_multiplier=noise_multiplier,
+                expected=self.sample_rate * self.patients,
+            )
+            algorithm.adjust_gradients(model)
+            optimiser.step()
+            on_step(step)
+        algorithm.end_round(model, self.steps, learning_rate)
+        return float(np.mean(losses)) if losses else math.nan
+
+
+@dataclass
+class PrivateTraining:
+    """Local training that spends privacy: a round is booked before its first noise is drawn."""
+
+    settings: PatientDPSGD
+    budget: Budget
+    _checked: bool = field(default=False, init=False)
+
+    def steps_for(self, cases: int) -> int:
+        """Optimiser steps a round; the number of cases does not show in it."""
+        return self.settings.steps
+
+    def weight(self, cases: int) -> int:
+        """The site's weight in the mean: the same for all, so that no count is told."""
+        return 1
+
+    def run(self, model: nn.Module, data: Patients, *, loss: nn.Module, **how: Any) -> float:
+        """As `PatientDPSGD.train`, booked.
+
+        BudgetSpent: the ledger does not pay for this round. ValueError: the network or the loss
+        ties patients together. Nothing is trained then.
+        """
+        how.pop("rng", None)  # of the plan's seed
+        if not self._checked:
+            refuse_coupling(model, loss)
+            self._checked = True
+        self.budget.book(how["round_number"])
+        multiplier = self.budget.a_round.noise_multiplier
+        return self.settings.train(model, data, noise_multiplier=multiplier, loss=loss, **how)

@@ -1,0 +1,198 @@
+"""Releases: which numbers leave a site beside the model. A private case's metric is one too.
+
+The part `task_runner.releases`. A plan with differential privacy takes one of the last three.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from src import require
+from src.plan import build
+from src.privacy import accountant, noise
+from src.privacy.accountant import Release
+from src.privacy.budget import Budget
+
+logger = logging.getLogger(__name__)
+
+Metrics = dict[str, Any]
+Part = Mapping[str, Any]
+REGIONS = ("WT", "TC", "ET")
+
+
+class Measured(Protocol):
+    """A model's validation: scores of cases, and their summary for the aggregator."""
+
+    def own(self) -> Sequence[Mapping[str, Any]]:
+        """Scores of the site's own validation cases; the site sees them in any case."""
+        ...
+
+    def of(self, cases: Iterable[Any]) -> Sequence[Mapping[str, Any]]:
+        """Scores of other cases."""
+        ...
+
+    def summary(self, scores: Sequence[Mapping[str, Any]]) -> Metrics:
+        """Their means."""
+        ...
+
+
+@dataclass(frozen=True)
+class AllMetrics:
+    """The mean loss, the mean scores of the site's own validation cases, and numbers of cases."""
+
+    LEAVES: ClassVar[str] = "the mean loss of each round; mean scores of the validation cases"
+    PRIVATE: ClassVar[bool] = False
+
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
+        """Ready as it is."""
+        return self
+
+    def training(self, loss: float) -> Metrics:
+        """What leaves of a round of training."""
+        return {"loss": loss}
+
+    def validation(self, measured: Measured, round_number: int) -> Metrics:
+        """What leaves of a validation."""
+        scores = measured.own()
+        return measured.summary(scores) if scores else {}
+
+    def cases(self, validation_cases: int) -> int:
+        """The number of validation cases that is told."""
+        return validation_cases
+
+
+@dataclass(frozen=True)
+class NoMetrics(AllMetrics):
+    """Nothing but the model. The site still sees how the model does on its own cases."""
+
+    LEAVES: ClassVar[str] = "no metric and no number of cases"
+    PRIVATE: ClassVar[bool] = True
+
+    def training(self, loss: float) -> Metrics:
+        """Nothing."""
+        return {}
+
+    def validation(self, measured: Measured, round_number: int) -> Metrics:
+        """Nothing; the cases are scored for the site alone."""
+        measured.own()
+        return {}
+
+    def cases(self, validation_cases: int) -> int:
+        """The same for every site."""
+        return 1
+
+
+@dataclass(frozen=True)
+class PublicValidation(NoMetrics):
+    """Scores of public or synthetic cases, which say nothing of patients beyond the model itself.
+
+    cases: a part with `cases()`, the same at every site (`src.data.public_cases.SyntheticCases`).
+    """
+
+    LEAVES: ClassVar[str] = "mean scores of public validation cases; nothing of the site's own"
+
+    public: Part
+
+    def at_site(self, gate, site, plan, data) -> "PublicValidation":
+        """Refuse a wrong part now, not after a round of training."""
+        build(self.public)
+        return self
+
+    def validation(self, measured: Measured, round_number: int) -> Metrics:
+        """Scores of the public cases; the site's own are scored for the site alone."""
+        measured.own()
+        return measured.summary(list(measured.of(build(self.public).cases())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyDice(NoMetrics):
+    """Mean Dice of the site's own validation patients with Gaussian noise, booked in the ledger.
+
+    epsilon, delta: for all validations of the run together; validation patients are others than
+    training patients, so that this does not add to what training spends. patients: the public
+    number by which the noised sums are divided. budget: as of `PatientDPSGD`. A patient's Dice of
+    the three regions, each between 0 and 1, moves the sums by sqrt(3) at most; of several scans
+    the mean counts.
+    """
+
+    LEAVES: ClassVar[str] = "mean Dice of the validation patients with noise, booked in the ledger"
+    SPENDS: ClassVar[bool] = True
+
+    epsilon: float
+    delta: float
+    patients: int
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        require.positive("epsilon", self.epsilon)
+        require.in_range("delta", self.delta, 1e-12, 0.01)
+        require.whole("patients", self.patients, at_least=1)
+
+    def a_round(self, rounds: int) -> Release:
+        """What one of rounds + 1 validations releases; the noise is calibrated for one to spare."""
+        multiplier = accountant.calibrate(
+            epsilon=self.epsilon, delta=self.delta, sample_rate=1.0, steps=rounds + 2
+        )
+        return Release(noise_multiplier=multiplier)
+
+    def promise(self, rounds: int) -> str:
+        """What a hospital signs, in words."""
+        spread = self.a_round(rounds).noise_multiplier * math.sqrt(len(REGIONS)) / self.patients
+        return (
+            f"validation Dice: epsilon {self.epsilon:g} at delta {self.delta:g} per validation "
+            f"patient over {rounds + 1} validations; each mean carries noise of {spread:.3f}"
+        )
+
+    def at_site(self, gate, site, plan, data) -> "BookedDice":
+        """With the ledger of the validation patients. BudgetSpent: it cannot pay for one."""
+        rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+        budget = Budget.open(
+            gate,
+            site,
+            data.marks("validation"),
+            a_round=self.a_round(rounds),
+            unit="patient",
+            epsilon=self.budget or self.epsilon,
+            delta=self.delta,
+            rounds=rounds + 1,
+            when_spent="leave",
+        )
+        return BookedDice(self.patients, budget)
+
+
+@dataclass(frozen=True)
+class BookedDice(NoMetrics):
+    """`NoisyDice` at a site. Where the ledger does not pay, nothing leaves."""
+
+    patients: int
+    budget: Budget
+
+    def validation(self, measured: Measured, round_number: int) -> Metrics:
+        """Noised Dice by region, and their mean."""
+        sums = patient_sums(measured.own())
+        if not self.budget.pays():
+            logger.warning("Round %d: the budget does not pay for a noised Dice.", round_number)
+            return {}
+        self.budget.book(round_number)
+        scale = self.budget.a_round.noise_multiplier * math.sqrt(len(sums))
+        noised = np.array(list(sums.values())) + scale * noise.standard_normal(len(sums))
+        dice = dict(zip(sums, (noised / self.patients).tolist(), strict=True))
+        return {"dice": dice | {"mean": float(np.mean(list(dice.values())))}}
+
+
+def patient_sums(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """By region, the sum over patients of each patient's mean Dice; a patient adds 1 at most."""
+    by_patient: dict[str, list[Mapping[str, float]]] = {}
+    for score in scores:
+        by_patient.setdefault(score["patient_id"], []).append(score["dice"])
+    return {
+        region: sum(
+            float(np.clip(np.mean([dice[region] for dice in scans]), 0, 1))
+            for scans in by_patient.values()
+        )
+        for region in REGIONS
+    }
