@@ -256,19 +256,20 @@ def _show_data_set(data_set: "DataSet") -> None:
 
 
 def _booked_table(booked: "list[Booked]") -> Table:
-    names = ("run", "what", "unit", "rounds", "noise multiplier", "sample rate", "steps", "booked")
-    table = Table(*names, box=None, padding=(0, 2))
+    names = ("run", "what", "unit", "rounds", "noise", "rate", "steps", "booked")
+    table = Table(*names, box=None, padding=(0, 1, 0, 2))
     for entry in booked:
         release = entry.release
+        days = dict.fromkeys((entry.first[:10], entry.last[:10]))
         table.add_row(
-            entry.run[:12],
+            entry.run[:8],
             entry.what,
             entry.unit,
             f"{entry.rounds}",
             f"{release.noise_multiplier:.3f}",
             f"{release.sample_rate:g}",
             f"{release.steps}",
-            f"{entry.first[:10]} – {entry.last[:10]}",
+            " – ".join(days),
         )
     return table
 

@@ -49,7 +49,7 @@ def _place(place: Path, workspace: Path) -> Iterator[tuple[State, str]]:
             f"{VARIABLE} to a folder outside, and move them there.",
         )
     there = next(path for path in (place, *place.parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield (
             "fail",
             f"{place} cannot be written to; nothing may be released that is not booked. Give this "
