@@ -13,6 +13,7 @@ VERBS = {
     "benchmark": "Measure this kit, and others beside it.",
     "evaluate": "Score a trained model on data, and rebuild a run's report.",
     "prepare": "Make site folders from a data set, or synthetic patients.",
+    "pretrain": "Initial weights from public or synthetic patients.",
     "privacy": "What a plan with differential privacy promises, and what that costs.",
     "rehearse": "The runbook, typed on separate hosts of this machine (root).",
     "simulate": "Run a whole federation on this machine, from data to report.",

@@ -29,11 +29,13 @@ def enrol(
     said: Callable[[str], None] = lambda text: None,
     *,
     modules: Iterable[Path] = (),
+    init: Path | None = None,
 ) -> dict[str, Path]:
     """The sites' workspaces by name, made from the one in run/aggregator.
 
     data: each site's data folder. said: hears what is going on. modules: further Python files
-    that the plan names; they lie in every workspace's root. The desk's folder is run/desk.
+    that the plan names; they lie in every workspace's root. init: a torch file with the initial
+    weights; None: random ones, of the plan's seed. The desk's folder is run/desk.
     """
     modules = list(modules)
     aggregator = run / "aggregator"
@@ -41,7 +43,8 @@ def enrol(
         shutil.copy2(module, aggregator)
     said("initial model, authority")
     with ThreadPoolExecutor(PARTY_AT_ONCE) as pool:
-        ready = pool.submit(fx.run, aggregator, "plan", "initialize")
+        weights = ("-i", str(init.resolve())) if init else ()
+        ready = pool.submit(fx.run, aggregator, "plan", "initialize", *weights)
         desk = _desk(run / "desk", list(data))
         ready.result()
         fx.run(aggregator, "workspace", "export")

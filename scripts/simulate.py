@@ -37,6 +37,11 @@ VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
     "--cases", default="24", show_default=True, help="Synthetic patients a site: 24 or 24,16,20."
 )
 @click.option(
+    "--init",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Initial weights, as `pretrain` makes them; without it they are random.",
+)
+@click.option(
     "--timeout", default=3600.0, show_default=True, help="Seconds after which to give up."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run in --out.")
@@ -50,6 +55,7 @@ def simulate(
     changes: tuple[str, ...],
     out: Path | None,
     cases: str,
+    init: Path | None,
     timeout: float,
     overwrite: bool,
 ) -> None:
@@ -77,6 +83,7 @@ def simulate(
     )
     port = plan["network"]["settings"]["agg_port"]
     refuse_used_port(port)
+    _ready_for_privacy(plan, plan_path, init, run)
     say = steps(console, began)
 
     say(f"[bold]data[/]       {data or 'synthetic patients'}")
@@ -85,7 +92,7 @@ def simulate(
     _cap_cases(plan, folders)
     say(f"[bold]workspace[/]  plan {plan_path.name}")
     build_workspace(plan, run / "aggregator")
-    workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"))
+    workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
     say("[bold]doctor[/]     every party")
     _examine({"aggregator": run / "aggregator"} | workspaces)
     record = _record(run, plan_path, plan, folders)
@@ -102,10 +109,31 @@ def simulate(
     _finish(console, run, say)
 
 
+def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None, run: Path) -> None:
+    """A private plan adapts pretrained weights, and its sites' ledgers lie beside the run.
+
+    (At a hospital the ledger lies outside the workspace, and outlives every run.)
+    """
+    from src import plan as plans
+    from src.privacy.ledger import VARIABLE
+
+    if not plans.is_private(plan):
+        return
+    os.environ[VARIABLE] = str((run / "ledgers").resolve())
+    if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("tune"):
+        raise ValueError(
+            f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
+            "learn nothing. Make initial weights of public or synthetic patients first:\n  "
+            f"{options.python()} -m scripts pretrain --plan {plan_path} --out runs/init.pt\n"
+            "then pass --init runs/init.pt"
+        )
+
+
 def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     """Encrypted plans name the most cases that a site may have: here, those that it has.
 
-    (In a consortium the desk agrees on these caps with the sites.) ValueError: too few sites.
+    (In a consortium the desk agrees on these caps with the sites.) In a private plan all sites
+    weigh the same. ValueError: too few sites.
     """
     from src import plan as plans
     from src.data.layouts import find_cases, read_dataset_yaml
@@ -114,6 +142,7 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     pipeline = plans.build(section)
     if pipeline.encryption is not None:
         pipeline.encryption.needed(len(folders))
+    if pipeline.encryption is not None and not plans.is_private(plan):
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))

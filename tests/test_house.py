@@ -139,8 +139,16 @@ def test_nothing_issued_or_secret_is_in_git():
 @pytest.mark.parametrize(
     "verb",
     [
-        *("", "prepare", "simulate", "workspace", "evaluate", "benchmark", "certify", "rehearse"),
+        "",
+        "prepare",
+        "simulate",
+        "workspace",
+        "evaluate",
+        "benchmark",
+        "certify",
+        "pretrain",
         "privacy",
+        "rehearse",
     ],
 )
 def test_help_answers_without_heavy_imports(verb):

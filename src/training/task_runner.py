@@ -110,7 +110,7 @@ class SegmentationTaskRunner(TaskRunner):
             rng=rng,
             on_step=report,
         )
-        self.progress.result("train", round_num, {"loss": loss})
+        self.progress.result("train", round_num, {} if np.isnan(loss) else {"loss": loss})
         seconds = time.monotonic() - began
         logger.info("Round %d: %d steps, loss %.4f, %.1f s.", round_num, steps, loss, seconds)
         trained = TensorKey(TENSOR, col_name, round_num, False, ("trained",))
