@@ -5,7 +5,8 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:
-    """A reader sees the old file or the new one, never a half, also after a power cut.
+    """A reader sees the old file or the new one, never a half; after a power cut, once this has
+    returned, the new one. (Masks are used once: a site must not forget what it has sent.)
 
     mode: as of `open`, under the process's umask.
     """
@@ -19,6 +20,11 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> Non
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the name, too
+    finally:
+        os.close(folder)
 
 
 def write_secret(path: Path, content: bytes) -> None:

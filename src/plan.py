@@ -215,6 +215,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
         if part["template"] == "openfl.federation.Network":
             continue  # OpenFL 1.9 names a class here that does not exist, and never loads it
         try:
+            _check_place(place, part)
             check_settings(part, given=_given(place, part))
         except PlanError as error:
             raise PlanError(f"{name}: {place}: {error}") from None
@@ -226,6 +227,31 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     _check_privacy(plan, name)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
+
+
+# (last word of a place, method that a class there must have, why): not every class fits everywhere
+FITTING = (
+    (
+        "compression_pipeline",
+        "at_site",
+        "is none of this kit's. OpenFL's own round, drop or cast values: sums would be wrong, and "
+        "bounds of privacy void. Take one of src.privacy.pipeline.",
+    ),
+    (
+        "aggregation_type",
+        "call",
+        "is no aggregation that OpenFL could call. A rule of this kit stands inside "
+        "src.aggregation.rule.Rule.",
+    ),
+)
+
+
+def _check_place(place: str, part: Mapping[str, Any]) -> None:
+    for word, method, why in FITTING:
+        if place.rpartition(".")[2] == word and not hasattr(
+            load_template(part["template"]), method
+        ):
+            raise PlanError(f"{part['template']} {why}")
 
 
 GATES = {

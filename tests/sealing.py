@@ -1,10 +1,16 @@
 """A small encrypted federation, and what its models should become."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from scripts.benchmark import one_process
+from src.privacy import bfv
+
+SEAL = b"\x5e\xa1\x10\x04\x03"  # how SEAL 4.3 begins what it saves
+PLAIN, ZSTD = 0, 2
+BLOCK = 1 << 17  # the largest of zstd
 
 
 class Federation(one_process.Federation):
@@ -41,3 +47,44 @@ def bound_of(federation: Federation, *absent: str) -> float:
     step = 4 * 2.0 ** -(federation.encryption.bits - 1)
     total = federation.encryption.total(federation.cases)
     return len(present) * step * total / sum(present.values())
+
+
+def bombs(fresh: bytes, unpacked: int = 1 << 30) -> dict[str, bytes]:
+    """Good beginnings of a ciphertext that unpack to `unpacked` zeros, in what an upload may have.
+
+    fresh: a ciphertext of these parameters. Each claims something else, to get as far as it can.
+    """
+    parameters = bfv.Adder().load(fresh, bfv.FRESH).parms_id()
+
+    def told(polynomials: int) -> bytes:
+        return struct.pack("<4Q?3QdQ", *parameters, False, polynomials, bfv.N, 1, 1.0, 1)
+
+    def numbers(count: int) -> bytes:
+        return SEAL + bytes([PLAIN, 0, 0]) + struct.pack("<QQ", 24 + 8 * count, count)
+
+    def bomb(start: bytes) -> bytes:
+        return _saved(_zstd(start, unpacked), ZSTD)
+
+    nested = _saved(_zstd(struct.pack("<Q", unpacked // 8), unpacked), ZSTD)
+    return {
+        "two polynomials of zeros, and more": bomb(told(2) + numbers(2 * bfv.N)),
+        "no seed": bomb(told(2) + numbers(bfv.N)),
+        "sixteen polynomials": bomb(told(16) + numbers(16 * bfv.N)),
+        "as many polynomials as fit": bomb(told(unpacked // bfv.N // 8) + numbers(unpacked // 8)),
+        "more numbers than polynomials": bomb(told(2) + numbers(unpacked // 8)),
+        "a bomb in the bomb": _saved(told(2) + nested, PLAIN),
+    }
+
+
+def _saved(body: bytes, how: int) -> bytes:
+    return SEAL + bytes([how, 0, 0]) + struct.pack("<Q", 16 + len(body)) + body
+
+
+def _zstd(start: bytes, zeros: int) -> bytes:
+    """A zstd frame (RFC 8878) of `start` and runs of zeros, four bytes for each 128 kB."""
+    runs = zeros // BLOCK
+    blocks = [(len(start) << 3).to_bytes(3, "little") + start]
+    blocks += [
+        (BLOCK << 3 | 2 | (n == runs - 1)).to_bytes(3, "little") + b"\0" for n in range(runs)
+    ]
+    return b"\x28\xb5\x2f\xfd\x00\x38" + b"".join(blocks)

@@ -1,6 +1,7 @@
 """Files are whole or not there."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
+
+
+def test_content_and_then_the_name_are_on_disk_before_it_returns(tmp_path, monkeypatch):
+    path, flushed, real = tmp_path / "a.txt", [], os.fsync
+
+    def watch(number):
+        flushed.append((str(Path(f"/proc/self/fd/{number}").readlink()), path.exists()))
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    write_atomically(path, "new")
+    (content, before), (folder, after) = flushed
+    assert content.startswith(f"{tmp_path}/.a.txt")
+    assert (folder, before, after) == (str(tmp_path), False, True)
 
 
 def test_a_secret_is_its_owners_alone_and_never_overwritten(tmp_path):

@@ -147,6 +147,32 @@ def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
         plans.check(plan)
 
 
+@pytest.mark.parametrize(
+    "pipeline", ["STCPipeline", "KCPipeline", "EdenPipeline", "NoCompressionPipeline"]
+)
+@pytest.mark.parametrize("name", ["plan.yaml", "plain.yaml"])
+def test_openfls_own_pipelines_are_refused(name, pipeline):
+    plan = plans.read(PLANS / name)
+    plan["compression_pipeline"] = {"template": f"openfl.pipelines.{pipeline}", "settings": {}}
+    with pytest.raises(PlanError, match=r"compression_pipeline: .* is none of this kit's"):
+        plans.check(plan)
+
+
+def test_a_rule_that_openfl_could_not_call_is_refused():
+    plan = plans.read(PLANS / "plain.yaml")
+    rule = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
+    plan["tasks"]["train"]["aggregation_type"] = rule
+    with pytest.raises(PlanError, match=r"tasks\.train\.aggregation_type: .*inside .*Rule"):
+        plans.check(plan)
+
+
+def test_openfls_own_aggregations_can_be_called():
+    plan = plans.read(PLANS / "plain.yaml")
+    median = "openfl.interface.aggregation_functions.median.Median"
+    plan["tasks"]["train"]["aggregation_type"] = {"template": median, "settings": {}}
+    plans.check(plan)
+
+
 def test_a_check_of_the_sites_own_model_is_refused_where_updates_are_encrypted(plan):
     plan["assigner"]["settings"]["each_round"].append("locally_tuned_model_validation")
     with pytest.raises(PlanError, match=r"Leave this task out of assigner\.each_round"):

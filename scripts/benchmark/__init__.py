@@ -6,6 +6,8 @@ BENCHMARKS = {
     "attacks": "Attacks on identity and approval, against stock OpenFL and this kit.",
     "encryption": "Bytes, seconds, memory and error of encrypted updates, beside NVIDIA FLARE's.",
     "overhead": "Seconds, CPU, bytes and memory of a round without training.",
+    "privacy": "Dice and membership inference against epsilon.",
+    "private_step": "Seconds and memory of a private step, beside Opacus' hooks.",
 }
 
 benchmark = LazyGroup("scripts.benchmark", BENCHMARKS, help=__doc__)

@@ -252,6 +252,7 @@ class Aggregator(OpenFLAggregator):
         self._require_introduction(collaborator_name)
         try:
             self.gate.received(collaborator_name, round_number, task_name, blobs)
+            self._log.received(sum(map(len, blobs)))
             if self.sealed:
                 if self._time_to_quit() or round_number < (self.round_number or 0):
                     logger.warning("%s: too late for round %d.", collaborator_name, round_number)
@@ -300,15 +301,6 @@ class Aggregator(OpenFLAggregator):
         for tensor in models:
             self.sealed.take(site, round_number, tensor.data_bytes)
             tensor.data_bytes, _ = PlainTransformer().forward(token(tensor.data_bytes))
-
-    def process_task_results(
-        self, collaborator_name, round_number, task_name, data_size, named_tensors
-    ):
-        """OpenFL's work, its bytes counted."""
-        self._log.received(sum(len(tensor.data_bytes) for tensor in named_tensors))
-        super().process_task_results(
-            collaborator_name, round_number, task_name, data_size, named_tensors
-        )
 
     # -- the end of a round ------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def dice_by_round(record: Mapping[str, Any]) -> Figure:
         axis.set_title(f"{region} · {words}", loc="left", fontsize=10, color=INK)
         axis.set_xlabel("training rounds", fontsize=9, color=INK)
         axis.set_ylim(0, 1)
-        _calm(axis)
+        calm(axis)
         if curves:
             axis.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     axes[0].set_ylabel("Dice of the shared model", fontsize=9, color=INK)
@@ -72,11 +72,12 @@ def cost_by_round(record: Mapping[str, Any]) -> Figure:
     right.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2, loc="lower right")
     for axis in (left, right):
         axis.set_xlabel("training round", fontsize=9, color=INK)
-        _calm(axis)
+        calm(axis)
     return figure
 
 
-def _calm(axis) -> None:
+def calm(axis) -> None:
+    """The house's plain axes: horizontal lines, no frame."""
     axis.grid(axis="y", color=FAINT, linewidth=0.7)
     axis.set_axisbelow(True)
     axis.tick_params(colors=INK, labelsize=8, length=0)

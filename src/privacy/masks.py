@@ -11,6 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from src.privacy.streams import derive, uniform
+from src.refused import Refused
 
 LABEL = "mask/v1"
 BLOCK = 16  # chunks at a time, so that their masks stay in the processor's cache
@@ -20,11 +21,18 @@ def pair_keys(
     own: str, private: X25519PrivateKey, public: Mapping[str, bytes], salt: bytes
 ) -> dict[str, bytes]:
     """This site's key with each other one. own: its certificate's SHA-256, as are the keys of
-    `public` (its own entry is left out). ValueError: a public key of small order."""
+    `public` (its own entry is left out). Refused: a public key of small order, with which the
+    secret would be zero whoever computes it (RFC 7748 s.6.1)."""
     keys = {}
     for other, raw in public.items():
         if other != own:
-            shared = private.exchange(X25519PublicKey.from_public_bytes(raw))
+            try:
+                shared = private.exchange(X25519PublicKey.from_public_bytes(raw))
+            except ValueError:
+                raise Refused(
+                    f"The mask key of the site with certificate {other[:16]}… gives no secret. It "
+                    "was not made by this kit: call that site and the desk. Nothing was sent."
+                ) from None
             pair = "".join(sorted((own, other))).encode()
             keys[other] = derive(shared, LABEL, salt=salt, info=pair)
     return keys

@@ -4,6 +4,7 @@ It knows no network, loss, algorithm or metric by name: the plan hands it parts.
 """
 
 import logging
+import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ import torch
 from openfl.federated import TaskRunner
 from openfl.utilities import TensorKey
 
+from src import require
 from src.files import write_atomically
 from src.plan import build
 from src.training.compute import Compute
@@ -32,7 +34,9 @@ class SegmentationTaskRunner(TaskRunner):
     """model, loss, algorithm, local, inferer, metrics, releases: parts.
 
     local: how a round is trained. releases: which numbers leave the site beside the model.
-    seed: of the initial weights and of the sites' sampling. device, precision: see `Compute`.
+    seed: of the initial weights and of the sites' sampling. sampling: "seeded", the same in each
+    run; "fresh", with entropy of the operating system, so that a round that came to nothing and
+    the next one, from the same model, are two samples. device, precision: see `Compute`.
     evaluation: folder for what the site keeps of the final validation (cases, pictures).
     progress: file of JSON lines that tells the site's engineer what is going on.
     """
@@ -48,6 +52,7 @@ class SegmentationTaskRunner(TaskRunner):
         metrics: Part,
         releases: Part,
         seed: int = 0,
+        sampling: str = "seeded",
         device: str = "auto",
         precision: str = "auto",
         evaluation: str = "evaluation",
@@ -55,7 +60,9 @@ class SegmentationTaskRunner(TaskRunner):
         **openfl_settings,
     ) -> None:
         super().__init__(**openfl_settings)
+        require.one_of("sampling", sampling, ("seeded", "fresh"))
         self.seed = seed
+        self.sampling = sampling
         self.compute = Compute(device, precision)
         with torch.random.fork_rng():  # the initial weights come from the plan's seed alone
             torch.manual_seed(seed)
@@ -98,7 +105,8 @@ class SegmentationTaskRunner(TaskRunner):
         began = time.monotonic()
         self.set_tensor_dict(input_tensor_dict)
         steps = self.local.steps_for(self.data_loader.get_train_data_size())
-        rng = np.random.default_rng([self.seed, round_num, zlib.crc32(col_name.encode())])
+        start = [self.seed, round_num, zlib.crc32(col_name.encode())]
+        rng = np.random.default_rng([*start, *os.urandom(16 * (self.sampling == "fresh"))])
         report = self.progress.task("train", round_num, steps)
         loss = self.local.run(
             self.model,

@@ -5,6 +5,7 @@ lower number than one seen before is refused, so that nobody can bring back a re
 by bringing back an old list.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -18,18 +19,24 @@ SEEN = Path("local_state/denied.number")
 
 
 class DenyList:
-    """The list in a workspace, issued by `signing`.
+    """The list in a workspace, issued by `signing`. on_new: called when another one was read.
 
     Refused, also by every method: missing, not by the authority, or older than one seen before.
     """
 
-    def __init__(self, workspace: Path, signing: x509.Certificate) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        signing: x509.Certificate,
+        on_new: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = workspace / FILE
         self.seen = workspace / SEEN
         self._signing = signing
         self._state: tuple[int, int] | None = None
         self._list: x509.CertificateRevocationList | None = None
         self.current()
+        self._on_new = on_new
 
     def current(self) -> x509.CertificateRevocationList:
         """The list as it lies there now."""
@@ -40,7 +47,9 @@ class DenyList:
         state = (status.st_mtime_ns, status.st_ino)
         if self._list is None or state != self._state:
             self._list = self._read()
-            self._state = state
+            first, self._state = self._state is None, state
+            if not first:
+                self._on_new()
         return self._list
 
     def _read(self) -> x509.CertificateRevocationList:

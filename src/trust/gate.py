@@ -5,7 +5,7 @@ A gate fails closed: whatever is missing, unreadable or wrong ends the start wit
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Gate:
         self.members = members.read(self.workspace, now())
         self.bundle = bundle.read(self.workspace)
         self.chain = Chain.read(self.workspace / members.CHAIN_FILE)
-        self.deny = DenyList(self.workspace, self.chain.signing)
+        self.deny = DenyList(self.workspace, self.chain.signing, self._log_revoked)
+        self._revoked: set[str] = set()
 
     @property
     def federation(self) -> str:
@@ -57,6 +58,22 @@ class Gate:
         self.deny.check(self.certificate.serial_number, name=member.name)
         self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
         self.audit.write("key opened", sha256=fingerprint.of_certificate(self.certificate))
+        self._log_revoked()
+
+    def _log_revoked(self) -> None:
+        """Each member whose certificate is on the deny list, once: also one that never calls."""
+        for member in self.members.members:
+            if member.name not in self._revoked and self._is_revoked(member):
+                self._revoked.add(member.name)
+                with suppress(OSError):  # a full disk must not let anybody in, nor end the run
+                    self.audit.write("revoked", site=member.name, sha256=member.sha256)
+
+    def _is_revoked(self, member: Member) -> bool:
+        try:
+            self.deny.check(member.certificate.serial_number, name=member.name)
+        except Refused:
+            return True
+        return False
 
     def sign(self, kind: str, statement: Any) -> bytes:
         """A statement of this party's, signed with the key with which it speaks."""
@@ -138,9 +155,12 @@ class SiteGate(Gate):
     def sum_keys(self) -> Any:
         """The keys of this run's encrypted sums (`SumKeys`). Refused: none, or not this run's."""
         member = self.members.site(self.name)
-        return key_envelope.open_keys(
+        keys = key_envelope.open_keys(
             self.workspace, member, self.members, self.bundle.digest, self.now()
         )
+        assert self.members.keys is not None
+        self.audit.write("key opened", what="sums", commitment=self.members.keys["sha256"])
+        return keys
 
     def check_aggregator(self) -> None:
         """Refused if the aggregator's certificate has been revoked or has expired."""
@@ -219,11 +239,7 @@ class AggregatorGate(Gate):
 
     def revoked(self, site: str) -> bool:
         """Whether the site's certificate is on the deny list now."""
-        try:
-            self.deny.check(self.members.site(site).certificate.serial_number, name=site)
-        except Refused:
-            return True
-        return False
+        return self._is_revoked(self.members.site(site))
 
     def _tell(self, who: str, refusal: Refused) -> None:
         """Log a refusal once, however often the caller comes back with it.

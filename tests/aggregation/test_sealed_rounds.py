@@ -1,6 +1,8 @@
 """The aggregator's gate for sealed uploads: what is added, what is refused, what survives."""
 
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from src.aggregation.sealed_rounds import RunStopped
 from src.privacy import bfv, wire
 from src.privacy.sealed_site import SealedSite
 from src.refused import Refused
-from tests.privacy.test_workers import kill
-from tests.sealing import Federation, bound_of, mean_of, models_of
+from tests.privacy.test_workers import kill, peak_bytes
+from tests.sealing import Federation, bombs, bound_of, mean_of, models_of
 
 THREE = {"one": 5, "two": 2, "three": 4}
 FOUR = THREE | {"four": 3}
@@ -113,15 +115,30 @@ def test_a_copied_ciphertext_is_refused(three, upload):
 
 
 def test_a_zip_bomb_ends_in_a_refusal_and_the_adder_lives(three, upload):
-    import zlib
-
-    body = zlib.compress(bytes(1 << 26), 9)  # 64 MB of zeros
-    bomb = bytes.fromhex("5ea1")[::-1] + bytes([16, 4, 3, 1, 0, 0])
-    bomb += (len(body) + 16).to_bytes(8, "little") + body
-    with pytest.raises(Refused):
-        three.aggregator.take("one", 0, wire.pack(wire.header(upload), [bomb[:33_000]]))
+    """Each unpacks to a gigabyte, and begins like a ciphertext of these parameters."""
+    (fresh,) = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    (worker,) = three.aggregator._adders._workers
+    process = worker._running.process.pid
+    before = peak_bytes(process)
+    for name, bomb in bombs(bytes(fresh)).items():
+        assert len(bomb) <= bfv.MOST_BYTES[bfv.FRESH], name  # so that it is unpacked at all
+        with pytest.raises(Refused, match=r"not a ciphertext|expected 2 polynomials"):
+            three.aggregator.take("one", 0, wire.pack(wire.header(upload), [bomb]))
+    assert worker._running.process.pid == process
+    assert peak_bytes(process) - before < 32e6
     three.aggregator.take("one", 0, upload)
     assert stored(three) == ["one"]
+
+
+def test_the_bombs_are_some(upload):
+    """What they are packed with, unpacked by somebody else."""
+    (fresh,) = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    bomb = bombs(bytes(fresh), 1 << 26)["two polynomials of zeros, and more"]
+    unpack = ["zstd", "-dc"]
+    if shutil.which(unpack[0]) is None:
+        pytest.skip("no zstd here")
+    shown = subprocess.run(unpack, input=bomb[16:], capture_output=True, check=True).stdout
+    assert len(shown) > 1 << 26
 
 
 def test_a_killed_adder_is_started_again_and_the_sum_made_from_the_files(three):
@@ -200,10 +217,11 @@ def test_a_revoked_sites_report_is_not_taken(three, upload):
         three.aggregator.take("one", 0, upload)
 
 
-def test_more_void_rounds_or_changes_than_allowed_stop_the_run(tmp_path):
-    federation = Federation(tmp_path, FOUR, max_void=0)
+@pytest.mark.parametrize("limit", ["max_void", "max_roster_changes"])
+def test_more_void_rounds_or_changes_than_allowed_stop_the_run(tmp_path, limit):
+    federation = Federation(tmp_path, FOUR, **{limit: 0})
     federation.gather()
-    with pytest.raises(RunStopped, match="max_void"):
+    with pytest.raises(RunStopped, match=limit):
         federation.play(models_of(federation), absent=("four",))
     federation.close()
 

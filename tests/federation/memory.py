@@ -1,5 +1,6 @@
 """Looks for secrets in the memory of processes: every 16-byte window, at every byte offset."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +27,15 @@ def mappings_of(group: int) -> Iterator[bytes]:
                 if rights.startswith("rw") and inode == "0":
                     start, end = (int(place, 16) for place in span.split("-"))
                     yield from _pages(memory, start, end)
+        yield from memory_files(process)
+
+
+def memory_files(process: Path) -> Iterator[bytes]:
+    """Files in memory alone, which are no mapping: the workers share theirs so."""
+    for number in (process / "fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(number.readlink()).startswith("/memfd:"):
+                yield number.read_bytes()
 
 
 def _pages(memory, start: int, end: int) -> Iterator[bytes]:

@@ -98,6 +98,7 @@ def test_nobody_listens(federation):
     state, text = look(federation)
     assert state == "fail"
     assert "nobody listens on port" in text
+    assert "localhost is this machine" in text  # a plan for one host, taken to several
 
 
 def test_a_proxy_with_a_certificate_of_its_own(federation):

@@ -35,7 +35,8 @@ def wait_for(federation: Federation, timeout_s: float = 60, **wanted) -> None:
         time.sleep(0.02)
 
 
-def test_a_site_killed_in_a_round_makes_it_void_and_comes_back_later(tmp_path):
+@pytest.mark.parametrize("how", ["kill -9", "SIGSTOP"])
+def test_a_site_lost_in_a_round_makes_it_void_and_comes_back_later(tmp_path, how):
     four = copy_of(enrol_noise(tmp_path / "enrolled", "plan.yaml", FOUR), tmp_path)
     four.change(
         f"aggregator.rounds_to_train={ROUNDS}",
@@ -45,9 +46,14 @@ def test_a_site_killed_in_a_round_makes_it_void_and_comes_back_later(tmp_path):
     names = list(FOUR)
     with running([four.start_aggregator(), *(four.start_site(name) for name in names)]) as parties:
         wait_for(four, event="received", round=1, what="aggregated_model_validation", site="four")
-        kill(parties[4])
-        wait_for(four, event="round ended", round=1)
-        parties[4] = four.start_site("four")
+        if how == "SIGSTOP":  # with its update of round 1 half made
+            os.killpg(parties[4].process.pid, signal.SIGSTOP)
+            wait_for(four, event="round ended", round=1)
+            os.killpg(parties[4].process.pid, signal.SIGCONT)
+        else:
+            kill(parties[4])
+            wait_for(four, event="round ended", round=1)
+            parties[4] = four.start_site("four")
         for party in parties:
             assert party.process.wait(120) == 0, four.log(party.name)[-2000:]
     told = rounds(four)
@@ -72,7 +78,8 @@ def test_a_site_killed_in_a_round_makes_it_void_and_comes_back_later(tmp_path):
         for workspace in four.sites.values()
     ]
     difference = float(np.abs(models[0] - expected).max())
-    DRILLS.append(("kill -9 one of four sites: a void round (against the right mean)", difference))
+    drill = f"{how} one of four sites: a void round (against the right mean), encrypted"
+    DRILLS.append((drill, difference))
     assert difference < ROUNDS * 4 * 2**-21 * 400 / 11
     assert all((model == models[0]).all() for model in models)
     own = audit.verify(four.aggregator / audit.FILE, four.certificates())
@@ -101,7 +108,10 @@ def test_fewer_sites_than_needed_are_refused_before_the_start(sealed):
     assert "raise minimum_reporting" in " ".join(sealed.log("aggregator").split())
 
 
-def test_an_aggregator_from_a_backup_is_answered_no_older_round(sealed):
+@pytest.mark.parametrize("state_is", ["restored", "lost"])
+def test_an_aggregator_from_a_backup_or_without_its_state_is_answered_no_older_round(
+    sealed, state_is
+):
     """Nobody can tell a backup from an attack: masks of a round are used once."""
     sealed.change("task_runner.seconds=0.5")
     state, kept = sealed.aggregator / "local_state", sealed.folder / "backup"
@@ -113,12 +123,16 @@ def test_an_aggregator_from_a_backup_is_answered_no_older_round(sealed):
         wait_for(sealed, event="received", round=2, what="train")
         kill(parties[0])
         shutil.rmtree(state)
-        shutil.move(kept, state)
+        if state_is == "restored":
+            shutil.move(kept, state)
         parties[0] = sealed.start_aggregator()
         codes = {party.process.wait(120) for party in parties[1:]}
         assert codes == {77}
     for name in CASES:
         log = " ".join(sealed.log(name).split())
-        assert "answers no older round" in log or "no site answers an older round" in log
+        if state_is == "restored":
+            assert "answers no older round" in log or "no site answers an older round" in log
+        else:
+            assert "which has gone on here already" in log
     own = audit.verify(sealed.aggregator / audit.FILE, sealed.certificates())
     assert max(map(len, uploads(own).values())) == 1

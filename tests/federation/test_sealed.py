@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from scripts.processes import running
 from src import plan as plans
 from src.inference.checkpoint import read_model
 from src.privacy import bfv, wire
+from src.privacy.memory_file import MemoryFile
 from src.privacy.pipeline import PlainTransformer, sealed_site
 from src.refused import reason_in
 from src.training.line import Line, details
@@ -27,11 +27,12 @@ from src.trust.gate import SiteGate
 from src.trust.key_envelope import open_keys
 from src.update import TENSOR
 from tests.federation.conftest import CASES
-from tests.federation.memory import Windows, mappings_of
+from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_faults import events, seen, start_all
 from tests.federation.test_federation import mean_of_noise, rounds
 from tests.privacy.test_masks import uniformity
+from tests.sealing import bombs
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
 BOUND = 3 * 3 * 2**-21 * 300 / 11  # rounds * sites * step * W / count
@@ -48,6 +49,8 @@ def test_the_final_model_is_the_weighted_mean_and_opens_at_every_site_alone(seal
     told = rounds(sealed)
     assert [line["round"] for line in told] == [0, 1, 2, 3]
     assert set(told[0]["sites"]["two"]) == {"metrics"}  # no case numbers
+    ciphertexts = 3 * 33_000  # one a site, which for so small a model is most of the upload
+    assert all(line["bytes_up"] > 0.9 * ciphertexts for line in told[:3])
 
     with pytest.raises(ValueError, match="an encrypted model; a site opens it"):
         read_model(final)
@@ -100,6 +103,18 @@ def test_no_window_of_an_update_is_in_the_aggregators_memory_or_on_its_disk(seal
 
 def test_the_search_finds_updates_where_they_are_not_encrypted(federation):
     assert found_at_aggregator(federation) > SIZE
+
+
+def test_the_search_finds_what_lies_in_a_file_in_memory():
+    """As the workers of this kit share what they work at."""
+    update = noise("one", 0)
+    windows = Windows([update])
+    shared = MemoryFile()
+    shared.write(update.tobytes())
+    found = sum(windows.count(content) for content in memory_files(Path("/proc/self")))
+    shared.close()
+    assert found >= SIZE - 3
+    assert not sum(windows.count(content) for content in memory_files(Path("/proc/self")))
 
 
 def test_with_the_encryption_key_a_single_upload_still_shows_uniform_slots(sealed):
@@ -176,13 +191,12 @@ def hostile(good: bytes, rng: random.Random) -> Iterator[tuple[bytes, dict]]:
     """Damaged, foreign and misplaced uploads."""
     header = wire.header(good)
     plain, _ = PlainTransformer().forward(noise("one", 0))
-    bomb = zlib.compress(bytes(30_000_000), 9)
-    bomb = b"\xa1\x5e\x10\x04\x03\x01\0\0" + (16 + len(bomb)).to_bytes(8, "little") + bomb
     start = len(wire.pack(header))
     yield plain, {}
     yield b"", {}
     yield good + bytes(1 << 22), {}
-    yield wire.pack(header, [bomb[:33_000]]), {}
+    for bomb in bombs(good[start + 4 :]).values():
+        yield wire.pack(header, [bomb]), {}
     yield wire.pack(header, [bytes(32_900)]), {}
     yield wire.pack(header | {"site": "two"}, [good[start + 4 :]]), {}
     yield wire.pack(header | {"round": 1}, [good[start + 4 :]]), {}

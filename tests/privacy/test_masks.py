@@ -8,6 +8,7 @@ from scipy.stats import chi2
 from src.privacy import bfv
 from src.privacy.masks import mask, pair_keys
 from src.privacy.streams import derive, uniform
+from src.refused import Refused
 
 T = bfv.plain_modulus()
 SALT = b"s" * 32
@@ -45,7 +46,7 @@ def test_a_pair_has_one_key_and_another_round_another():
 
 
 def test_a_public_key_of_small_order_is_refused():
-    with pytest.raises(ValueError, match="shared"):
+    with pytest.raises(Refused, match="gives no secret"):
         pair_keys("a", X25519PrivateKey.generate(), {"b": bytes(32)}, SALT)
 
 

@@ -1,5 +1,6 @@
 """A site in encrypted rounds: exact means, and every way in which others may try to fool it."""
 
+import base64
 import hashlib
 import json
 import shutil
@@ -7,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from scripts.benchmark.one_process import SigningGate
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption
 from src.privacy.fixed_point import to_signed
@@ -364,19 +366,61 @@ def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, cla
             site.open(rewritten(four, swap))
 
 
+def altered(text: str) -> str:
+    """A report with another mask key in it, under the old signature."""
+    envelope = json.loads(text)
+    statement = json.loads(base64.b64decode(envelope["payload"])) | {"mask_key": "22" * 32}
+    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(envelope | {"payload": base64.b64encode(payload).decode()})
+
+
+def resigned(text: str, other: str) -> str:
+    """A report under another report's signature."""
+    return json.dumps(json.loads(text) | {"signatures": json.loads(other)["signatures"]})
+
+
+def by_a_stranger(federation, name: str) -> str:
+    """A report signed by somebody who is not in the member list."""
+    signed = json.loads(forged(federation, name, name))
+    statement = json.loads(base64.b64decode(signed["payload"]))
+    return SigningGate(["mallory"], "mallory").sign(reports.KIND, statement).decode()
+
+
 def test_nobody_reports_for_another_and_nobody_twice(four):
     site = four.sites["one"]
     for change, reason in (
         (lambda t: [*t[1:], forged(four, "four", "two")], "in the name of"),
         (lambda t: [*t, t[0]], "site twice"),
         (lambda t: t[:2], "has 2 sites"),
-        (lambda t: [*t[1:], forged(four, "four", "four").replace("a", "b", 1)], "."),
+        (lambda t: [*t[1:], altered(t[0])], "the content was altered"),
+        (lambda t: [*t[1:], resigned(t[0], t[1])], "the content was altered"),
+        (lambda t: [*t[1:], by_a_stranger(four, "four")], "nobody in the member list"),
+        (
+            lambda t: [t[1], t[3], forged(four, "three", "three"), forged(four, "four", "four")],
+            "mask_key twice",
+        ),
     ):
         with pytest.raises(Refused, match=reason):
             site.open(rewritten(four, change))
     site.gate.denied.append("three")
     with pytest.raises(Refused, match="revoked"):
         site.open(four.aggregator.model(0))
+
+
+def test_more_sites_than_can_be_added_make_no_roster(four, monkeypatch):
+    assert reports.MOST_SUMMANDS == 93
+    monkeypatch.setattr(reports, "MOST_SUMMANDS", 3)
+    with pytest.raises(Refused, match="has 4 sites, allowed are 3 to 3"):
+        four.open("one")
+
+
+def test_a_mask_key_from_which_no_secret_comes_stops_the_update(four):
+    """Four signs the point of order one: whatever it is multiplied with, everybody knows."""
+    site = four.sites["one"]
+    site.open(rewritten(four, lambda t: [*t[1:], forged(four, "four", "four", mask_key="00" * 32)]))
+    with pytest.raises(Refused, match="gives no secret"):
+        four.answer("one", four.initial)
+    assert site.kept() is None
 
 
 def test_a_site_answers_only_a_roster_that_holds_its_own_report(four):
@@ -438,6 +482,22 @@ def test_before_anything_was_kept_a_restarted_site_trains_again_with_its_report(
     assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
 
 
+def test_an_upload_that_was_written_but_not_recorded_has_not_left_and_is_made_anew(three):
+    """Killed between the two files: the record says what was sent, and it says nothing."""
+    models = models_of(three)
+    three.open("one")
+    site = three.sites["one"]
+    record = site.folder / FILE
+    before = record.read_bytes()
+    site.keep(site.seal(models["one"], 5))
+    record.write_bytes(before)
+    three.restart("one")
+    three.open("one")
+    assert three.sites["one"].kept() is None
+    assert three.play(models) is None
+    assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
+
+
 def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
     models = models_of(three)
     three.play(models)
@@ -494,6 +554,16 @@ def test_a_late_site_without_a_record_opens_the_sum_from_what_the_others_have_si
     late = four.restart("four")
     np.testing.assert_array_equal(four.open("four"), four.open("one"))
     assert late.opened.transcript == four.sites["one"].opened.transcript
+
+
+def test_changes_of_the_roster_are_limited_by_the_site_whatever_the_aggregator_allows(tmp_path):
+    federation = Federation(tmp_path, FOUR, max_roster_changes=0)
+    federation.aggregator.encryption = Encryption(most_cases=10, max_roster_changes=9)
+    federation.gather()
+    federation.play(models_of(federation), absent=("four",))
+    with pytest.raises(Refused, match=r"1 changes of the roster .*max_roster_changes"):
+        federation.open("one")
+    federation.close()
 
 
 def test_void_rounds_and_changes_are_counted_by_every_site_itself(tmp_path):

@@ -1,5 +1,7 @@
 """The processes that encrypt and add: what they share, and what becomes of it when one dies."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,12 @@ from src.privacy import bfv
 from src.privacy.workers import Adders, Ciphers, WorkerProcess, WorkerRefused
 
 CHUNKS = 5
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process has had."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def kill(worker: WorkerProcess) -> None:
@@ -65,6 +73,22 @@ def test_a_ciphertext_in_two_places_is_noticed_across_processes(ciphers, adders,
         adders.add(second)
     if later:
         assert (ciphers.decrypt(adders.sum()) == slots).all()
+
+
+def test_an_adder_needs_no_more_memory_for_more_sites():
+    chunks = 60  # 2 MB an upload, 4 MB their sum
+    rng = np.random.default_rng(0)
+    slots = rng.integers(0, bfv.plain_modulus(), (chunks, bfv.N), np.uint64)
+    ciphers = Ciphers(bfv.new_key(), chunks, processes=2)
+    adders = Adders(chunks, processes=1)
+    peaks = []
+    for _ in range(12):
+        adders.add(ciphers.encrypt(slots))
+        peaks.append(peak_bytes(adders._workers[0]._running.process.pid))
+    adders.close()
+    ciphers.close()
+    assert peaks[-1] - peaks[2] < 4e6  # nine more uploads are 18 MB
+    assert peaks[0] > 4e7
 
 
 def test_adders_of_which_one_has_died_say_so_and_begin_anew(ciphers, adders, slots):

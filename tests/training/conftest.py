@@ -17,6 +17,7 @@ def plan(tmp_path):
         plan,
         [
             "task_runner.local.steps=2",
+            "task_runner.sampling=seeded",
             "task_runner.precision=fp32",
             f"task_runner.progress={tmp_path}/logs/progress.jsonl",
             f"task_runner.evaluation={tmp_path}/evaluation",

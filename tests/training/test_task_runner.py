@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from openfl.utilities import TensorKey
 
+from src import plan as plans
+from src.plan import PlanError
 from src.update import TENSOR
+from tests.training.conftest import ROOT
 
 
 def train(runner, site="one", round_number=0, model=None):
@@ -51,6 +54,21 @@ def test_the_same_round_trains_the_same_model_again_and_another_round_another(ru
     first = trained_model(train(runner_of()))
     np.testing.assert_array_equal(first, trained_model(train(runner_of())))
     assert (first != trained_model(train(runner_of(), round_number=1))).any()
+
+
+def test_fresh_sampling_trains_no_round_twice_alike(runner_of):
+    runner = runner_of("one", "task_runner.sampling=fresh")
+    start = runner.get_tensor_dict()[TENSOR]
+    first, second = (trained_model(train(runner, model=start)) for _ in range(2))
+    assert (first != second).any()
+    with pytest.raises(PlanError, match="sampling must be"):
+        runner_of("one", "task_runner.sampling=always")
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "full.yaml"])
+def test_encrypted_plans_sample_afresh(name):
+    """A void round's update, and the next one from the same model, are two samples."""
+    assert plans.read(ROOT / "plan" / name)["task_runner"]["settings"]["sampling"] == "fresh"
 
 
 def test_training_starts_from_the_model_that_is_handed_in(runner_of):

@@ -15,6 +15,8 @@ from scripts.workspace import complete_plan
 from src import plan as plans
 from src.trust import audit, deny, doctor, key_envelope
 from src.trust.checks import machine
+from src.trust.checks import plan as plan_checks
+from src.trust.checks.finding import Patient
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
 
@@ -207,6 +209,40 @@ def huge_weights(parties, clock, patch):
         file.truncate(2**30 + 1)
 
 
+def weights_whose_sum_is_too_large(parties, clock, patch):
+    with (parties / "one" / "save" / "init.pbuf").open("wb") as file:
+        file.truncate(6 * 10**8)  # twice that, encrypted
+
+
+def learn(parties, clock, patch):
+    """A task whose name tells OpenFL nothing."""
+    path = parties / "aggregator" / "plan" / "plan.yaml"
+    plan = yaml.safe_load(path.read_text())
+    plan["tasks"]["learn"] = plan["tasks"].pop("train")
+    path.write_text(yaml.safe_dump(plan))
+
+
+def replace_part(place: str, template: str, changed: str = "aggregator"):
+    def plant(parties, clock, patch):
+        path = parties / changed / "plan" / "plan.yaml"
+        plan = yaml.safe_load(path.read_text())
+        *sections, last = place.split(".")
+        node = plan
+        for section in sections:
+            node = node[section]
+        node[last] = {"template": template, "settings": {}}
+        path.write_text(yaml.safe_dump(plan))
+
+    return plant
+
+
+def another_role(parties, clock, patch):
+    """The aggregator's own certificate and key where a site's should be."""
+    for suffix in ("crt", "key"):
+        own = parties / f"aggregator/cert/server/agg_{ADDRESS}.{suffix}"
+        shutil.copy2(own, parties / f"one/cert/client/col_one.{suffix}")
+
+
 def cases(parties) -> list[Path]:
     return sorted(p for p in (parties / "one/data/one").iterdir() if p.is_dir())
 
@@ -295,7 +331,7 @@ PLANTED = {
         "encryption",
     ),
     "nothing encrypted": (SITE, no_encryption, "encryption"),
-    # R1, R2, R5, R7-R10, R13 of OpenFL's traps: the plan
+    # R1, R2, R5, R7-R13 of OpenFL's traps: the plan
     "secure aggregation": (AGG, change_plan("aggregator.secure_aggregation=true"), "plan"),
     "TLS off": (SITE, change_plan("network.use_tls=false"), "plan"),
     "clients unasked": (SITE, change_plan("network.require_client_auth=false"), "plan"),
@@ -323,6 +359,17 @@ PLANTED = {
         change_plan("aggregator.single_col_cert_common_name=x"),
         "plan",
     ),
+    "a lossy pipeline": (
+        SITE,
+        replace_part("compression_pipeline", "openfl.pipelines.STCPipeline", "one"),
+        "plan",
+    ),
+    "no aggregation": (
+        AGG,
+        replace_part("tasks.train.aggregation_type", "src.aggregation.weighted_mean.WeightedMean"),
+        "plan",
+    ),
+    "a task of no known kind": (AGG, learn, "plan"),
     "a typing error": (SITE, change_plan("task_runner.sed=1"), "plan"),
     "an open gate": (SITE, change_plan("collaborator.gate={template: x.Y}"), "plan"),
     "plan not YAML": (SITE, write("one/plan/plan.yaml", "a: [b"), "plan"),
@@ -335,6 +382,7 @@ PLANTED = {
     "not yet valid": (AGG, let_pass(-2), "member list"),
     "soon to expire": (SITE, let_pass(80), "expiry"),
     "no certificate": (SITE, remove("one/cert/client/col_one.crt"), "own certificate"),
+    "a certificate for another role": (SITE, another_role, "own certificate"),
     "an older certificate": (SITE, renew_without_taking, "own certificate"),
     "another's key": (
         SITE,
@@ -379,6 +427,7 @@ PLANTED = {
     "a finished run": (AGG, leave_a_finished_run, "earlier run"),
     "another run": (AGG, leave_another_run, "earlier run"),
     "a model too large": (SITE, huge_weights, "message size"),
+    "a model whose sum is too large": (SITE, weights_whose_sum_is_too_large, "message size"),
     # R17 and the machine
     "another torch": (SITE, other_versions, "versions"),
     "another Python": (SITE, other_python, "versions"),
@@ -411,6 +460,15 @@ def test_a_planted_fault_is_found_by_its_rule(healthy, clock, monkeypatch, fault
 
 def test_every_rule_has_its_planted_fault():
     assert {rule for _, _, rule in PLANTED.values()} == set(doctor.RULES)
+
+
+@pytest.mark.parametrize(("length", "state"), [(10**9, "ok"), (10**9 + 1, "fail")])
+def test_without_encryption_the_checkpoint_sets_the_limit(parties, clock, length, state):
+    no_encryption(parties, clock, None)
+    with (parties / "one" / "save" / "init.pbuf").open("wb") as file:
+        file.truncate(length)
+    ((found, _),) = plan_checks.size(Patient(parties / "one", "one", clock()))
+    assert found == state
 
 
 def test_the_table_shows_every_finding(healthy, clock):

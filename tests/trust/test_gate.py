@@ -160,6 +160,38 @@ def test_a_site_revoked_in_the_middle_is_refused_at_its_next_call(parties, desk,
     assert not aggregator.revoked("two")
 
 
+def test_a_revocation_is_logged_once_also_of_a_site_that_never_calls_again(
+    parties, desk, aggregator, clock
+):
+    assert "revoked" not in events(parties, "aggregator")
+    desk.revoke("two", "keyCompromise")
+    deny.write_atomically(parties / "aggregator" / deny.FILE, desk.deny_list())
+    aggregator.check(common_name(parties, "one"), "one")
+    aggregator.check(common_name(parties, "one"), "one")
+    assert events(parties, "aggregator").count("revoked") == 1
+    lines = audit.verify(parties / "aggregator" / audit.FILE, [])
+    assert next(line["site"] for line in lines if line["event"] == "revoked") == "two"
+    AggregatorGate(str(parties / "aggregator"), clock).open(["one", "two"])  # and at each start
+    assert events(parties, "aggregator").count("revoked") == 2
+
+
+def test_a_statement_is_taken_from_a_member_that_is_not_revoked(parties, desk, aggregator, clock):
+    site = site_gate(parties, clock)
+    site.identify("one")
+    signed = site.sign("mask-report/v1", {"round": 0})
+    member, statement = aggregator.verify("mask-report/v1", signed, in_force=True)
+    assert (member.name, statement) == ("one", {"round": 0})
+    with pytest.raises(Refused, match=r"expected a signed approval, got .*mask-report"):
+        aggregator.verify("approval", signed, in_force=True)
+    with pytest.raises(Refused, match="nobody in the member list"):
+        aggregator.verify("x", aggregator.sign("x", {}), in_force=True)  # itself is no site
+    desk.revoke("one", "keyCompromise")
+    deny.write_atomically(parties / "aggregator" / deny.FILE, desk.deny_list())
+    with pytest.raises(Refused, match="was revoked at"):
+        aggregator.verify("mask-report/v1", signed, in_force=True)
+    assert aggregator.verify("mask-report/v1", signed, in_force=False)  # rounds of the past stand
+
+
 def test_a_certificate_that_expires_in_the_middle_is_refused(parties, aggregator, clock):
     clock.pass_days(91)
     assert "expired at" in refusal(aggregator, common_name(parties, "one"), "one")

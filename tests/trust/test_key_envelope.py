@@ -8,7 +8,7 @@ import pytest
 
 from src.privacy.sum_keys import SumKeys
 from src.refused import Refused
-from src.trust import bundle, key_envelope, members
+from src.trust import audit, bundle, key_envelope, members
 from src.trust.certificate import read_certificate
 from src.trust.gate import AggregatorGate, SiteGate
 from src.trust.package import receive
@@ -163,6 +163,10 @@ def test_a_package_with_anothers_keys_is_refused_and_replaces_nothing(encrypted_
 def test_a_site_without_keys_and_an_aggregator_with_any_do_not_start(encrypted_parties, clock):
     gate = SiteGate(str(encrypted_parties / "one"), clock)
     gate.open("one")
+    gate.sum_keys()
+    log = encrypted_parties / "one" / audit.FILE
+    opened = [line for line in audit.verify(log, []) if line["event"] == "key opened"]
+    assert [line.get("what") for line in opened[-2:]] == [None, "sums"]
     envelope = envelope_of(encrypted_parties, "one")
     copy = encrypted_parties / "aggregator" / key_envelope.path_of("one")
     copy.parent.mkdir()

@@ -43,7 +43,10 @@ def _connect(patient: Patient, host: str, port: int) -> str | None:
     try:
         socket.create_connection((host, port), TIMEOUT_S).close()
     except ConnectionRefusedError:
-        return f"{host} is up, but nobody listens on port {port}. Has the aggregator been started?"
+        text = f"{host} is up, but nobody listens on port {port}. Has the aggregator been started?"
+        if host == "localhost":
+            text += " localhost is this machine: for another one the desk builds with --address."
+        return text
     except OSError as error:
         return (
             f"no connection to {host}, port {port}, within {TIMEOUT_S:.0f} s ({error}). A "

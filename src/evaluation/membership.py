@@ -1,0 +1,136 @@
+"""Membership inference by loss: can a model's holder tell who was trained on?
+
+A model fits the patients that it was trained on better than others of the same hospital; so whose
+loss is low was perhaps trained on (Yeom et al. 2018, arXiv:1709.01604). It is the simplest attack:
+what it finds is there; what it does not find, a better attack still might (Carlini et al. 2022,
+arXiv:2112.03570), and only differential privacy bounds them all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from src.data.preprocess import PreparedCase
+from src.inference.windows import Network, pad_to_multiple
+
+LARGEST = 192  # voxels along an axis; a brain at 1 mm is smaller, and so is taken whole
+LEVEL = 0.95  # of the interval
+RATES = (0.1, 0.01, 0.001)  # false positives at which the attack is also told
+OTHERS_PER_FALSE_POSITIVE = 10  # a rate needs so many times 1/rate non-members
+
+
+class Compute(Protocol):
+    """Where and how the network runs; `src.training.compute.Compute` has it."""
+
+    def autocast(self) -> AbstractContextManager: ...
+    def tensor(self, array: np.ndarray) -> torch.Tensor: ...
+
+
+def losses(
+    network: Network, cases: Iterable[PreparedCase], loss: torch.nn.Module, compute: Compute
+) -> np.ndarray:
+    """float64 (n,): the loss of each case, in their order; the same each time.
+
+    A case is taken whole, unvaried (longer than LARGEST voxels: its middle), so that members and
+    others are asked the same question. ValueError: a case has no label.
+    """
+    network.eval()
+    with torch.inference_mode():
+        return np.array([_loss(network, case, loss, compute) for case in cases], np.float64)
+
+
+def _loss(network: Network, case: PreparedCase, loss: torch.nn.Module, compute: Compute) -> float:
+    if case.regions is None:
+        raise ValueError(f"Case {case.case_id} has no label, so it has no loss.")
+    middle = tuple(
+        slice(max(0, length - LARGEST) // 2, max(0, length - LARGEST) // 2 + LARGEST)
+        for length in case.images.shape[1:]
+    )
+    images = np.array(case.images[(slice(None), *middle)], np.float32)[None]
+    regions = np.array(case.regions[(slice(None), *middle)], np.float32)[None]
+    with compute.autocast():
+        logits = network(pad_to_multiple(compute.tensor(images), network.multiple))
+    x, y, z = images.shape[2:]
+    return float(loss(logits[..., :x, :y, :z].float(), compute.tensor(regions)))
+
+
+def by_patient(losses: np.ndarray, cases: Sequence[PreparedCase]) -> np.ndarray:
+    """(patients,): the mean over each patient's scans; one person is one member."""
+    scans: dict[str, list[float]] = {}
+    for value, case in zip(losses, cases, strict=True):
+        scans.setdefault(case.patient_id, []).append(float(value))
+    return np.array([np.mean(values) for values in scans.values()])
+
+
+@dataclass(frozen=True)
+class Auc:
+    """Chance that a member's loss is below a non-member's; 0.5 is a coin. low, high: 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the interval lies above a coin: the attack tells members apart."""
+        return self.low > 0.5
+
+
+def auc(
+    members: np.ndarray, others: np.ndarray, *, rng: np.random.Generator, resamples: int = 2000
+) -> Auc:
+    """Of two sets of losses, one a patient. See `pooled_auc`."""
+    return pooled_auc([(members, others)], rng=rng, resamples=resamples)
+
+
+def pooled_auc(
+    sites: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+) -> Auc:
+    """Of several sites' (members, others), each member compared with his own site's others only.
+
+    Hospitals differ in scanner and patients, which must not be taken for membership. The interval
+    is the percentile bootstrap over patients, members and others each for themselves (Efron 1979);
+    sets that lie wholly apart give it no width: look at their sizes then. ValueError: an empty set,
+    or a loss that is not finite.
+    """
+    pairs = [_wins(*site) for site in sites]
+    total = sum(wins.size for wins in pairs)
+    if not total:
+        raise ValueError("Expected at least one site with members and others, found none.")
+    resampled = np.zeros(resamples)
+    for wins in pairs:
+        rows, columns = (
+            rng.multinomial(size, np.full(size, 1 / size), resamples) for size in wins.shape
+        )
+        resampled += ((rows @ wins) * columns).sum(axis=1)
+    low, high = np.quantile(resampled / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Auc(float(sum(wins.sum() for wins in pairs) / total), float(low), float(high))
+
+
+def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(members, others): 1 where the member's loss is lower, 1/2 where they are equal, else 0."""
+    for name, values in (("members", members), ("others", others)):
+        if not len(values) or not np.isfinite(values).all():
+            raise ValueError(f"{name}: expected finite losses of one patient or more: {values}.")
+    return (members[:, None] < others) + 0.5 * (members[:, None] == others)
+
+
+def true_positive_rates(members: np.ndarray, others: np.ndarray) -> Mapping[float, float]:
+    """By rate of false positives, the share of members whom the attack finds at it.
+
+    Only the rates that so many others can measure. The threshold lets at most that share of the
+    others through.
+    """
+    found: dict[float, Any] = {}
+    for rate in RATES:
+        if len(others) >= OTHERS_PER_FALSE_POSITIVE / rate:
+            threshold = np.sort(others)[int(rate * len(others))]
+            found[rate] = float(np.mean(members < threshold))
+    return found
