@@ -60,6 +60,11 @@ class SigningGate:
         _, certificate = certified(name)
         return SimpleNamespace(name=name, sha256=fingerprint.of_certificate(certificate))
 
+    @property
+    def certificate(self) -> x509.Certificate:
+        """Its own."""
+        return certified(self.own)[1]
+
     def sign(self, kind, statement) -> bytes:
         key, certificate = certified(self.own)
         return envelope.sign(kind, statement, key, certificate)

@@ -142,7 +142,7 @@ class Study:
         return self._scored(network, seed, PRETRAINED)
 
     def adapt(self, seed: int, level: float | None) -> dict[str, Any]:
-        """One federated run: at an epsilon, at inf without noise, or with None as without privacy."""
+        """One federated run. level: an epsilon, inf for no noise, None for no privacy at all."""
         import copy
 
         import numpy as np

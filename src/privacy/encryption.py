@@ -49,7 +49,7 @@ class Encryption:
         or leaves fewer than two sites beside the accomplices.
         """
         fewest = max(3, enrolled // 2 + 1)
-        found = self.min_sites or max(3, 2 * enrolled // 3 + 1)
+        found = self.min_sites or usual_min_sites(enrolled)
         if enrolled < 3 or not fewest <= found <= enrolled <= bfv.MOST_SUMMANDS:
             raise ValueError(
                 f"Encrypted updates need 3 to {bfv.MOST_SUMMANDS} sites, and min_sites between "
@@ -79,3 +79,8 @@ class Encryption:
         """SHA-256 over everything that both parties must agree on to understand the bytes."""
         numbers = bfv.parameters() | {"bits": self.bits, "values": values}
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+
+
+def usual_min_sites(enrolled: int) -> int:
+    """Fewest sites in a round where the plan names no number: more than two thirds, at least 3."""
+    return max(3, 2 * enrolled // 3 + 1)

@@ -86,10 +86,8 @@ class FixedPoint:
         The site's share of the sum: cases / total times the model. ValueError: a value is not
         finite, or the share is too small for a field.
         """
-        share = cases * 2 ** (self.bits - 1) // total - 1
-        if share < 1:
-            raise ValueError(f"{cases} of {total} cases is too small a share for {self.bits} bits.")
-        values = np.zeros(-(-self.size // self.fields) * self.fields, np.int64)
+        share = share_of_field(self.bits, cases, total)
+        values = np.empty(self.size, np.int64)
         cut_off = 0
         for block, exponent in self._blocks(exponents):
             scaled = model[block].astype(np.float64)  # float32 would round before the rounding
@@ -103,10 +101,23 @@ class FixedPoint:
             rounded = np.floor(scaled, out=scaled)
             cut_off += int(np.count_nonzero(np.abs(rounded) > share))
             values[block] = np.clip(rounded, -share, share, out=scaled)
+        return self.pack(values, exponents, cases), cut_off
+
+    def whole(self, model: np.ndarray, exponents: np.ndarray, total: int) -> np.ndarray:
+        """One `total`-th of the model in whole steps, int64 (P,), to the nearest."""
+        values = np.empty(self.size, np.int64)
+        for block, exponent in self._blocks(exponents):
+            scale = 2.0 ** -int(exponent) / total
+            values[block] = np.rint(model[block].astype(np.float64) * scale)
+        return values
+
+    def pack(self, values: np.ndarray, exponents: np.ndarray, cases: int) -> np.ndarray:
+        """Slots (S,) uint64: the header, then the values (P,), several in one slot."""
         header = np.zeros(HEADER_SLOTS, np.int64)
         header[0] = cases
         header[1 : 1 + len(self.sizes)] = exponents
-        return np.concatenate([header, self._fold(values)]).view(np.uint64), cut_off
+        padding = np.zeros(-self.size % self.fields, np.int64)
+        return np.concatenate([header, self._fold(np.append(values, padding))]).view(np.uint64)
 
     def _fold(self, values: np.ndarray) -> np.ndarray:
         values = values.reshape(-1, self.fields)
@@ -151,6 +162,14 @@ class Sum:
         for piece, exponent in zip(self.fixed._pieces(), self.exponents, strict=True):
             model[piece] = self.values[piece] * (2.0 ** int(exponent) * self.total / self.count)
         return model
+
+
+def share_of_field(bits: int, cases: int, total: int) -> int:
+    """What a site with so many of all cases may fill of a field, in steps. ValueError: nothing."""
+    share = cases * 2 ** (bits - 1) // total - 1
+    if share < 1:
+        raise ValueError(f"{cases} of {total} cases is too small a share for {bits} bits.")
+    return share
 
 
 def slots_for(values: int, bits: int) -> int:

@@ -6,6 +6,7 @@ leaves it sealed, and what comes down is opened; metrics are plain numbers.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from src import plan as plans
 from src.privacy import wire
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import SealedSite
+from src.privacy.shared_noise import SharedNoise
 from src.privacy.wire import WireError
 from src.refused import Refused
+from src.tuning import tuned
 from src.update import TENSOR, Manifest
 
 MAGIC = b"PLN1"
@@ -78,6 +81,7 @@ class PlainPipeline(TransformationPipeline):
     PRIVACY = "none but TLS: a model can leak what it was trained on, and the aggregator reads it"
 
     encryption: Encryption | None = None
+    noise: Any = None
 
     def __init__(self) -> None:
         super().__init__(transformers=[PlainTransformer()])
@@ -122,7 +126,10 @@ class SealingTransformer(PlainTransformer):
 
 
 class EncryptedPipeline(TransformationPipeline):
-    """settings: of `Encryption`. Aggregator and desk hold no key; here they only pass bytes on."""
+    """settings: of `Encryption`. Aggregator and desk hold no key; here they only pass bytes on.
+
+    noise: a part (`src.privacy.dp_update.SiteDP`) for differential privacy per site.
+    """
 
     LEAVES = "the whole model after each round of local training, encrypted, masked and tagged"
     PRIVACY = (
@@ -141,6 +148,7 @@ class EncryptedPipeline(TransformationPipeline):
         max_roster_changes: int = 2,
         most_cases: int = 100,
         cases: Mapping[str, int] | None = None,
+        noise: Mapping[str, Any] | None = None,
     ) -> None:
         self.encryption = Encryption(
             bits=bits,
@@ -151,15 +159,48 @@ class EncryptedPipeline(TransformationPipeline):
             most_cases=most_cases,
             cases=cases or {},
         )
+        self.noise: Any = plans.build(noise) if noise else None
+        if self.noise is not None:
+            self.noise.check(self.encryption)
         self._transformer = SealingTransformer()
         super().__init__(transformers=[self._transformer])
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> SealedSite:
-        """Take the run's keys from the gate and start sealing. Refused, RuntimeError: cannot."""
+        """Take the run's keys from the gate and start sealing.
+
+        Refused, RuntimeError, ValueError: it cannot, or must not.
+        """
         sealed = sealed_site(self.encryption, gate, site, plan)
+        if self.noise is not None:
+            size, sites = sealed.fixed.size, len(gate.members.sites)
+            shared, flags = self.shared_noise(plan, sites, lambda: size)
+            ready = self.noise.at_site(gate, site, plan, runner.data_loader, shared, flags)
+            ready.grid(sealed.fixed, sealed.initial())  # a plan without room for it ends here
+            sealed.noise = ready
+            sealed.budgets.append(ready.budget)
         sealed.start()
         self._transformer.seal_with(sealed, runner.get_train_data_size)
         return sealed
+
+    def shared_noise(
+        self, plan: Mapping[str, Any], sites: int, size: Callable[[], int] = lambda: 0
+    ) -> tuple[SharedNoise, list[bool]]:
+        """(the noise for so many enrolled sites, whether each tensor is tuned). Needs `noise`.
+
+        size: gives that of the model, where the plan names no network. ValueError: too few sites,
+        or `tune` names nothing.
+        """
+        words, found = self.noise.tune, network(plan)
+        if found is not None:
+            names = tuned(found, words)
+            sizes, flags = tensor_sizes(found), [name in names for name in found.state_dict()]
+        elif words is None:
+            sizes, flags = [size()], [True]
+        else:
+            raise ValueError("compression_pipeline.noise.tune: the plan names no network.")
+        values = sum(size for size, flag in zip(sizes, flags, strict=True) if flag)
+        rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+        return self.noise.shared(self.encryption, sites, rounds, values), flags
 
 
 def sealed_site(
@@ -171,15 +212,22 @@ def sealed_site(
     def first_model() -> np.ndarray:
         return read_plain_model(initial)
 
-    part = (plan["task_runner"].get("settings") or {}).get("model")
-    if part:
-        tensors = plans.build(part).state_dict()
-        manifest = Manifest.of({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
-        sizes = [int(np.prod(shape)) for shape in manifest.shapes]
-    else:  # a task runner that brings its own network: one step for all of it
-        sizes = [first_model().size]
+    found = network(plan)  # None: one step for all of it
+    sizes = [first_model().size] if found is None else tensor_sizes(found)
     keys = gate.sum_keys()
     return SealedSite(encryption, gate, site, keys, sizes, first_model, gate.workspace)
+
+
+def network(plan: Mapping[str, Any]) -> Any:
+    """The plan's network; None where its task runner brings its own."""
+    part = (plan["task_runner"].get("settings") or {}).get("model")
+    return plans.build(part) if part else None
+
+
+def tensor_sizes(network: Any) -> list[int]:
+    """Numbers of values of a network's tensors, in the order of the wire."""
+    tensors = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+    return [prod(shape) for shape in Manifest.of(tensors).shapes]
 
 
 def open_here(workspace: Path, message: bytes) -> np.ndarray:

@@ -52,11 +52,21 @@ class Opened:
     model: np.ndarray
 
 
+class Noise(Protocol):
+    """Differential privacy: encodes an update with noise; `src.privacy.dp_update` has one."""
+
+    def encode(
+        self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int
+    ) -> np.ndarray: ...
+
+
 class SealedSite:
     """site: its name. sizes: of the network's tensors. initial: the bundle's model, float32 (P,).
 
-    gate: a `SiteGate`. keys: of the run. folder: the workspace.
+    gate: a `SiteGate`. keys: of the run. folder: the workspace. noise: set by plans that have it.
     """
+
+    noise: Noise | None = None
 
     def __init__(
         self,
@@ -75,7 +85,7 @@ class SealedSite:
         self.gate = gate
         self.site = site
         self.folder = folder
-        self._initial = initial
+        self.initial = initial
         self._modulus = bfv.plain_modulus()
         self.fixed = FixedPoint(encryption.bits, self._modulus, tuple(sizes))
         self._chunks = encryption.chunks(self.fixed.size)
@@ -178,7 +188,7 @@ class SealedSite:
         """(transcript at the start of each round, model) after the last sum and void rounds."""
         if summed is None:
             seen = {0: self._start}
-            model = self._initial()
+            model = self.initial()
         else:
             # who was there when the sum was made has signed what it had seen until then
             seen = {summed: rosters[summed + 1].transcript}
@@ -297,28 +307,20 @@ class SealedSite:
     def seal(self, model: np.ndarray, cases: int) -> bytes:
         """The encrypted, tagged and masked share of a trained model (P,), with the next report.
 
-        Refused: the site is not in the roster, has more cases than its cap, or has sealed this
-        round's update already. ValueError: values that are not finite.
+        Refused: the site is not in the roster, has more cases than its cap, has sealed this
+        round's update already, or its ledger does not pay for the noised one. ValueError: values
+        that are not finite.
         """
         opened = self._opened()
-        cap = self.encryption.cap(self.site)
-        if not 0 < cases <= cap:
-            raise Refused(
-                f"This site has {cases} training cases, the plan allows it 1 to {cap}: raise "
-                f"compression_pipeline.cases for {self.site}; all sites approve the new plan."
-            )
         if not self.takes_part or self.record.upload:
             raise Refused(
                 f"Round {opened.round}: this site is not in the roster, or has sent its update."
             )
-        rng = np.random.default_rng(list(os.urandom(32)))
-        exponents = self.fixed.exponents(opened.model)
-        encoded, cut_off = self.fixed.encode(model, exponents, cases, self.total, rng)
-        if cut_off:
-            logger.warning(
-                "Round %d: %d values were cut off at their field.", opened.round, cut_off
-            )
-        self.gate.log("sealed", site=self.site, round=opened.round, cut_off=cut_off)
+        if self.noise is None:
+            encoded = self._encoded(opened, model, cases)
+        else:
+            encoded = self.noise.encode(self.fixed, opened.model, model, opened.round)
+            self.gate.log("sealed", site=self.site, round=opened.round, noised=True)
         payload = np.zeros((self._chunks, PAYLOAD), np.uint64)
         payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
         own = self.gate.members.site(self.site).sha256
@@ -328,6 +330,24 @@ class SealedSite:
         keys = pair_keys(own, private, opened.roster.mask_keys, salt)
         slots = mask(own, keys, np.column_stack([payload, tags]), self._modulus)
         return wire.pack(self._header(UPDATE), self._ciphers.encrypt(slots))
+
+    def _encoded(self, opened: Opened, model: np.ndarray, cases: int) -> np.ndarray:
+        """The slots (S,) of a model weighed by the site's cases. Refused: more than its cap."""
+        cap = self.encryption.cap(self.site)
+        if not 0 < cases <= cap:
+            raise Refused(
+                f"This site has {cases} training cases, the plan allows it 1 to {cap}: raise "
+                f"compression_pipeline.cases for {self.site}; all sites approve the new plan."
+            )
+        rng = np.random.default_rng(list(os.urandom(32)))
+        exponents = self.fixed.exponents(opened.model)
+        encoded, cut_off = self.fixed.encode(model, exponents, cases, self.total, rng)
+        if cut_off:
+            logger.warning(
+                "Round %d: %d values were cut off at their field.", opened.round, cut_off
+            )
+        self.gate.log("sealed", site=self.site, round=opened.round, cut_off=cut_off)
+        return encoded
 
     def _header(self, kind: str) -> dict[str, Any]:
         opened = self._opened()

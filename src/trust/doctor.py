@@ -23,6 +23,7 @@ RULES: dict[str, Check] = {
     "address": plan.address,
     "bundle": identity.approved,
     "encryption": plan.encryption,
+    "noise": plan.noise,
     "message size": plan.size,
     "earlier run": plan.state,
     "versions": machine.versions,

@@ -24,6 +24,10 @@ class Cases(DataLoader):
     def __init__(self, data_path=None):
         super().__init__()
         self.cases = int((Path(data_path) / "cases").read_text()) if data_path else 1
+        self.site = Path(data_path).name if data_path else ""
+
+    def marks(self, part):
+        return [f"{self.site}-{case}" for case in range(self.cases)]
 
     def get_feature_shape(self):
         return (1,)

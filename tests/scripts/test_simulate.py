@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.simulate import _cap_cases
+from scripts.workspace import complete_plan
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,6 +34,16 @@ def refused(run: Path, *arguments: str) -> str:
     assert "Traceback" not in process.stderr
     assert not (run / "aggregator").exists()
     return " ".join(process.stderr.split())
+
+
+def test_caps_are_the_cases_that_are_there_but_where_noise_hides_the_sites(phantom_sites):
+    found = {}
+    for name in ("plan.yaml", "dp_site.yaml"):
+        plan = complete_plan(ROOT / "plan" / name)
+        _cap_cases(plan, phantom_sites)
+        found[name] = plan["compression_pipeline"]["settings"]["cases"]
+    assert sorted(found["plan.yaml"].values()) == [3, 4, 5]
+    assert found["dp_site.yaml"] == {}
 
 
 @pytest.fixture

@@ -65,7 +65,8 @@ def wrong(findings) -> list[tuple[str, str]]:
 def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
     assert wrong(findings) == []
-    expected = set(doctor.RULES) - ({"sealing key", "data"} if name is None else set())
+    expected = set(doctor.RULES) - {"noise"}  # the default plan has none
+    expected -= {"sealing key", "data"} if name is None else set()
     expected -= {"roster", "earlier run", "port"} if name else set()
     assert {finding.rule for finding in findings} == expected
 
@@ -331,6 +332,15 @@ PLANTED = {
         "encryption",
     ),
     "nothing encrypted": (SITE, no_encryption, "encryption"),
+    "privacy per site with three sites": (
+        SITE,
+        change_plan(
+            "compression_pipeline.most_cases=1",
+            "compression_pipeline.noise={template: src.privacy.dp_update.SiteDP, "
+            "settings: {epsilon: 8, delta: 0.001, clip_norm: 0.5, tune: [head]}}",
+        ),
+        "noise",
+    ),
     # R1, R2, R5, R7-R13 of OpenFL's traps: the plan
     "secure aggregation": (AGG, change_plan("aggregator.secure_aggregation=true"), "plan"),
     "TLS off": (SITE, change_plan("network.use_tls=false"), "plan"),

@@ -56,6 +56,21 @@ def encryption(patient: Patient) -> Iterator[tuple[State, str]]:
     yield "ok", f"{found.bits}-bit sums of at least {needed} of {len(patient.members.sites)} sites"
 
 
+def noise(patient: Patient) -> Iterator[tuple[State, str]]:
+    """Whether anything can be learnt under the plan's privacy per site."""
+    pipeline = plans.build(patient.plan["compression_pipeline"])
+    if pipeline.noise is None:
+        return
+    from src.privacy.pipeline import read_plain_model
+
+    settings, sites = patient.plan["aggregator"]["settings"], len(patient.members.sites)
+    initial = patient.workspace / settings["init_state_path"]
+    shared, _ = pipeline.shared_noise(patient.plan, sites, lambda: read_plain_model(initial).size)
+    for warning in pipeline.noise.warnings(shared, patient.plan):
+        yield "warn", warning
+    yield "ok", f"{shared.values} values are noised, counting on {shared.contributors} honest sites"
+
+
 def state(patient: Patient) -> Iterator[tuple[State, str]]:
     """The aggregator's checkpoint is none, or this run's."""
     if patient.name is not None:

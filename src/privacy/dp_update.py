@@ -1,0 +1,213 @@
+"""Differential privacy per site: each update clipped, its noise drawn before it is encrypted.
+
+The part `compression_pipeline.noise`. What is promised: from all that leaves the encryption, one
+cannot tell whether a site's training has moved the model, up to epsilon and delta. For whom it
+holds: for other sites (up to `accomplices` together, who know their own noise) and for everybody
+who gets the model; towards the aggregator, which relays the encrypted updates, it is as strong as
+the encryption. It assumes that the other sites add their noise. See `shared_noise` for the sums.
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from src import require
+from src.privacy import accountant
+from src.privacy.accountant import Release
+from src.privacy.budget import WHEN_SPENT, Budget
+from src.privacy.discrete_gaussian import discrete_gaussian
+from src.privacy.encryption import Encryption
+from src.privacy.fixed_point import FixedPoint, share_of_field
+from src.privacy.outlook import enough, outlook
+from src.privacy.shared_noise import FAILURE, Grid, SharedNoise
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteDP:
+    """Settings. epsilon, delta: what the whole run may spend of a site's privacy.
+
+    clip_norm: longest update (trained model - opened model) over the tuned values, in model units.
+    tune: which parameters move (`src.tuning`); None: all. What training has moved elsewhere stays
+    at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
+    when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
+    """
+
+    SPENDS: ClassVar[bool] = True
+    LEAVES: ClassVar[str] = (
+        "of the model only the tuned values, clipped and noised; no number of cases: every site "
+        "weighs the same"
+    )
+
+    epsilon: float
+    delta: float
+    clip_norm: float
+    tune: tuple[str, ...] | None = None
+    budget: float | None = None
+    when_spent: str = "leave"
+
+    def __post_init__(self) -> None:
+        require.positive("epsilon", self.epsilon)
+        require.in_range("delta", self.delta, 1e-10, 0.01)
+        require.positive("clip_norm", self.clip_norm)
+        require.one_of("when_spent", self.when_spent, WHEN_SPENT)
+        if self.tune is not None:
+            object.__setattr__(self, "tune", tuple(self.tune))
+        if self.budget is not None and self.budget < self.epsilon:
+            raise ValueError(
+                f"budget {self.budget} is below epsilon {self.epsilon}: the run could not end. "
+                "Lower epsilon, or leave budget away."
+            )
+
+    def check(self, encryption: Encryption) -> None:
+        """ValueError if the promise would not hold with these settings of the encryption."""
+        if encryption.most_cases != 1 or encryption.cases:
+            raise ValueError(
+                "noise: every site must weigh the same, or a larger site's update would stand out "
+                "of noise that is measured for the mean. Set most_cases: 1 and leave cases away."
+            )
+        if encryption.accomplices < 1:
+            raise ValueError(
+                "noise: accomplices must be 1 or more: every site knows its own noise, and can "
+                "subtract it."
+            )
+
+    def a_round(self, encryption: Encryption, rounds: int) -> Release:
+        """What one round releases, as the accountant sees it."""
+        multiplier = accountant.calibrate(
+            epsilon=self.epsilon,
+            delta=self.delta - FAILURE,
+            sample_rate=1.0,
+            steps=bookings(encryption, rounds),
+        )
+        return Release(noise_multiplier=multiplier)
+
+    def shared(self, encryption: Encryption, sites: int, rounds: int, values: int) -> SharedNoise:
+        """The noise for so many enrolled sites, training rounds and tuned values.
+
+        ValueError: too few sites for the promise, or too many for the fields.
+        """
+        return SharedNoise(
+            noise_multiplier=self.a_round(encryption, rounds).noise_multiplier,
+            epsilon=self.epsilon,
+            sites=sites,
+            contributors=encryption.needed(sites) - encryption.accomplices,
+            values=values,
+            rounds=bookings(encryption, rounds),
+            clip_norm=self.clip_norm,
+            field=share_of_field(encryption.bits, 1, sites),
+        )
+
+    def warnings(self, shared: SharedNoise, plan: Mapping[str, Any]) -> list[str]:
+        """What an engineer should know before the run."""
+        found = []
+        multiplier, values = shared.noise_multiplier, shared.values
+        here = outlook(multiplier, values, shared.sites, shared.contributors)
+        if not here.worthwhile:
+            needed = enough(multiplier, values)
+            found.append(
+                f"{shared.sites} sites are too few to learn anything with this privacy: in each "
+                f"round the noise of the mean is {here.noise:.1f} times as long as the longest "
+                f"update ({values} tuned values, epsilon {self.epsilon:g}); about {needed} sites "
+                "would be enough. Tune fewer values, or take privacy per patient (plan/dp.yaml)."
+            )
+        local = (plan["task_runner"].get("settings") or {}).get("local") or {}
+        words = (local.get("settings") or {}).get("tune")
+        if local and set(words or ()) != set(self.tune or ()):
+            found.append(
+                f"task_runner.local tunes {_listed(words)}, compression_pipeline.noise "
+                f"{_listed(self.tune)}: what only one of them names is trained in vain."
+            )
+        return found
+
+    def at_site(
+        self,
+        gate: Any,
+        site: str,
+        plan: Mapping[str, Any],
+        data: Any,
+        shared: SharedNoise,
+        tuned: Sequence[bool],
+    ) -> "SiteNoise":
+        """Able to encode, with this site's ledger. tuned: of each tensor, whether it is.
+
+        BudgetSpent: the ledger does not pay for one round.
+        """
+        for warning in self.warnings(shared, plan):
+            logger.warning(warning)
+        budget = Budget.open(
+            gate,
+            site,
+            data.marks("training"),
+            a_round=Release(noise_multiplier=shared.noise_multiplier),
+            unit="site",
+            epsilon=self.budget or self.epsilon,
+            delta=self.delta - FAILURE,
+            rounds=plan["aggregator"]["settings"]["rounds_to_train"],
+            when_spent=self.when_spent,
+            what="a noised update",
+        )
+        return SiteNoise(shared, tuple(tuned), budget)
+
+    def promise(self, rounds: int) -> str:
+        """What a hospital signs, in words."""
+        return (
+            f"differential privacy per site: epsilon {self.epsilon:g} at delta {self.delta:g} over "
+            f"{rounds} rounds, void ones included, updates clipped at {self.clip_norm:g}; against "
+            "other sites and whoever gets the model; if the other sites add their noise; booked in "
+            f"the site's ledger, which refuses beyond epsilon {self.budget or self.epsilon:g}"
+        )
+
+
+class SiteNoise:
+    """What encodes a site's updates in such a run. shared: the noise. tuned: of each tensor."""
+
+    def __init__(self, shared: SharedNoise, tuned: Sequence[bool], budget: Budget) -> None:
+        self.shared = shared
+        self.tuned = np.asarray(tuned, bool)  # (T,)
+        self.budget = budget
+
+    def grid(self, fixed: FixedPoint, opened: np.ndarray) -> Grid:
+        """The steps of the tuned values for a round that starts from `opened`. ValueError: none."""
+        return self.shared.grid(float(np.abs(opened[self._where(fixed)]).max()))
+
+    def _where(self, fixed: FixedPoint) -> np.ndarray:
+        return np.repeat(self.tuned, fixed.sizes)  # (P,)
+
+    def encode(
+        self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int
+    ) -> np.ndarray:
+        """Slots (S,) uint64: of tuned values the opened model, the clipped update, noise; of the
+        others the opened model alone. The round is booked before its noise is drawn.
+
+        BudgetSpent: the ledger does not pay. ValueError: no room for the noise. OverflowError: see
+        `Grid.within`. Nothing of the round may be sent then.
+        """
+        where, grid = self._where(fixed), self.grid(fixed, opened)
+        exponents = np.where(self.tuned, grid.exponent, fixed.exponents(opened))
+        values = fixed.whole(opened, exponents, self.shared.sites)
+        moved = model[where].astype(np.float64) - opened[where]
+        if not np.isfinite(moved).all():
+            logger.warning("Round %d: the update is not finite and counts as zero.", round_number)
+        update = grid.update(moved, np.random.default_rng(list(os.urandom(32))))
+        self.budget.book(round_number)
+        noised = values[where] + update + discrete_gaussian(grid.sigma, len(update))
+        values[where] = grid.within(noised)
+        return fixed.pack(values, exponents, cases=1)
+
+
+def bookings(encryption: Encryption, rounds: int) -> int:
+    """Rounds that the noise is calibrated for: `max_void` more than are trained.
+
+    A void round is a release like any other, and so is a round that is booked again after a crash.
+    """
+    return rounds + encryption.max_void
+
+
+def _listed(words: Iterable[str] | None) -> str:
+    return ", ".join(words) if words else "everything"

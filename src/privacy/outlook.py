@@ -1,0 +1,59 @@
+"""How many sites are enough for privacy per site: the mean's noise against the longest update.
+
+The noise of a sum does not grow with the number of sites, what they have learnt together does. For
+a handful of hospitals and a whole network it is hopeless, and this says so beforehand.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from src.privacy.bfv import MOST_SUMMANDS
+from src.privacy.encryption import usual_min_sites
+
+SITES = (3, 5, 10, 23, 33, 70, 100, 300, 1000)  # 23 and 33: the partitions of FeTS 2022
+WORTHWHILE = 1.0  # above it, a round's noise is longer than the mean of clipped updates can be
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """noise: of the mean over all sites in a round, its length in clip norms.
+
+    contributors: whose noise is counted on, of the sites.
+    """
+
+    sites: int
+    contributors: int
+    noise: float
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether something may be learnt; below, the model drifts with the noise."""
+        return self.noise <= WORTHWHILE
+
+    @property
+    def encryptable(self) -> bool:
+        """Whether so many sites fit into one encrypted sum."""
+        return self.sites <= MOST_SUMMANDS
+
+
+def outlook(noise_multiplier: float, values: int, sites: int, contributors: int) -> Outlook:
+    """For so many sites and tuned values. contributors: honest ones that are counted on."""
+    noise = noise_multiplier * math.sqrt(values / (contributors * sites))
+    return Outlook(sites, contributors, noise)
+
+
+def table(
+    noise_multiplier: float, values: int, sites: Sequence[int] = SITES, *, accomplices: int = 1
+) -> list[Outlook]:
+    """For several numbers of sites, with the plan's usual `min_sites` for each."""
+    return [
+        outlook(noise_multiplier, values, number, max(2, usual_min_sites(number) - accomplices))
+        for number in sites
+    ]
+
+
+def enough(noise_multiplier: float, values: int) -> int:
+    """The smallest number of sites with which something may be learnt."""
+    return next(n for n in count(3) if table(noise_multiplier, values, [n])[0].worthwhile)

@@ -1,0 +1,82 @@
+"""Privacy per site between real processes: the final model carries the noise, ledgers hold it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from src import plan as plans
+from src.inference.checkpoint import read_model
+from src.privacy import accountant
+from src.privacy.account import accounts, release_of
+from src.privacy.ledger import BOOKED, KIND, signed_digest
+from src.privacy.shared_noise import FAILURE
+from src.trust import audit, envelope, members
+from src.trust.certificate import utc_now
+from src.update import norm
+from tests.federation.conftest import CASES, Federation
+from tests.federation.parts import SIZE, noise
+from tests.federation.test_federation import rounds
+from tests.privacy.test_discrete_gaussian import variance_fits
+
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+ROUNDS, CLIP, EPSILON, DELTA = 2, 0.5, 8.0, 1e-3
+
+
+@pytest.fixture
+def noised(sealed, tmp_path, monkeypatch) -> Federation:
+    """Three sites whose updates are clipped and noised; each with a ledger folder in one place."""
+    monkeypatch.setenv("GLIOMA_LEDGER", str(tmp_path / "ledger"))
+    settings = {"epsilon": EPSILON, "delta": DELTA, "clip_norm": CLIP}
+    part = {"template": "src.privacy.dp_update.SiteDP", "settings": settings}
+    sealed.change(
+        "compression_pipeline.most_cases=1",
+        f"compression_pipeline.noise={json.dumps(part)}",
+        f"aggregator.rounds_to_train={ROUNDS}",
+    )
+    return sealed
+
+
+def clipped_mean(rounds: int) -> np.ndarray:
+    """What the sites have learnt, without noise; every site weighs the same."""
+    updates = [noise(site, r).astype(np.float64) for r in range(rounds) for site in CASES]
+    assert all(norm(update) > CLIP for update in updates)
+    return sum(update * CLIP / norm(update) for update in updates) / len(CASES)
+
+
+def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_round(noised):
+    noised.run()
+    models = [
+        read_model(noised.aggregator / "save" / "final.pbuf", workspace)
+        for workspace in noised.sites.values()
+    ]
+    assert all((model == models[0]).all() for model in models)
+    assert [line["round"] for line in rounds(noised)] == [0, 1, 2]
+
+    pipeline = plans.build(noised.plan["compression_pipeline"])
+    shared, _ = pipeline.shared_noise(noised.plan, 3, lambda: SIZE)
+    # calibrated for two honest sites, drawn by three
+    a_round = shared.noise_multiplier * CLIP / 3 * (3 / 2) ** 0.5
+    found = models[0] - clipped_mean(ROUNDS)
+    assert variance_fits(found, a_round * ROUNDS**0.5)
+    for wrong in (2 / 3, 3 / 2):
+        assert not variance_fits(found, a_round * ROUNDS**0.5 * wrong)
+
+    ledgers = accounts(noised.folder / "ledger")
+    assert [account.site for account in ledgers] == sorted(CASES)
+    listed = members.read(noised.aggregator, utc_now())
+    for account in ledgers:
+        assert [(line["unit"], line["round"]) for line in account.bookings] == [
+            ("site", number) for number in range(ROUNDS)
+        ]
+        spent = accountant.epsilon(map(release_of, account.bookings), DELTA - FAILURE)
+        assert account.bookings[-1]["epsilon"] == pytest.approx(spent)
+        assert spent < EPSILON  # void rounds would have had their part
+        certificate = listed.site(account.site).certificate
+        for line in account.lines:  # each signed by the site
+            signed = json.dumps(line["envelope"]).encode()
+            statement = envelope.verify(KIND, signed, certificate, name=account.site)
+            assert statement == {"line": signed_digest(line)}
+        log = noised.sites[account.site] / "logs" / "audit.jsonl"
+        events = audit.verify(log, noised.certificates())
+        assert [e["round"] for e in events if e["event"] == BOOKED] == list(range(ROUNDS))
