@@ -41,14 +41,15 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
         values = sum(sizes[name] for name in tuned(network, promise.tune))
         console.print(f"\n[bold]{promise.what}[/]: {_words(promise, plan)}.\n", soft_wrap=True)
         console.print(_by_round(promise))
-        if promise.what == "validation scores":
+        if promise.of == "validation":
             continue
         console.print(f"\n{values:,} of {sum(sizes.values()):,} values are tuned.\n")
         if promise.unit == "patient":
             console.print(_by_patients(promise, values))
         else:
             console.print(_by_sites(promise, values))
-        console.print(_explained(promise.unit), soft_wrap=True)
+            console.print(_enough(promise, values), soft_wrap=True)
+        console.print(PER_PATIENT if promise.unit == "patient" else PER_SITE, soft_wrap=True)
 
 
 def _words(promise, plan: dict) -> str:
@@ -105,23 +106,26 @@ def _above(delta: float, patients: int) -> bool:
 
 def _by_sites(promise, values: int) -> Table:
     """One row for each number of sites."""
-    from src.privacy.outlook import enough, table
+    from src.privacy.outlook import table
 
-    multiplier = promise.a_round.noise_multiplier
-    shown = Table("sites", "noise/round", "", box=None, padding=(0, 2))
-    for row in table(multiplier, values):
-        shown.add_row(f"{row.sites}", f"{row.noise:.2f}", "" if row.worthwhile else "too few")
-    shown.caption = f"{enough(multiplier, values)} sites are enough to learn something."
-    shown.caption_justify = "left"
+    shown = Table("sites", "noise counted on", "noise/round", "", box=None, padding=(0, 2))
+    for row in table(promise.a_round.noise_multiplier, values):
+        word = "" if row.worthwhile else "too few"
+        shown.add_row(f"{row.sites}", f"of {row.contributors}", f"{row.noise:.2f}", word)
     return shown
 
 
-def _explained(unit: str) -> str:
-    if unit == "patient":
-        return PER_PATIENT
+def _enough(promise, values: int) -> str:
+    from src.privacy import accountant
+    from src.privacy.account import in_unit
+    from src.privacy.outlook import enough
+
+    patient = in_unit(promise.a_round, "site", "patient", 1)
+    spent = accountant.epsilon([patient] * promise.rounds, promise.delta)
+    sites = enough(promise.a_round.noise_multiplier, values)
     return (
-        "\nnoise/round: length of the mean's noise, in lengths of the longest mean of clipped "
-        "updates that there can be."
+        f"\n{sites} sites are enough to learn something. "
+        f"Each patient of a site is protected as well: epsilon {spent:.2f}."
     )
 
 
@@ -132,3 +136,8 @@ noise/step: its length, in lengths of the longest sum of clipped gradients that 
 noise/run: the same for all steps, if every gradient pulled in one direction; n such sites together
 divide it by the root of n. Above {DOUBTFUL:g} there is more noise than could ever be learnt, above
 {HOPELESS:g} nothing else. Tune fewer values, take more patients into a step, or more sites."""
+
+PER_SITE = """
+noise counted on: of how many honest sites; the others may be accomplices or missing.
+noise/round: length of the mean's noise, in lengths of the longest mean of clipped updates that
+there can be. Above 1 a site's whole update is less than the noise."""

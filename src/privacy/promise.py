@@ -47,10 +47,10 @@ def promises(plan: Mapping[str, Any]) -> list[Promise]:
     if noise:
         built = plans.build(noise)
         release = built.a_round(plans.build(pipeline).encryption, rounds)
-        found.append(_promise("update", "training", "site", built, release, rounds))
+        found.append(_promise("a noised update", "training", "site", built, release, rounds))
     if releases := _spending(runner.get("releases")):
         release = releases.a_round(rounds)
-        scores = ("validation scores", "validation", "patient")
+        scores = ("noised validation scores", "validation", "patient")
         found.append(_promise(*scores, releases, release, rounds + 1))
     return found
 

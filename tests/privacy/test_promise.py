@@ -44,6 +44,14 @@ def test_noised_validation_is_a_promise_of_its_own_to_other_patients():
     assert scores.after(scores.rounds) <= 2
 
 
+def test_the_plan_per_site_promises_what_it_says_of_each_site():
+    (found,) = of("dp_site.yaml")
+    assert (found.what, found.of, found.unit) == ("a noised update", "training", "site")
+    assert (found.epsilon, found.delta, found.rounds) == (8, 0.001, 10)
+    assert found.after(found.rounds) < 8 < found.after(2 * found.rounds)
+    assert set(found.tune) == {"GroupNorm", "head"}
+
+
 @pytest.mark.parametrize("most", [0, 1, 2, 5, 9])
 def test_a_budget_reaches_as_far_as_trying_finds(most):
     a_round = Release(noise_multiplier=3.0)

@@ -77,6 +77,20 @@ def test_fewer_rounds_need_less_noise_and_noised_validation_is_told_too(dp):
     assert "validation Dice: epsilon 2 at delta 0.001" in text
 
 
+def test_a_plan_per_site_is_told_by_numbers_of_sites():
+    text = shown(str(ROOT / "plan/dp_site.yaml"))
+    assert "differential privacy per site: epsilon 8" in text
+    multiplier = float(re.search(r"noise multiplier (\d\.\d{4})", text)[1])
+    found = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
+    _, contributors, noise, *word = found["3"]
+    assert contributors == "2"  # of three sites one may be curious
+    assert float(noise) == pytest.approx(multiplier * (1432 / (2 * 3)) ** 0.5, abs=0.006)
+    assert word == ["too", "few"]
+    assert found["1000"][3:] == []
+    assert re.search(r"\d+ sites are enough to learn something", text)
+    assert re.search(r"Each patient of a site is protected as well: epsilon \d\d\.\d\d", text)
+
+
 def test_a_plan_that_promises_nothing_is_refused():
     with pytest.raises(PlanError, match="promises no differential privacy"):
         shown(str(ROOT / "plan/plan.yaml"))

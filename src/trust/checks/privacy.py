@@ -64,7 +64,7 @@ def _paid(promise: Promise, own: Account, known: Sequence[Account], run: str) ->
     own = same[0] if same else own
     cost = partial(epsilon_of, own, [own, *others], promise.delta, unit=promise.unit)
     begun = sum(
-        line["run"] == run and line["what"] == promise.what
+        line["run"] == run and line["unit"] == promise.unit
         for account in together(own, known, promise.unit)
         for line in account.bookings
     )
