@@ -146,6 +146,7 @@ def test_nothing_issued_or_secret_is_in_git():
         "benchmark",
         "certify",
         "pretrain",
+        "privacy",
         "rehearse",
     ],
 )

@@ -160,6 +160,7 @@ class NoisyDice(NoMetrics):
             delta=self.delta,
             rounds=rounds + 1,
             when_spent="leave",
+            what="noised validation scores",
         )
         return BookedDice(self.patients, budget)
 

@@ -123,6 +123,12 @@ def test_other_patients_have_a_budget_of_their_own(ledgers, gate):
     assert opened(ledgers, gate, ["new.0021", "new.0022"]).spent(DELTA) == 0
 
 
+def test_a_renamed_patient_is_known_by_his_images(ledgers, gate):
+    book(opened(ledgers, gate, ["id anna", "t1 0badcafe", "id boris", "t1 00c0ffee"]))
+    assert opened(ledgers, gate, ["id x-01", "t1 0badcafe"]).spent(DELTA) == of(1)
+    assert [account.patients for account in accounts(ledgers)] in ([2, 1], [1, 2])
+
+
 def test_the_order_of_patients_and_their_repetition_do_not_matter(ledgers, gate):
     paths = {
         opened(ledgers, gate, marks).path for marks in (PATIENTS, [*PATIENTS[::-1], "anna.0017"])
@@ -316,7 +322,7 @@ def test_no_patient_stands_in_any_file_nor_in_the_audit_log(booked, gate):
 
 def test_the_same_patients_have_other_hashes_in_another_folder(ledgers, gate):
     found = [opened(ledgers / name, gate).path for name in ("one", "two")]
-    first, second = (accounts(path.parent)[0].patients for path in found)
+    first, second = (accounts(path.parent)[0].marks for path in found)
     assert len(first) == len(second) == len(PATIENTS)
     assert not first & second
 
