@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from src import plan as plans
+from src.privacy.promise import promises
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
 from src.trust.members import Members
@@ -59,6 +60,9 @@ def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str,
     ]
     facts += [("leaves the site", text) for text in _declared(plan, "LEAVES")]
     facts += [("privacy", text) for text in _declared(plan, "PRIVACY")]
+    facts += [
+        ("privacy", found.part.promise(settings["rounds_to_train"])) for found in promises(plan)
+    ]
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
