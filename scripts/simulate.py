@@ -114,10 +114,10 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
 
     (At a hospital the ledger lies outside the workspace, and outlives every run.)
     """
-    from src import plan as plans
+    from src import plan_rules
     from src.privacy.ledger import VARIABLE
 
-    if not plans.is_private(plan):
+    if not plan_rules.is_private(plan):
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
     if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("tune"):
@@ -136,13 +136,14 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     weigh the same. ValueError: too few sites.
     """
     from src import plan as plans
+    from src import plan_rules
     from src.data.layouts import find_cases, read_dataset_yaml
 
     section = plan["compression_pipeline"]
     pipeline = plans.build(section)
     if pipeline.encryption is not None:
         pipeline.encryption.needed(len(folders))
-    if pipeline.encryption is not None and not plans.is_private(plan):
+    if pipeline.encryption is not None and not plan_rules.is_private(plan):
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))

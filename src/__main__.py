@@ -216,6 +216,7 @@ def ledger() -> None:
 def show_ledger(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
     from src import plan as plans
+    from src import plan_rules
     from src.privacy.ledger import folder
     from src.privacy.overview import overview
     from src.privacy.promise import promises
@@ -223,7 +224,7 @@ def show_ledger(name: str, workspace: Path) -> None:
     from src.trust.ledger_check import read
 
     plan = plans.read(workspace / PLAN)
-    plans.check(plan, name=str(workspace / PLAN))
+    plan_rules.check(plan, name=str(workspace / PLAN))
     found = overview(read(folder()), promises(plan), name)
     for data_set in found:
         _show_data_set(data_set)

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from src import plan as plans
+from src import plan_rules
 from src.privacy.promise import promises
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
@@ -33,7 +34,7 @@ def review(workspace: Path, now: datetime) -> Review:
     listed = members.read(workspace, now) if signed else None
     found = bundle.read(workspace, members_signed=signed)
     plan = plans.read(workspace / bundle.PLAN)
-    plans.check(plan, name=str(workspace / bundle.PLAN))
+    plan_rules.check(plan, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
     root = fingerprint.of_certificate(Chain.read(chain).root) if signed else ""
     first = approval.last_approved(workspace) is None
