@@ -1,5 +1,6 @@
 """Plans: what unfolds, what changes, and what is refused with which words."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,68 @@ def test_build_reports_what_the_class_itself_refuses():
 def test_build_makes_the_object_with_its_settings():
     part = {"template": "src.training.local.LocalTraining", "settings": {"steps": 5}}
     assert plans.build(part).steps == 5
+
+
+# -- plans with differential privacy --------------------------------------------------------------
+
+
+@pytest.fixture
+def private():
+    return plans.read(PLANS / "dp.yaml")
+
+
+class Unproven:
+    """A part that declares nothing of patients."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            ["task_runner.releases={template: src.privacy.releases.AllMetrics, settings: {}}"],
+            "metrics of private cases are a release too",
+        ),
+        (["data_loader.split=balanced"], "data_loader.split is balanced: one patient more"),
+        (["compression_pipeline.most_cases=100"], "most_cases must be 1"),
+        (
+            ["task_runner.loss={template: monai.losses.DiceLoss, settings: {}}"],
+            r"task_runner.loss: monai.losses.DiceLoss does not declare PER_PATIENT",
+        ),
+        (
+            [f"task_runner.algorithm={{template: {__name__}.Unproven, settings: {{}}}}"],
+            "does not declare PER_PATIENT: what it sends or keeps",
+        ),
+        (
+            [f"data_loader.patches={{template: {__name__}.Unproven, settings: {{}}}}"],
+            "a patch that depends on other patients",
+        ),
+        (
+            [f"task_runner.model={{template: {__name__}.Unproven, settings: {{}}}}"],
+            "BatchNorm",
+        ),
+    ],
+    ids=["metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
+)
+def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Unproven.__module__])
+    plan_rules.check(private)
+    plans.change(private, changes)
+    with pytest.raises(PlanError, match=words):
+        plan_rules.check(private)
+
+
+def test_a_plan_that_is_not_encrypted_stops_where_a_budget_is_spent(private):
+    plain = plans.read(PLANS / "plain.yaml")
+    private |= {key: plain[key] for key in ("compression_pipeline", "tasks")}
+    with pytest.raises(PlanError, match="only encrypted rounds go on without a site"):
+        plan_rules.check(private)
+    plans.change(private, ["task_runner.local.when_spent=stop"])
+    plan_rules.check(private)
+
+
+def test_only_plans_that_promise_privacy_are_private():
+    told = {name: plan_rules.is_private(plans.read(PLANS / f"{name}.yaml")) for name in PRIVATE}
+    assert told == PRIVATE
+
+
+PRIVATE = {"plan": False, "plain": False, "full": False, "dp": True, "dp_site": True}
