@@ -105,6 +105,7 @@ def simulate(
             )
         finally:
             record["seconds_total"] = round(time.monotonic() - began, 1)
+            record["ledgers"] = _spent(run / "ledgers")
             (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
 
@@ -243,6 +244,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "plan": plan_path.name,
         "plan_sha256": hashlib.sha256(as_run).hexdigest(),
         "encryption": _encryption(plan),
+        "privacy": _promises(plan),
         "seed": plan["task_runner"]["settings"]["seed"],
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
@@ -260,6 +262,34 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
 
     encryption = plans.build(plan["compression_pipeline"]).encryption
     return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
+
+
+def _promises(plan: dict[str, Any]) -> list[str]:
+    """What a private plan promises, in words; none: it is not private."""
+    from src.privacy.promise import promises
+
+    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+    return [promise.part.promise(rounds) for promise in promises(plan)]
+
+
+def _spent(ledgers: Path) -> list[dict[str, Any]]:
+    """By site and data set, what its ledger has booked."""
+    from src.privacy.account import accounts
+
+    if not ledgers.is_dir():
+        return []
+    return [
+        {
+            "site": account.site,
+            "what": line["what"],
+            "unit": line["unit"],
+            "bookings": len(account.bookings),
+            "epsilon": line["epsilon"],
+            "delta": line["delta"],
+        }
+        for account in accounts(ledgers)
+        for line in account.bookings[-1:]
+    ]
 
 
 def steps(console: Console, began: float):
