@@ -49,6 +49,7 @@ def evaluate(
     Either --run, or --model with --data (every labelled case there is scored).
     """
     from src import plan as plans
+    from src import plan_rules
     from src.files import write_atomically
 
     console = Console(highlight=False)
@@ -59,7 +60,7 @@ def evaluate(
         raise click.UsageError("Give --run, or --model and --data.")
     plan = plans.read(plan_path)
     plans.change(plan, changes)
-    plans.check(plan, name=str(plan_path))
+    plan_rules.check(plan, name=str(plan_path))
     cases = given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
     site = site or (finished_run.any_site(run) if run else None)
     scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache", site)

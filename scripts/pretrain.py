@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 10  # of falling learning rate
 DECAY = 0.8
+SIDE_MM = 176.0
 
 
 @click.command()
@@ -69,13 +70,23 @@ def pretrain(
     )
 
 
-def synthetic(folder: Path, hospital: int, cases: int, seed: int) -> Path:
-    """Public patients: of a synthetic hospital's style, but of no hospital that `prepare` makes."""
+def synthetic(folder: Path, hospital: int, cases: int, seed: int, size: int = 64) -> Path:
+    """Public patients: of a synthetic hospital's style, but of no hospital that `prepare` makes.
+
+    size: voxels along each axis, of 176 mm.
+    """
     from src.data.phantom_files import write_site
     from src.data.phantom_site import site_for
     from src.data.public_cases import STREAM
 
-    write_site(folder, site=site_for(hospital), cases=cases, seed=STREAM + seed)
+    write_site(
+        folder,
+        site=site_for(hospital),
+        cases=cases,
+        seed=STREAM + seed,
+        shape=(size,) * 3,
+        spacing_mm=SIDE_MM / size,
+    )
     return folder
 
 

@@ -105,6 +105,7 @@ def simulate(
             )
         finally:
             record["seconds_total"] = round(time.monotonic() - began, 1)
+            record["ledgers"] = _spent(run / "ledgers")
             (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
 
@@ -114,10 +115,10 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
 
     (At a hospital the ledger lies outside the workspace, and outlives every run.)
     """
-    from src import plan as plans
+    from src import plan_rules
     from src.privacy.ledger import VARIABLE
 
-    if not plans.is_private(plan):
+    if not plan_rules.is_private(plan):
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
     if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("tune"):
@@ -136,13 +137,14 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     weigh the same. ValueError: too few sites.
     """
     from src import plan as plans
+    from src import plan_rules
     from src.data.layouts import find_cases, read_dataset_yaml
 
     section = plan["compression_pipeline"]
     pipeline = plans.build(section)
     if pipeline.encryption is not None:
         pipeline.encryption.needed(len(folders))
-    if pipeline.encryption is not None and not plans.is_private(plan):
+    if pipeline.encryption is not None and not plan_rules.is_private(plan):
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))
@@ -242,6 +244,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "plan": plan_path.name,
         "plan_sha256": hashlib.sha256(as_run).hexdigest(),
         "encryption": _encryption(plan),
+        "privacy": _promises(plan),
         "seed": plan["task_runner"]["settings"]["seed"],
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
@@ -259,6 +262,34 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
 
     encryption = plans.build(plan["compression_pipeline"]).encryption
     return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
+
+
+def _promises(plan: dict[str, Any]) -> list[str]:
+    """What a private plan promises, in words; none: it is not private."""
+    from src.privacy.promise import promises
+
+    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+    return [promise.part.promise(rounds) for promise in promises(plan)]
+
+
+def _spent(ledgers: Path) -> list[dict[str, Any]]:
+    """By site and data set, what its ledger has booked."""
+    from src.privacy.account import accounts
+
+    if not ledgers.is_dir():
+        return []
+    return [
+        {
+            "site": account.site,
+            "what": line["what"],
+            "unit": line["unit"],
+            "bookings": len(account.bookings),
+            "epsilon": line["epsilon"],
+            "delta": line["delta"],
+        }
+        for account in accounts(ledgers)
+        for line in account.bookings[-1:]
+    ]
 
 
 def steps(console: Console, began: float):

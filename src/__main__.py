@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -10,6 +11,9 @@ from rich.table import Table
 
 from src.files import write_atomically
 from src.refused import Refused
+
+if TYPE_CHECKING:
+    from src.privacy.overview import Booked, DataSet
 
 console = Console(highlight=False)
 
@@ -199,6 +203,91 @@ def verify(log: Path | None, against: Path | None, workspace: Path) -> None:
     log = log or workspace / FILE
     for line in check(log, against, workspace):
         console.print(line, soft_wrap=True)
+
+
+@main.group()
+def ledger() -> None:
+    """What has been spent of patients' privacy at this site."""
+
+
+@ledger.command("show")
+@name_option
+@workspace_option
+def show_ledger(name: str, workspace: Path) -> None:
+    """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
+    from src import plan as plans
+    from src import plan_rules
+    from src.privacy.ledger import folder
+    from src.privacy.overview import overview
+    from src.privacy.promise import promises
+    from src.trust.bundle import PLAN
+    from src.trust.ledger_check import read
+
+    plan = plans.read(workspace / PLAN)
+    plan_rules.check(plan, name=str(workspace / PLAN))
+    found = overview(read(folder()), promises(plan), name)
+    for data_set in found:
+        _show_data_set(data_set)
+    if not found:
+        console.print(f"Nothing has been booked for {name} in {folder()}.", soft_wrap=True)
+    console.print(f"Ledgers: {folder()}   (keep a backup, delete none)", soft_wrap=True)
+    console.print(f"Next:    python -m src ledger verify -n {name}")
+
+
+def _show_data_set(data_set: "DataSet") -> None:
+    account = data_set.account
+    since = account.lines[0]["time"][:10]
+    about = f"{account.site}, {account.patients} patients, since {since}"
+    console.print(f"[bold]{account.path.name}[/]  {about}", soft_wrap=True)
+    for other in data_set.beside:
+        console.print(f"  shares patients with {other}, counted in")
+    if data_set.booked:
+        console.print(_booked_table(data_set.booked))
+    for spent in data_set.spent:
+        console.print(
+            f"  spent of each {spent.unit}: epsilon [bold]{spent.rdp:.3f}[/] (by PRV "
+            f"{spent.prv:.3f}) at delta {spent.delta:g}"
+        )
+        if spent.budget is not None:
+            console.print(
+                f"  the plan allows {spent.budget:g}: {max(spent.budget - spent.rdp, 0):.3f} left, "
+                f"which pays for {spent.more} more rounds of it"
+            )
+    console.print()
+
+
+def _booked_table(booked: "list[Booked]") -> Table:
+    names = ("run", "what", "unit", "rounds", "noise", "rate", "steps", "booked")
+    table = Table(*names, box=None, padding=(0, 1, 0, 2))
+    for entry in booked:
+        release = entry.release
+        days = dict.fromkeys((entry.first[:10], entry.last[:10]))
+        table.add_row(
+            entry.run[:8],
+            entry.what,
+            entry.unit,
+            f"{entry.rounds}",
+            f"{release.noise_multiplier:.3f}",
+            f"{release.sample_rate:g}",
+            f"{release.steps}",
+            " – ".join(days),
+        )
+    return table
+
+
+@ledger.command("verify")
+@name_option
+@workspace_option
+def verify_ledger(name: str, workspace: Path) -> None:
+    """Find an altered, dropped, reordered or forged line, and a lost ledger."""
+    from src.privacy.ledger import folder
+    from src.trust import members
+    from src.trust.certificate import utc_now
+    from src.trust.ledger_check import check
+
+    members.read(workspace, utc_now()).site(name)
+    for state, text in check(folder(), workspace, utc_now()):
+        console.print(text if state == "ok" else f"[yellow]{text}[/]", soft_wrap=True)
 
 
 if __name__ == "__main__":

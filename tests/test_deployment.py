@@ -49,6 +49,19 @@ def test_patients_are_mounted_read_only():
     assert not [m for m in mounts if "DATA" in m and not m.endswith(":ro")]
 
 
+def test_privacy_ledgers_lie_outside_the_workspace_and_outlive_the_container():
+    site = COMPOSE["services"]["site"]
+    place = site["environment"]["GLIOMA_LEDGER"]
+    (mount,) = [mount for mount in site["volumes"] if mount.endswith(f":{place}")]
+    assert "GLIOMA_LEDGER" in mount
+    assert not place.startswith(site["working_dir"])
+    assert f"GLIOMA_LEDGER={place} " in DOCKERFILE
+    unit = UNIT.read_text()
+    named = re.search(r"^Environment=GLIOMA_LEDGER=/var/lib/(\S+)$", unit, re.MULTILINE)
+    assert named is not None
+    assert f"\nStateDirectory={named[1]}\nStateDirectoryMode=0700\n" in unit
+
+
 def test_every_variable_of_compose_is_explained():
     used = set(re.findall(r"\$\{(\w+)", (WORKSPACE / "compose.yaml").read_text()))
     explained = re.findall(r"^(\w+)=", (WORKSPACE / "site.env.example").read_text(), re.MULTILINE)

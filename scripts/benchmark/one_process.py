@@ -21,6 +21,7 @@ from src.privacy.sealed_site import SealedSite
 from src.privacy.sum_keys import SumKeys
 from src.refused import Refused
 from src.trust import envelope, fingerprint
+from src.trust.certificate import utc_now
 
 BUNDLE = "b0" * 32
 RUN = "01" * 16
@@ -64,6 +65,10 @@ class SigningGate:
     def certificate(self) -> x509.Certificate:
         """Its own."""
         return certified(self.own)[1]
+
+    def now(self) -> datetime:
+        """This machine's time."""
+        return utc_now()
 
     def sign(self, kind, statement) -> bytes:
         key, certificate = certified(self.own)

@@ -47,6 +47,7 @@ PROCESSES = 2
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=2))
 @click.option("--patients", default=24, show_default=True, help="Who train, a hospital.")
 @click.option("--others", default=20, show_default=True, help="Who test, a hospital.")
+@click.option("--size", default=64, show_default=True, help="Voxels along each axis.")
 @click.option("--pretraining", default=400, show_default=True, help="Steps on public patients.")
 @options.changes
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures as JSON.")
@@ -57,6 +58,7 @@ def privacy(
     seeds: int,
     patients: int,
     others: int,
+    size: int,
     pretraining: int,
     changes: tuple[str, ...],
     json_path: Path | None,
@@ -71,7 +73,7 @@ def privacy(
     levels = [float(word) for word in epsilons.split(",")]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        study = Study(plan, Path(scratch), patients, others, pretraining)
+        study = Study(plan, Path(scratch), patients, others, size, pretraining)
         runs = study.runs(range(seeds), levels, console)
     rows = summaries(runs)
     result = {
@@ -100,12 +102,13 @@ def privacy(
 @dataclass(frozen=True)
 class Study:
     """plan: a private one. scratch: folder for patients and weights. patients: who train, others:
-    who test, a hospital. pretraining: steps."""
+    who test, a hospital. size: of their images. pretraining: steps."""
 
     plan: dict[str, Any]
     scratch: Path
     patients: int
     others: int
+    size: int
     pretraining: int
 
     def runs(
@@ -134,8 +137,8 @@ class Study:
         from scripts.pretrain import save, synthetic, taught
 
         home = self.scratch / f"seed-{seed}"
-        public = synthetic(home / "public", PUBLIC, self.patients, seed)
-        _patients(home, self.patients, self.others, seed)
+        public = synthetic(home / "public", PUBLIC, self.patients, seed, self.size)
+        self._patients(home, seed)
         plan = _with_seed(self.plan, seed)
         network = taught(plan, public, None, self.pretraining, 0.05, home)
         save(network, home / "init.pt")
@@ -194,6 +197,24 @@ class Study:
             network.load_state_dict(mean)
         return self._scored(network, seed, name) | {"epsilon": level} | how
 
+    def _patients(self, home: Path, seed: int) -> None:
+        """Each hospital's patients: who train, and others of the same hospital who test."""
+        from scripts.pretrain import SIDE_MM
+        from src.data.phantom_files import write_site
+        from src.data.phantom_site import site_for
+
+        for hospital in PRIVATE:
+            for part, cases, start in (("train", self.patients, 0), ("test", self.others, 10_000)):
+                write_site(
+                    home / f"{part}-{hospital}",
+                    site=site_for(hospital),
+                    cases=cases,
+                    seed=start + seed,
+                    first=start,
+                    shape=(self.size,) * 3,
+                    spacing_mm=SIDE_MM / self.size,
+                )
+
     def _site(self, seed: int, hospital: int, part: str) -> Any:
         """A hospital's patients as the plan's loader reads them; none is held out."""
         from src import plan as plans
@@ -233,22 +254,6 @@ class Study:
             }
         dice = {cell: float(np.mean([dice[cell] for dice in by_hospital])) for cell in CELLS}
         return {"seed": seed, "name": name, "dice": dice, "losses": found}
-
-
-def _patients(home: Path, patients: int, others: int, seed: int) -> None:
-    """Each hospital's patients: who train, and others of the same hospital who test."""
-    from src.data.phantom_files import write_site
-    from src.data.phantom_site import site_for
-
-    for hospital in PRIVATE:
-        for part, cases, start in (("train", patients, 0), ("test", others, 10_000)):
-            write_site(
-                home / f"{part}-{hospital}",
-                site=site_for(hospital),
-                cases=cases,
-                seed=start + seed,
-                first=start,
-            )
 
 
 def _with_seed(plan: dict[str, Any], seed: int) -> dict[str, Any]:

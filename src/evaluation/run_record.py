@@ -35,7 +35,7 @@ def read_run(run: Path) -> dict[str, Any]:
         "rounds": [_round(line, dice_of.get(line["round"] + 1, {})) for line in trained],
         "initial": {name: {"dice": dice} for name, dice in dice_of.get(0, {}).items()},
         "final": _final(lines),
-        "run": about | {"ended": len(trained) == planned and bool(_final(lines))},
+        "run": about | {"ended": [line["round"] for line in lines] == [*range(planned + 1)]},
     }
 
 
@@ -107,7 +107,7 @@ def _final(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     final = {}
     for name in lines[-1]["sites"] if lines else ():
         metrics = _metrics(lines[-1], name, FINAL)
-        if metrics:
+        if "hd95_mm" in metrics:  # a private plan may tell less, or nothing
             final[name] = {
                 "cases": int(metrics["cases"]),
                 "dice": _by_region(metrics, "dice"),

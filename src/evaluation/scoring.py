@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +23,6 @@ class RegionScores:
 
     An empty region counts as the BraTS challenge counts it (see `metrics`).
     """
-
-    LEAVES: ClassVar[str] = "mean Dice and HD95 of each region; never a single case's"
 
     shown: int = 3
 

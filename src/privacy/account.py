@@ -38,9 +38,14 @@ class Account:
         return self.lines[0]["site"]
 
     @cached_property
-    def patients(self) -> frozenset[str]:
-        """Keyed hashes of the data set's patients."""
-        return frozenset(self.lines[0]["patients"])
+    def marks(self) -> frozenset[str]:
+        """Keyed hashes of what the data set's patients are known by."""
+        return frozenset(self.lines[0]["marks"])
+
+    @property
+    def patients(self) -> int:
+        """How many they are."""
+        return self.lines[0]["patients"]
 
     @property
     def bookings(self) -> list[Line]:
@@ -55,8 +60,7 @@ class Account:
     def releases(self, unit: str) -> list[Release]:
         """What was booked, as it counts for a patient or for the site."""
         return [
-            in_unit(release_of(line), line["unit"], unit, len(self.patients))
-            for line in self.bookings
+            in_unit(release_of(line), line["unit"], unit, self.patients) for line in self.bookings
         ]
 
 
@@ -107,7 +111,7 @@ def together(account: Account, among: Iterable[Account], unit: str) -> list[Acco
     return [
         other
         for other in among
-        if other.patients & account.patients or (unit == "site" and other.site == account.site)
+        if other.marks & account.marks or (unit == "site" and other.site == account.site)
     ]
 
 

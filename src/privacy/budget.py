@@ -37,8 +37,8 @@ class Budget:
     def open(cls, gate: Any, site: str, marks: Collection[str], **settings: Any) -> "Budget":
         """With the ledger of these patients, in this machine's folder, for the gate's run.
 
-        settings: a_round, unit, epsilon, delta, rounds, when_spent. BudgetSpent: a new run that
-        could not pay for its first round. One that has begun is resumed all the same.
+        settings: a_round, unit, epsilon, delta, rounds, when_spent, what. BudgetSpent: a new run
+        that could not pay for its first round. One that has begun is resumed all the same.
         """
         opened = Ledger.open(ledger.folder(), site, marks, gate)
         budget = cls(opened, run=gate.members.run, **settings)

@@ -17,25 +17,24 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from src import chain
+from src import chain, require
 from src.chain import Chain, Line
 from src.files import write_atomically
 from src.privacy.account import FILES, SALT, UNITS, Account, accounts, epsilon_of, salt_check
 from src.privacy.accountant import Release
 from src.refused import Refused
 
-__all__ = ["BOOKED", "KIND", "UNITS", "BudgetSpent", "Ledger", "folder", "signed_digest"]
-
 KIND = "privacy-ledger/v1"
 VARIABLE = "GLIOMA_LEDGER"
 LOCK = "lock"
+ID = "id "  # how the mark begins of which every patient has one
 BOOKED = "privacy booked"  # the event in the site's audit log, with the line's hash as `head`
 
 
@@ -47,6 +46,7 @@ class Gate(Protocol):
     """What is needed of a site's gate; that of `src.trust.gate` is one."""
 
     certificate: x509.Certificate
+    now: Callable[[], datetime]
 
     def sign(self, kind: str, statement: Any) -> bytes: ...
     def log(self, event: str, **details: object) -> None: ...
@@ -60,54 +60,58 @@ def folder() -> Path:
     return Path(state) / "glioma-federation" / "ledger"
 
 
+def as_opened(folder: Path, site: str, marks: Collection[str]) -> Account:
+    """The account of a data set as a ledger would be begun; nothing is written.
+
+    marks: strings by which its patients are recognised, in whatever run: one `id …` for each, and
+    others beside. They are kept as keyed hashes alone. ValueError: none, or a name that is a path.
+    """
+    if not marks or not all(marks) or Path(site).name != site:
+        raise ValueError(f"expected a site and its patients, got {site!r}, {len(marks)} marks.")
+    salt = folder / SALT
+    key = salt.read_bytes() if salt.is_file() else b""
+    hashes = sorted({hmac.new(key, mark.encode(), "sha256").hexdigest() for mark in marks})
+    data_set = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+    line = {
+        "event": "opened",
+        "site": site,
+        "patients": len({mark for mark in marks if mark.startswith(ID)}) or len(hashes),
+        "marks": hashes,
+        "salt": salt_check(folder),
+    }
+    return Account(folder / f"{site}-{data_set}.jsonl", [line])
+
+
 class Ledger:
     """One data set's. Made by `open`. Several threads and processes may use one folder."""
 
-    def __init__(self, path: Path, gate: Gate, now: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, gate: Gate) -> None:
         self.path = path
         self._chain = Chain(path, mode=0o600)
         self._gate = gate
-        self._now = now
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        site: str,
-        marks: Collection[str],
-        gate: Gate,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> "Ledger":
+    def open(cls, folder: Path, site: str, marks: Collection[str], gate: Gate) -> "Ledger":
         """The ledger of a site's data set, begun if there is none.
 
-        marks: one string for each patient, the same in every run; stored only as keyed hashes.
-        gate: the site's, identified. Refused: the folder is open to other users, a ledger in it is
-        damaged, or its salt is lost.
+        marks: what its patients are known by, see `as_opened`. gate: the site's, identified.
+        Refused: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
         """
-        if not marks or not all(marks) or Path(site).name != site:
-            raise ValueError(
-                f"expected a site and its patients, got {site!r} and {len(marks)} marks."
-            )
-        _make(folder)
-        with _alone(folder):
-            salt = _salt(folder)
-            patients = sorted({_keyed(salt, mark) for mark in marks})
-            data_set = hashlib.sha256("".join(patients).encode()).hexdigest()[:16]
-            ledger = cls(folder / f"{site}-{data_set}.jsonl", gate, now)
-            known = {account.path: account for account in accounts(folder)}
-            if ledger.path not in known:
-                ledger._write(
-                    "opened",
-                    site=site,
-                    patients=patients,
-                    salt=salt_check(folder),
-                    certificate=ledger._pem(),
-                )
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            raise Refused(f"{folder} can be read by other users: `chmod 700 {folder}`.")
+        with alone(folder):
+            if not (folder / SALT).is_file() and not accounts(folder):
+                write_atomically(folder / SALT, secrets.token_bytes(32), mode=0o600)
+            new = as_opened(folder, site, marks)
+            ledger = cls(new.path, gate)
+            if new.path not in {account.path for account in accounts(folder)}:
+                ledger._write(**new.lines[0], certificate=ledger._pem())
         return ledger
 
     def spent(self, delta: float, *, unit: str = "patient", more: Iterable[Release] = ()) -> float:
         """Epsilon of everything booked of these patients, and of `more` (in `unit`) on top."""
-        with _alone(self.path.parent):
+        with alone(self.path.parent):
             return self._spent(delta, unit, more)
 
     def book(
@@ -125,7 +129,8 @@ class Ledger:
 
         Epsilon after it. BudgetSpent: that would be more than the budget; nothing was booked.
         """
-        with _alone(self.path.parent):
+        require.one_of("unit", unit, UNITS)
+        with alone(self.path.parent):
             before = self._spent(delta, unit, ())
             after = self._spent(delta, unit, [release])
             if not after <= budget:
@@ -154,7 +159,7 @@ class Ledger:
 
     def booked(self, run: str) -> int:
         """How many releases of a run are booked in this file."""
-        with _alone(self.path.parent):
+        with alone(self.path.parent):
             own, _ = self._read()
         return sum(line["run"] == run for line in own.bookings)
 
@@ -181,7 +186,7 @@ class Ledger:
 
     def _write(self, event: str, **content: Any) -> str:
         """Append a line and, in it, the signature over all of it and over all before it."""
-        time = self._now().isoformat(timespec="seconds")
+        time = self._gate.now().isoformat(timespec="seconds")
 
         def signed(number: int, previous: str) -> Line:
             line = {"event": event, "time": time, **content, "n": number, "previous": previous}
@@ -196,28 +201,11 @@ def signed_digest(line: Line) -> str:
     return chain.digest({key: value for key, value in line.items() if key != "envelope"})
 
 
-def _make(folder: Path) -> None:
-    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        raise Refused(f"{folder} can be read by other users: `chmod 700 {folder}`.")
-
-
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One at a time in a folder: nobody books between a look and a booking. Mends torn ends."""
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for path in folder.glob(FILES):
             Chain(path).repair()
         yield
-
-
-def _salt(folder: Path) -> bytes:
-    path = folder / SALT
-    if not path.is_file() and not accounts(folder):
-        write_atomically(path, secrets.token_bytes(32), mode=0o600)
-    return path.read_bytes()
-
-
-def _keyed(salt: bytes, mark: str) -> str:
-    return hmac.new(salt, mark.encode(), "sha256").hexdigest()

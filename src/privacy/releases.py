@@ -44,7 +44,10 @@ class Measured(Protocol):
 class AllMetrics:
     """The mean loss, the mean scores of the site's own validation cases, and numbers of cases."""
 
-    LEAVES: ClassVar[str] = "the mean loss of each round; mean scores of the validation cases"
+    LEAVES: ClassVar[str] = (
+        "the mean loss of each round; mean Dice and HD95 of each region over the validation cases, "
+        "never a single case's"
+    )
     PRIVATE: ClassVar[bool] = False
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
@@ -160,6 +163,7 @@ class NoisyDice(NoMetrics):
             delta=self.delta,
             rounds=rounds + 1,
             when_spent="leave",
+            what="noised validation scores",
         )
         return BookedDice(self.patients, budget)
 

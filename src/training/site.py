@@ -19,7 +19,7 @@ from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
 from src import plan as plans
-from src import require
+from src import plan_rules, require
 from src.refused import refusals_end_the_process
 from src.training.line import Line
 from src.update import TENSOR
@@ -52,7 +52,7 @@ class Site(Collaborator):
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
         plan = plans.read(Path(plan_path))
-        plans.check(plan, name=plan_path)
+        plan_rules.check(plan, name=plan_path)
         self.heartbeat_s = heartbeat_s
         with refusals_end_the_process():
             self.gate = plans.build(gate)

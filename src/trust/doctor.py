@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from src.trust.certificate import utc_now
-from src.trust.checks import data, identity, machine, plan
+from src.trust.checks import data, identity, machine, plan, privacy
 from src.trust.checks.finding import Check, Finding, Patient
 
 RULES: dict[str, Check] = {
@@ -31,6 +31,7 @@ RULES: dict[str, Check] = {
     "clock": machine.clock,
     "port": machine.port,
     "data": data.data,
+    "privacy": privacy.privacy,
 }
 COLOUR = {"ok": "green", "warn": "yellow", "fail": "red"}
 

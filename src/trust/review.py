@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from src import plan as plans
+from src import plan_rules
+from src.privacy.promise import promises
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
 from src.trust.members import Members
@@ -32,7 +34,7 @@ def review(workspace: Path, now: datetime) -> Review:
     listed = members.read(workspace, now) if signed else None
     found = bundle.read(workspace, members_signed=signed)
     plan = plans.read(workspace / bundle.PLAN)
-    plans.check(plan, name=str(workspace / bundle.PLAN))
+    plan_rules.check(plan, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
     root = fingerprint.of_certificate(Chain.read(chain).root) if signed else ""
     first = approval.last_approved(workspace) is None
@@ -59,6 +61,9 @@ def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str,
     ]
     facts += [("leaves the site", text) for text in _declared(plan, "LEAVES")]
     facts += [("privacy", text) for text in _declared(plan, "PRIVACY")]
+    facts += [
+        ("privacy", found.part.promise(settings["rounds_to_train"])) for found in promises(plan)
+    ]
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),

@@ -9,8 +9,8 @@ from matplotlib.image import imread
 
 from src.evaluation import figures
 from src.evaluation.report import write_report
-from src.evaluation.run_record import read_run
-from tests.evaluation.conftest import final_line, round_line, write_rounds
+from src.evaluation.run_record import FINAL, VALIDATION, read_run
+from tests.evaluation.conftest import dice_metrics, final_line, round_line, write_rounds
 
 
 class Page(HTMLParser):
@@ -84,6 +84,25 @@ def test_the_page_says_what_the_aggregator_could_read(finished_run, encryption, 
     about = json.loads((finished_run / "run.json").read_text()) | {"encryption": encryption}
     (finished_run / "run.json").write_text(json.dumps(about))
     assert words in page_of(finished_run).words
+
+
+@pytest.mark.parametrize("metrics", [{}, dice_metrics(0.6)], ids=["no metrics", "noised Dice"])
+def test_a_private_run_that_tells_little_has_a_page_with_its_ledgers(finished_run, metrics):
+    lines = [round_line(0), round_line(1), final_line()]
+    for line, task in zip(lines, [VALIDATION, VALIDATION, FINAL], strict=True):
+        for site in line["sites"].values():
+            site["metrics"] = {task: metrics} if metrics else {}
+    write_rounds(finished_run, lines)
+    spent = {"site": "one", "what": "training", "unit": "patient", "bookings": 2}
+    about = json.loads((finished_run / "run.json").read_text()) | {
+        "privacy": ["differential privacy per patient: epsilon 8"],
+        "ledgers": [spent | {"epsilon": 2.9283, "delta": 1e-4}],
+    }
+    (finished_run / "run.json").write_text(json.dumps(about))
+    words = page_of(finished_run).words
+    assert "The run ended after" not in words
+    assert "differential privacy per patient: epsilon 8" in words
+    assert "epsilon 2.928 of each patient at delta 0.0001, after 2 bookings" in words
 
 
 def test_a_run_without_any_round_still_has_a_page(finished_run):

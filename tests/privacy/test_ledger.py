@@ -123,6 +123,12 @@ def test_other_patients_have_a_budget_of_their_own(ledgers, gate):
     assert opened(ledgers, gate, ["new.0021", "new.0022"]).spent(DELTA) == 0
 
 
+def test_a_renamed_patient_is_known_by_his_images(ledgers, gate):
+    book(opened(ledgers, gate, ["id anna", "t1 0badcafe", "id boris", "t1 00c0ffee"]))
+    assert opened(ledgers, gate, ["id x-01", "t1 0badcafe"]).spent(DELTA) == of(1)
+    assert [account.patients for account in accounts(ledgers)] in ([2, 1], [1, 2])
+
+
 def test_the_order_of_patients_and_their_repetition_do_not_matter(ledgers, gate):
     paths = {
         opened(ledgers, gate, marks).path for marks in (PATIENTS, [*PATIENTS[::-1], "anna.0017"])
@@ -182,27 +188,23 @@ gate = SiteGate(sys.argv[1], lambda: datetime.fromisoformat({START.isoformat()!r
 gate.identify("one")
 ledger = Ledger.open(Path(sys.argv[2]), "one", {PATIENTS!r}, gate)
 release = Release(noise_multiplier=4.0, sample_rate=0.5, steps=3)
-for number in range(1000):
+for number in range(3):
     ledger.book(release, unit="patient", run="7", round_number=number, delta={DELTA}, budget=1e9,
                 what="training")
     print(number, flush=True)
-    time.sleep(float(sys.argv[3]))
+time.sleep(600)  # a round goes on
 """
 
 
-@pytest.mark.parametrize(("pause", "rounds"), [("600", 1), ("0", 6)])
-def test_a_booking_stands_although_the_process_is_killed(workspace, ledgers, gate, pause, rounds):
-    command = [sys.executable, "-c", CHILD, workspace, ledgers, pause]
+def test_a_booking_stands_although_the_process_is_killed(workspace, ledgers, gate):
+    command = [sys.executable, "-c", CHILD, workspace, ledgers]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as site:
         assert site.stdout is not None
-        for number in range(rounds):
-            assert int(site.stdout.readline()) == number  # booked: the round may begin
+        assert [int(site.stdout.readline()) for _ in range(3)] == [0, 1, 2]
         os.kill(site.pid, signal.SIGKILL)
-    kept = opened(ledgers, gate).booked("7")
-    assert kept in (rounds, rounds + 1)
-    assert kept == rounds or pause == "0"
-    assert opened(ledgers, gate).spent(DELTA) == of(kept)
-    assert book(opened(ledgers, gate), rounds) == of(kept + 1)
+    assert opened(ledgers, gate).booked("7") == 3
+    assert opened(ledgers, gate).spent(DELTA) == of(3)
+    assert book(opened(ledgers, gate), 2) == of(4)
 
 
 def test_a_booking_torn_by_a_power_cut_was_none_and_is_cut_off(ledgers, gate):
@@ -316,7 +318,7 @@ def test_no_patient_stands_in_any_file_nor_in_the_audit_log(booked, gate):
 
 def test_the_same_patients_have_other_hashes_in_another_folder(ledgers, gate):
     found = [opened(ledgers / name, gate).path for name in ("one", "two")]
-    first, second = (accounts(path.parent)[0].patients for path in found)
+    first, second = (accounts(path.parent)[0].marks for path in found)
     assert len(first) == len(second) == len(PATIENTS)
     assert not first & second
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scripts.prepare import make_phantoms, site_folders
+from scripts.workspace import complete_plan
 from src import plan as plans
 from src.trust import audit, deny, doctor, key_envelope
 from src.trust.checks import machine
@@ -279,6 +280,13 @@ def no_encryption(parties, clock, patch):
         path.write_text(yaml.safe_dump(plan))
 
 
+def private_plan(parties, clock, patch):
+    """The ledgers lie in the workspace, and would go with it."""
+    plan = complete_plan(ROOT / "plan" / "dp.yaml", address=ADDRESS, port=50061)
+    (parties / "one/plan/plan.yaml").write_text(yaml.safe_dump(plan))
+    patch.setenv("GLIOMA_LEDGER", str(parties / "one/local_state/ledger"))
+
+
 def other_keys(parties, clock, patch):
     """The desk has made new keys for another run; the old list is still here."""
     desk = open_desk(parties / "desk", clock)
@@ -446,6 +454,8 @@ PLANTED = {
     "a missing sequence": (SITE, lose_a_sequence, "data"),
     "a damaged image": (SITE, damage_an_image, "data"),
     "one patient twice": (SITE, same_patient_twice, "data"),
+    # differential privacy; more of it in test_privacy_check.py
+    "ledgers in the workspace": (SITE, private_plan, "privacy"),
 }
 
 

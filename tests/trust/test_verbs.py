@@ -7,9 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from scripts.workspace import complete_plan
+from src import plan as plans
+from src.privacy.budget import Budget
+from src.privacy.ledger import Ledger
+from src.privacy.promise import promises
 from src.trust import audit, bundle, fingerprint
 from src.trust.certificate import utc_now
+from src.trust.gate import SiteGate
 from tests import ceremonies
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +126,72 @@ def test_audit_verify_finds_an_altered_line(today):
     assert shown.returncode == 1
     assert "error:" in shown.stderr
     assert "does not follow the line before it" in shown.stderr
+
+
+@pytest.fixture
+def private(today, tmp_path, monkeypatch) -> Path:
+    """Site one's workspace with the private plan; ledgers lie beside it."""
+    monkeypatch.setenv("GLIOMA_LEDGER", str(tmp_path / "ledger"))
+    shutil.copytree(today / "one", tmp_path / "one", ignore=shutil.ignore_patterns("logs"))
+    plan = complete_plan(ROOT / "plan" / "dp.yaml", address=ceremonies.ADDRESS, port=50061)
+    (tmp_path / "one" / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan))
+    return tmp_path / "one"
+
+
+@pytest.fixture
+def booked(private) -> Ledger:
+    """Three rounds of it, booked."""
+    gate = SiteGate(str(private))
+    gate.identify("one")
+    (promise,) = promises(plans.read(private / "plan" / "plan.yaml"))
+    budget = Budget.open(
+        gate,
+        "one",
+        ["id anna", "id boris"],
+        a_round=promise.a_round,
+        unit=promise.unit,
+        epsilon=promise.budget,
+        delta=promise.delta,
+        rounds=promise.rounds,
+        when_spent="leave",
+    )
+    for number in range(3):
+        budget.book(number)
+    return budget.ledger
+
+
+def test_ledger_show_tells_what_is_spent_and_what_is_left(private, booked):
+    shown = typed("ledger", "show", "-n", "one", folder=private)
+    assert shown.returncode == 0, shown.stderr
+    text = " ".join(shown.stdout.split())
+    assert f"{booked.path.name} one, 2 patients" in text
+    assert f"epsilon {booked.spent(1e-4):.3f} (by PRV" in text
+    assert "the plan allows 8: " in text
+    assert "which pays for 8 more rounds of it" in text
+    assert "training patient 3 1.139 0.25 3" in text
+    assert "anna" not in text
+
+
+def test_ledger_show_of_a_site_without_one_says_so(private):
+    shown = typed("ledger", "show", "-n", "one", "--workspace", private)
+    assert "Nothing has been booked for one" in shown.stdout
+
+
+def test_ledger_verify_finds_an_altered_and_a_lost_ledger(private, booked):
+    words = ("ledger", "verify", "-n", "one", "--workspace", private)
+    shown = typed(*words)
+    assert shown.returncode == 0, shown.stderr
+    assert "4 lines, chain and signatures hold" in shown.stdout
+    assert "3 bookings, all of them in the ledgers" in shown.stdout
+    text = booked.path.read_text()
+    booked.path.write_text(text.replace('"steps": 3', '"steps": 1'))
+    shown = typed(*words)
+    assert shown.returncode == 1
+    assert "does not follow the line before it" in shown.stderr
+    booked.path.unlink()
+    shown = typed(*words)
+    assert shown.returncode == 1
+    assert "one was lost" in " ".join(shown.stderr.split())
 
 
 def test_receive_says_what_it_took_and_refuses_what_is_no_package(today, tmp_path):

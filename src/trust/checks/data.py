@@ -20,7 +20,7 @@ def data(patient: Patient) -> Iterator[tuple[State, str]]:
     if loader["template"] != LOADER:
         yield "ok", f"read by {loader['template']}, which is not examined"
         return
-    folder = _folder(patient)
+    folder = data_folder(patient)
     settings = loader["settings"]
     kind = settings.get("kind") or read_dataset_yaml(folder).kind
     files = find_cases(folder, kind)
@@ -39,7 +39,8 @@ def data(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "ok", text
 
 
-def _folder(patient: Patient) -> Path:
+def data_folder(patient: Patient) -> Path:
+    """Where the site's cases lie, from plan/data.yaml. ValueError: it is not named there."""
     path = patient.workspace / "plan" / "data.yaml"
     for line in path.read_text().splitlines():
         name, comma, folder = line.partition(",")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from src import plan as plans
+from src import plan_rules
 from src.trust import bundle, members
 
 State = Literal["ok", "warn", "fail"]
@@ -35,7 +36,7 @@ class Patient:
         """The plan, checked. PlanError: it must not run."""
         path = self.workspace / bundle.PLAN
         plan = plans.read(path)
-        plans.check(plan, name=str(path))
+        plan_rules.check(plan, name=str(path))
         return plan
 
     @cached_property

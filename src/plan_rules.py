@@ -1,0 +1,258 @@
+"""What is refused in a plan, and why: everything that must not run, or would fail in the middle.
+
+Held when a workspace is built, where it is approved, and again by each site before it trains.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from src.plan import (
+    PlanError,
+    Section,
+    build,
+    check_settings,
+    load_template,
+    parts,
+)
+
+# OpenFL hands these to the constructors itself; a plan that sets them would be overruled.
+_NAMES = {"aggregator_uuid", "federation_uuid", "compression_pipeline"}
+GIVEN_BY_OPENFL = {
+    "aggregator": {*_NAMES, "authorized_cols", "assigner", "straggler_handling_policy"},
+    "assigner": {"tasks", "authorized_cols", "rounds_to_train", "selected_task_group"},
+    "collaborator": {*_NAMES, "collaborator_name", "client", "task_runner", "task_config"},
+    "data_loader": {"data_path"},
+    "task_runner": {"data_loader"},
+}
+
+
+def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
+    """PlanError if the plan cannot be run; the one table of what is refused, and why.
+
+    Held at build time by `scripts/workspace`, and again by each site before it trains.
+    """
+    for place, part in parts(plan):
+        if part["template"] == "openfl.federation.Network":
+            continue  # OpenFL 1.9 names a class here that does not exist, and never loads it
+        try:
+            _check_place(place, part)
+            check_settings(part, given=_given(place, part))
+        except PlanError as error:
+            raise PlanError(f"{name}: {place}: {error}") from None
+    for where, refused, why in REFUSED:
+        if _value(plan, where) == refused:
+            raise PlanError(f"{name}: {where} is {refused}: {why}")
+    _check_gates(plan, name)
+    _check_encryption(plan, name)
+    _check_privacy(plan, name)
+    _check_limits(plan, name)
+    _check_tasks(plan["tasks"], name)
+
+
+# (last word of a place, method that a class there must have, why): not every class fits everywhere
+FITTING = (
+    (
+        "compression_pipeline",
+        "at_site",
+        "is none of this kit's. OpenFL's own round, drop or cast values: sums would be wrong, and "
+        "bounds of privacy void. Take one of src.privacy.pipeline.",
+    ),
+    (
+        "aggregation_type",
+        "call",
+        "is no aggregation that OpenFL could call. A rule of this kit stands inside "
+        "src.aggregation.rule.Rule.",
+    ),
+)
+
+
+def _check_place(place: str, part: Mapping[str, Any]) -> None:
+    for word, method, why in FITTING:
+        if place.rpartition(".")[2] == word and not hasattr(
+            load_template(part["template"]), method
+        ):
+            raise PlanError(f"{part['template']} {why}")
+
+
+GATES = {
+    "aggregator": "src.trust.gate.AggregatorGate",
+    "collaborator": "src.trust.gate.SiteGate",
+}
+
+# (where, value, why): single settings with which a federation must not run.
+REFUSED = (
+    ("network.use_tls", False, "updates would travel in the clear. Set it to true."),
+    ("network.require_client_auth", False, "anyone could pose as a site. Set it to true."),
+    ("network.transport_protocol", "rest", "only gRPC is hardened and tested. Set it to grpc."),
+    ("network.agg_addr", "auto", "it must equal the certificate's name. Name the host."),
+    (
+        "aggregator.secure_aggregation",
+        True,
+        "OpenFL 1.9's masks protect nothing (one number per site and run, rebuilt by the "
+        "aggregator) and bias the mean when case numbers differ. Remove it.",
+    ),
+    (
+        "aggregator.use_delta_updates",
+        True,
+        "whole models travel in this kit, so that a late site can join. Set it to false.",
+    ),
+    ("collaborator.use_delta_updates", True, "whole models travel in this kit. Set it to false."),
+    (
+        "collaborator.opt_treatment",
+        "CONTINUE_GLOBAL",
+        "optimiser state would leave the site. Use RESET.",
+    ),
+)
+
+
+def _check_gates(plan: Mapping[str, Section], name: str) -> None:
+    """Both parties' gates are the kit's own: a plan cannot leave the door open."""
+    for section, template in GATES.items():
+        gate = _value(plan, f"{section}.gate")
+        if not isinstance(gate, dict) or gate.get("template") != template or gate.get("settings"):
+            raise PlanError(f"{name}: {section}.gate must be {template} without settings.")
+
+
+def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
+    """Sealed updates and rules that must look into them do not go together, nor the reverse."""
+    pipeline = plan["compression_pipeline"]["template"]
+    sealed = getattr(load_template(pipeline), "SEALS", False)
+    for task, section in plan["tasks"].items():
+        rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
+        adds = rule is not None and getattr(load_template(rule["template"]), "ADDS_SEALED", False)
+        if "train" in task and sealed != adds:
+            raise PlanError(
+                f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
+                + (
+                    "the aggregator cannot look into encrypted updates, only add them; the rule "
+                    "must be src.aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
+                    if sealed
+                    else "updates come unencrypted, and this rule adds encrypted ones. Set "
+                    "compression_pipeline to src.privacy.pipeline.EncryptedPipeline."
+                )
+            )
+        local = (section.get("kwargs") or {}).get("apply") == "local"
+        if sealed and local and task in (_value(plan, "assigner.each_round") or ()):
+            raise PlanError(
+                f"{name}: tasks.{task}: a site that was restarted would need its trained model "
+                "back, and nobody can give it. Leave this task out of assigner.each_round."
+            )
+    if sealed:
+        build(plan["compression_pipeline"])  # settings that contradict each other
+
+
+def is_private(plan: Mapping[str, Section]) -> bool:
+    """Whether a part of the plan promises differential privacy."""
+    return any(
+        getattr(load_template(part["template"]), "SPENDS", False)
+        for _, part in parts(plan)
+        if part["template"] != "openfl.federation.Network"
+    )
+
+
+# (where, attribute that its class must have, why) in a plan with differential privacy
+PER_PATIENT = (
+    ("task_runner.algorithm", "what it sends or keeps beside the model would be outside the bound"),
+    ("task_runner.loss", "a loss that ties patients together leaves the clipping without effect"),
+    ("task_runner.model", "statistics of a batch (BatchNorm) tie patients together, and leave"),
+    (
+        "data_loader.patches",
+        "a patch that depends on other patients is not bounded by clipping",
+    ),
+)
+
+
+def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
+    """What a promise of differential privacy would not cover is refused beside it."""
+    if not is_private(plan):
+        return
+    for where, why in PER_PATIENT:
+        part = _value(plan, where)
+        if part and not getattr(load_template(part["template"]), "PER_PATIENT", False):
+            raise PlanError(
+                f"{name}: {where}: {part['template']} does not declare PER_PATIENT: {why}. Take "
+                "another, or declare it in its class after proving it."
+            )
+    releases = _value(plan, "task_runner.releases")
+    if releases and not getattr(load_template(releases["template"]), "PRIVATE", False):
+        raise PlanError(
+            f"{name}: task_runner.releases: {releases['template']}: metrics of private cases are a "
+            "release too. Take PublicValidation, NoisyDice or NoMetrics of src.privacy.releases."
+        )
+    split = _value(plan, "data_loader.split")
+    if "patches" in (plan["data_loader"].get("settings") or {}) and split != "independent":
+        raise PlanError(
+            f"{name}: data_loader.split is {split or 'balanced'}: one patient more could move "
+            "another between training and validation. Set it to independent."
+        )
+    sealed = getattr(load_template(plan["compression_pipeline"]["template"]), "SEALS", False)
+    when_spent = (((_value(plan, "task_runner.local") or {}).get("settings")) or {}).get(
+        "when_spent", "leave"
+    )
+    if not sealed and when_spent == "leave":
+        raise PlanError(
+            f"{name}: task_runner.local.when_spent is leave: only encrypted rounds go on without a "
+            "site that has spent its budget. Set it to stop, or encrypt."
+        )
+    if sealed and plan["compression_pipeline"]["settings"].get("most_cases") != 1:
+        raise PlanError(
+            f"{name}: compression_pipeline.most_cases must be 1: in a private plan every site "
+            "weighs the same, so that no number of cases is told."
+        )
+
+
+def _check_limits(plan: Mapping[str, Section], name: str) -> None:
+    """Settings that OpenFL takes, and then fails on in the middle of a run."""
+    address = str(_value(plan, "network.agg_addr"))
+    if re.fullmatch(r"[\d.]+|.*:.*", address):
+        raise PlanError(
+            f"{name}: network.agg_addr is {address}: certificates carry names, no numbers. Give "
+            "the host a DNS name, or one in every site's /etc/hosts."
+        )
+    for section in ("aggregator", "network"):
+        if _value(plan, f"{section}.single_col_cert_common_name"):
+            raise PlanError(
+                f"{name}: {section}.single_col_cert_common_name is set: all sites would speak with "
+                "one certificate, and none could be told from another. Remove it."
+            )
+    if (_value(plan, "aggregator.db_store_rounds") or 1) < 2:
+        raise PlanError(
+            f"{name}: aggregator.db_store_rounds must be 2 or more: OpenFL 1.9 forgets the model "
+            "of the round that it is in."
+        )
+    cutoff = _value(plan, "straggler_handling_policy.straggler_cutoff_time")
+    if cutoff is not None and not 0 < float(cutoff) < float("inf"):
+        raise PlanError(
+            f"{name}: straggler_handling_policy.straggler_cutoff_time is {cutoff}: a round would "
+            "never be cut off. Give seconds."
+        )
+
+
+def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
+    """OpenFL 1.9 reads a task's kind from its name: without the word its weight becomes -1."""
+    tasks = {key: task for key, task in tasks.items() if key != "settings"}
+    for task in tasks:
+        if "train" not in task and "valid" not in task:
+            raise PlanError(
+                f"{name}: tasks.{task}: a task's name must contain 'train' or 'valid', "
+                "because OpenFL takes the site's weight from it."
+            )
+    kwargs = [task.get("kwargs") or {} for task in tasks.values()]
+    if not any(task.get("apply") == "global" for task in kwargs):
+        raise PlanError(
+            f"{name}: tasks: no validation of the global model (kwargs: apply: global). "
+            "Without one OpenFL cannot end a round; add aggregated_model_validation."
+        )
+
+
+def _given(place: str, part: Mapping[str, Any]) -> set[str]:
+    """What the frame will hand to this part, so that a plan need not name it."""
+    if place in GIVEN_BY_OPENFL:
+        return GIVEN_BY_OPENFL[place]
+    return set(getattr(load_template(part["template"]), "GIVEN", ()))
+
+
+def _value(plan: Mapping[str, Any], where: str) -> Any:
+    section, setting = where.split(".")
+    return (plan[section].get("settings") or {}).get(setting)

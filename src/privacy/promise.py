@@ -1,0 +1,89 @@
+"""What a private plan spends: of whom, how much a round, and how far a budget reaches."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from src import plan as plans
+from src.privacy import accountant
+from src.privacy.accountant import Release
+
+Bound = Callable[[Iterable[Release]], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """what: is released, in words. of: the part of a site's patients who are in it. epsilon: of the
+    run. budget: epsilon that all runs together may spend. rounds: that release something. tune:
+    which parameters do; None: all. part: the plan's.
+    """
+
+    what: str
+    of: str
+    unit: str
+    epsilon: float
+    budget: float
+    delta: float
+    a_round: Release
+    rounds: int
+    tune: tuple[str, ...] | None
+    part: Any
+
+    def after(self, rounds: int) -> float:
+        """Epsilon after so many rounds, by RDP."""
+        return accountant.epsilon([self.a_round] * rounds, self.delta)
+
+
+def promises(plan: Mapping[str, Any]) -> list[Promise]:
+    """Those of a plan, in the order in which a site spends; none: it is not private."""
+    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+    runner = plan["task_runner"].get("settings") or {}
+    pipeline = plan["compression_pipeline"]
+    noise = (pipeline.get("settings") or {}).get("noise")
+    found = []
+    if local := _spending(runner.get("local")):
+        release = local.a_round(rounds)
+        found.append(_promise("training", "training", "patient", local, release, rounds))
+    if noise:
+        built = plans.build(noise)
+        release = built.a_round(plans.build(pipeline).encryption, rounds)
+        found.append(_promise("a noised update", "training", "site", built, release, rounds))
+    if releases := _spending(runner.get("releases")):
+        release = releases.a_round(rounds)
+        scores = ("noised validation scores", "validation", "patient")
+        found.append(_promise(*scores, releases, release, rounds + 1))
+    return found
+
+
+def _spending(part: Mapping[str, Any] | None) -> Any:
+    """The part, built, if it says of itself that it spends privacy."""
+    if part and getattr(plans.load_template(part["template"]), "SPENDS", False):
+        return plans.build(part)
+    return None
+
+
+def _promise(what: str, of: str, unit: str, part: Any, a_round: Release, rounds: int) -> Promise:
+    return Promise(
+        what=what,
+        of=of,
+        unit=unit,
+        epsilon=part.epsilon,
+        budget=part.budget or part.epsilon,
+        delta=part.delta,
+        a_round=a_round,
+        rounds=rounds,
+        tune=getattr(part, "tune", None),
+        part=part,
+    )
+
+
+def reach(bound: Bound, a_round: Release, budget: float, most: int) -> int:
+    """How many more rounds, up to `most`, a budget pays for. bound: epsilon with these on top."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if bound([a_round] * middle) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,92 @@
+"""`ledger verify`: chain and signatures of every ledger here, and the site's audit log beside them.
+
+The chain finds what was altered, dropped or moved; the signatures, who wrote it; the audit log, a
+ledger that was lost, cut off at its end or replaced by an older copy.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from src.chain import Line, digest
+from src.privacy.account import Account, accounts
+from src.privacy.ledger import BOOKED, KIND, alone, signed_digest
+from src.refused import Refused
+from src.trust import audit, envelope, fingerprint, members
+from src.trust import certificate as certificates
+from src.trust.certificate import SITE, Chain
+from src.trust.checks.finding import State
+
+
+def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
+    """What was found, in words. Refused: the first thing that is not as it was written."""
+    listed = members.read(workspace, now)
+    authority = Chain.read(workspace / members.CHAIN_FILE)
+    known = read(folder)
+    signers = [member.certificate for member in listed.members]
+    for account in known:
+        found = _signers(account)
+        signers += [certificate for _, certificate in found]
+        yield "ok", f"{account.path}: {len(account.lines)} lines, chain and signatures hold"
+        for line, certificate in found:
+            if text := _foreign(account, line, certificate, authority):
+                yield "warn", text
+    yield "ok", _against(known, workspace / audit.FILE, signers, folder)
+
+
+def read(folder: Path) -> list[Account]:
+    """Every ledger of a folder, torn ends mended; none where there is no folder. Refused."""
+    if not folder.is_dir():
+        return []
+    with alone(folder):
+        return accounts(folder)
+
+
+def _signers(account: Account) -> list[tuple[Line, x509.Certificate]]:
+    """(line, certificate) from which on it signs. Refused: a signature that does not hold."""
+    found: list[tuple[Line, x509.Certificate]] = []
+    for line in account.lines:
+        place = f"{account.path}: line {line['n']}"
+        if "certificate" in line:
+            pem = line["certificate"].encode()
+            found.append((line, x509.load_pem_x509_certificate(pem)))
+        _, certificate = found[-1]
+        content = json.dumps(line.get("envelope")).encode()
+        if envelope.signer(content) != fingerprint.of_certificate(certificate):
+            raise Refused(f"{place}: signed with another certificate than the ledger names.")
+        if envelope.verify(KIND, content, certificate, name=place) != {"line": signed_digest(line)}:
+            raise Refused(f"{place}: the signature is under another line.")
+    return found
+
+
+def _foreign(
+    account: Account, line: Line, certificate: x509.Certificate, authority: Chain
+) -> str | None:
+    """What is to be said of a certificate that this federation did not issue to this site."""
+    place = f"{account.path}: line {line['n']}"
+    try:
+        written = datetime.fromisoformat(line["time"])
+        authority.check(certificate, SITE, name=place, now=written)
+    except Refused as refusal:
+        return f"{refusal} Written in another federation? If you know of none, ask who wrote it."
+    name, _ = certificates.parse_common_name(certificates.subject(certificate))
+    return None if name == account.site else f"{place}: {name} has signed {account.site}'s ledger."
+
+
+def _against(known: list[Account], log: Path, signers: list[x509.Certificate], folder: Path) -> str:
+    if not log.is_file():
+        return f"{log}: no such log, so nothing that it could miss"
+    noted = [line for line in audit.verify(log, signers) if line["event"] == BOOKED]
+    heads = {digest(line) for account in known for line in account.lines}
+    for line in noted:
+        if line["head"] not in heads:
+            raise Refused(
+                f"{log}: line {line['n']} says that round {line['round']} of run {line['run']} was "
+                f"booked in {line['ledger']}, but no ledger in {folder} holds it: one was lost, "
+                "cut off or replaced. Restore the folder from the backup; what is spent is not "
+                "known until then."
+            )
+    return f"{log}: {len(noted)} bookings, all of them in the ledgers"

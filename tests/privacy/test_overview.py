@@ -1,0 +1,82 @@
+"""The overview adds up what the ledgers hold, and says what a plan could still do."""
+
+import pytest
+
+from scripts.workspace import complete_plan
+from src.privacy.account import accounts
+from src.privacy.accountant import Release, epsilon
+from src.privacy.ledger import Ledger
+from src.privacy.overview import overview
+from src.privacy.promise import promises
+from tests.ceremonies import ROOT
+
+PATIENTS = ["id anna", "id boris", "id clara"]
+
+
+def book(ledgers, gate, marks=PATIENTS, *, site="one", release: Release, times=1, **changed):
+    ledger = Ledger.open(ledgers, site, marks, gate)
+    settings = {"unit": "patient", "run": "7", "delta": 1e-3, "what": "training"} | changed
+    for number in range(times):
+        ledger.book(release, round_number=number, budget=1e6, **settings)
+    return ledger
+
+
+@pytest.fixture
+def promised():
+    return promises(complete_plan(ROOT / "plan" / "dp.yaml"))
+
+
+def test_runs_are_listed_with_their_rounds_and_their_noise(ledgers, gate):
+    first, second = Release(noise_multiplier=5.0, steps=3), Release(noise_multiplier=6.0)
+    book(ledgers, gate, release=first, times=4)
+    book(ledgers, gate, release=second, run="8", delta=1e-2)
+    (found,) = overview(accounts(ledgers), [], "one")
+    assert [(b.run, b.rounds, b.release) for b in found.booked] == [
+        ("7", 4, first),
+        ("8", 1, second),
+    ]
+    (spent,) = found.spent
+    assert spent.delta == 1e-2  # of the last booking
+    assert spent.rdp == epsilon([*[first] * 4, second], 1e-2)
+    assert 0 < spent.prv < spent.rdp
+    assert (spent.budget, spent.more) == (None, None)
+    assert found.account.patients == 3
+
+
+def test_against_a_plan_it_says_what_is_left_in_rounds(ledgers, gate, promised):
+    (promise,) = promised
+    book(ledgers, gate, release=promise.a_round, times=7)
+    (found,) = overview(accounts(ledgers), promised, "one")
+    (spent,) = found.spent
+    assert spent.delta == promise.delta
+    assert spent.rdp == promise.after(7)
+    assert (spent.budget, spent.more) == (8.0, 4)  # ten rounds and a spare one are calibrated for
+
+
+def test_what_shares_a_patient_is_named_and_counted(ledgers, gate):
+    one = Release(noise_multiplier=5.0)
+    book(ledgers, gate, release=one)
+    grown = book(ledgers, gate, [*PATIENTS, "id dario"], release=one)
+    book(ledgers, gate, ["id emil"], site="two", release=one)
+    found = overview(accounts(ledgers), [], "one")
+    assert len(found) == 2
+    assert {data_set.spent[0].rdp for data_set in found} == {epsilon([one, one], 1e-3)}
+    assert [name for data_set in found for name in data_set.beside if name == grown.path.name]
+
+
+def test_a_renamed_sites_older_ledger_is_shown_under_both_names(ledgers, gate):
+    book(ledgers, gate, site="older", release=Release(noise_multiplier=5.0))
+    Ledger.open(ledgers, "one", PATIENTS, gate)
+    for name in ("one", "older"):
+        assert len(overview(accounts(ledgers), [], name)) == 2
+    assert overview(accounts(ledgers), [], "nobody") == []
+
+
+def test_both_units_are_shown_where_both_were_booked(ledgers, gate):
+    book(ledgers, gate, release=Release(noise_multiplier=6.0), unit="site", what="update")
+    book(ledgers, gate, release=Release(noise_multiplier=5.0))
+    (found,) = overview(accounts(ledgers), [], "one")
+    assert [spent.unit for spent in found.spent] == ["site", "patient"]
+    assert found.spent[1].rdp == epsilon(
+        [Release(noise_multiplier=3.0), Release(noise_multiplier=5.0)], 1e-3
+    )

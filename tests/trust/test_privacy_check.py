@@ -1,0 +1,142 @@
+"""The doctor tells what a private plan would spend, and stops a site that cannot pay or account."""
+
+import shutil
+
+import pytest
+import yaml
+
+from scripts.prepare import make_phantoms, site_folders
+from scripts.workspace import complete_plan
+from src import plan as plans
+from src.privacy.ledger import Ledger
+from src.privacy.promise import promises
+from src.refused import Refused
+from src.trust.checks.finding import Patient
+from src.trust.checks.privacy import privacy
+from src.trust.gate import SiteGate
+from tests.ceremonies import ADDRESS, ROOT
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("private") / "sites"
+    make_phantoms(folder, 1, "5", seed=1, size=32, spacing_mm=5.5)
+    return next(iter(site_folders(folder).values()))
+
+
+@pytest.fixture
+def workspace(parties, cases):
+    """Site one's, with the private plan and five patients."""
+    plan = complete_plan(ROOT / "plan" / "dp.yaml", address=ADDRESS, port=50061)
+    (parties / "one/plan/plan.yaml").write_text(yaml.safe_dump(plan))
+    shutil.copytree(cases, parties / "one/data/one")
+    return parties / "one"
+
+
+@pytest.fixture
+def ledgers(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIOMA_LEDGER", str(tmp_path / "ledger"))
+    return tmp_path / "ledger"
+
+
+def examine(workspace, clock, name: str | None = "one") -> list[tuple[str, str]]:
+    return list(privacy(Patient(workspace, name, clock())))
+
+
+def book(workspace, ledgers, clock, rounds: int, run: str = "an earlier one") -> Ledger:
+    """So many rounds of the plan, of the site's training patients."""
+    gate = SiteGate(str(workspace), clock)
+    gate.identify("one")
+    plan = plans.read(workspace / "plan/plan.yaml")
+    (promise,) = promises(plan)
+    data = plans.build(plan["data_loader"], data_path=str(workspace / "data/one"))
+    ledger = Ledger.open(ledgers, "one", data.marks("training"), gate)
+    for number in range(rounds):
+        ledger.book(
+            promise.a_round,
+            unit="patient",
+            run=run,
+            round_number=number,
+            delta=promise.delta,
+            budget=promise.budget,
+            what="training",
+        )
+    return ledger
+
+
+def test_a_site_that_has_spent_nothing_may_start(workspace, ledgers, clock):
+    states, texts = zip(*examine(workspace, clock), strict=True)
+    assert set(states) == {"ok"}
+    assert (
+        "epsilon 0.000 of each patient is spent, and this run's 10 rounds bring it to" in texts[-1]
+    )
+    assert "the plan allows 8 (delta 0.0001)" in texts[-1]
+
+
+def test_a_budget_that_pays_for_some_rounds_is_told_in_rounds(workspace, ledgers, clock):
+    book(workspace, ledgers, clock, 7)
+    state, text = examine(workspace, clock)[-1]
+    assert state == "warn"
+    assert "it pays for 4 of them, then this site only listens" in text
+
+
+def test_a_budget_that_does_not_pay_for_one_round_stops_the_start(workspace, ledgers, clock):
+    book(workspace, ledgers, clock, 11)
+    state, text = examine(workspace, clock)[-1]
+    assert state == "fail"
+    assert "it does not pay for one" in text
+
+
+def test_a_run_that_has_begun_may_go_on_listening(workspace, ledgers, clock):
+    run = SiteGate(str(workspace), clock).members.run
+    book(workspace, ledgers, clock, 11, run)
+    assert examine(workspace, clock)[-1][0] in ("ok", "warn")
+
+
+def test_rounds_of_this_run_are_not_asked_for_twice(workspace, ledgers, clock):
+    run = SiteGate(str(workspace), clock).members.run
+    book(workspace, ledgers, clock, 4, run)
+    state, text = examine(workspace, clock)[-1]
+    assert state == "ok"
+    assert "this run's 6 rounds" in text
+
+
+def test_a_lost_ledger_stops_the_start(workspace, ledgers, clock):
+    book(workspace, ledgers, clock, 1)
+    shutil.rmtree(ledgers)
+    with pytest.raises(Refused, match=r"but no ledger in .* holds it"):
+        examine(workspace, clock)
+
+
+def test_an_altered_ledger_stops_the_start(workspace, ledgers, clock):
+    ledger = book(workspace, ledgers, clock, 2)
+    ledger.path.write_text(ledger.path.read_text().replace('"round": 0', '"round": 9'))
+    with pytest.raises(Refused, match="line 2 does not follow"):
+        examine(workspace, clock)
+
+
+def test_ledgers_inside_the_workspace_are_refused(workspace, monkeypatch, clock):
+    monkeypatch.setenv("GLIOMA_LEDGER", str(workspace / "local_state/ledger"))
+    failed = [text for state, text in examine(workspace, clock) if state == "fail"]
+    assert len(failed) == 1
+    assert "whoever deletes it loses count" in failed[0]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(workspace, ledgers, clock, monkeypatch):
+    (workspace.parent / "file").touch()
+    monkeypatch.setenv("GLIOMA_LEDGER", str(workspace.parent / "file" / "ledger"))
+    (failed,) = [text for state, text in examine(workspace, clock) if state == "fail"]
+    assert "cannot be written to" in failed
+
+
+def test_the_aggregator_is_told_the_promise_and_needs_no_ledger(workspace, ledgers, clock):
+    ((state, text),) = examine(workspace, clock, None)
+    assert state == "ok"
+    assert "epsilon 8 at delta 0.0001 over 10 rounds" in text
+    assert not ledgers.exists()
+
+
+def test_a_plan_without_noise_is_left_in_peace(parties, ledgers, clock):
+    assert examine(parties / "two", clock, "two") == [
+        ("ok", "the plan promises no differential privacy")
+    ]
