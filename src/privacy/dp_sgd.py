@@ -27,7 +27,7 @@ from torch import nn
 from src import require
 from src.privacy import accountant, noise
 from src.privacy.accountant import Release
-from src.privacy.budget import WHEN_SPENT, Budget
+from src.privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.privacy.uncoupled import refuse_coupling
 from src.tuning import tuned
 
@@ -128,11 +128,7 @@ class PatientDPSGD:
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
         if self.tune is not None:
             object.__setattr__(self, "tune", tuple(self.tune))
-        if self.budget is not None and self.budget < self.epsilon:
-            raise ValueError(
-                f"budget {self.budget} is below epsilon {self.epsilon}: the run could not end. "
-                "Lower epsilon, or leave budget away."
-            )
+        refuse_too_small(self.budget, self.epsilon)
 
     def a_round(self, rounds: int) -> Release:
         """What one of so many rounds releases, as the accountant sees it."""

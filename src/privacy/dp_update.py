@@ -18,7 +18,7 @@ import numpy as np
 from src import require
 from src.privacy import accountant
 from src.privacy.accountant import Release
-from src.privacy.budget import WHEN_SPENT, Budget
+from src.privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.privacy.discrete_gaussian import discrete_gaussian
 from src.privacy.encryption import Encryption
 from src.privacy.fixed_point import FixedPoint, share_of_field
@@ -58,11 +58,7 @@ class SiteDP:
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
         if self.tune is not None:
             object.__setattr__(self, "tune", tuple(self.tune))
-        if self.budget is not None and self.budget < self.epsilon:
-            raise ValueError(
-                f"budget {self.budget} is below epsilon {self.epsilon}: the run could not end. "
-                "Lower epsilon, or leave budget away."
-            )
+        refuse_too_small(self.budget, self.epsilon)
 
     def check(self, encryption: Encryption) -> None:
         """ValueError if the promise would not hold with these settings of the encryption."""

@@ -15,7 +15,7 @@ from src import require
 from src.plan import build
 from src.privacy import accountant, noise
 from src.privacy.accountant import Release
-from src.privacy.budget import Budget
+from src.privacy.budget import Budget, refuse_too_small
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ class NoisyDice(NoMetrics):
         require.positive("epsilon", self.epsilon)
         require.in_range("delta", self.delta, 1e-12, 0.01)
         require.whole("patients", self.patients, at_least=1)
+        refuse_too_small(self.budget, self.epsilon)
 
     def a_round(self, rounds: int) -> Release:
         """What one of rounds + 1 validations releases; the noise is calibrated for one to spare."""
