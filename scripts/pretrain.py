@@ -84,7 +84,7 @@ def synthetic(folder: Path, hospital: int, cases: int, seed: int, size: int = 64
         site=site_for(hospital),
         cases=cases,
         seed=STREAM + seed,
-        shape=(size,) * 3,
+        shape=(size, size, size),
         spacing_mm=SIDE_MM / size,
     )
     return folder

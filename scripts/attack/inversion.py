@@ -77,7 +77,7 @@ def inversion(
                 victim.network,
                 victim.loss,
                 target,
-                (side,) * 3,
+                (side, side, side),
                 attack=Attack(iterations=iterations),
                 rng=np.random.default_rng(seed),
             )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def subjects(canaries: int, repeats: int) -> list[Subject]:
     noise, less = multiplier(step), multiplier(sampled)
     unclipped = replace(fewer, clip_norm=LOUDNESS * CLIP_NORM)
     everybody = replace(halved, sample_rate=1.0)
-    whole = {"canaries": canaries, "repeats": repeats}
+    whole: dict[str, Any] = {"canaries": canaries, "repeats": repeats}
     return [
         Subject("as it is, one step", step, trained(step, noise), **whole, faulty=False),
         Subject(

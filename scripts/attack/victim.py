@@ -43,7 +43,7 @@ def patch(hospital: int, number: int, seed: int, side: int) -> Patch:
         shape=SHAPE,
         spacing_mm=SPACING_MM,
     )
-    patches = Patches(size=(side,) * 3, tumour_fraction=1.0, augment=False)
+    patches = Patches(size=(side, side, side), tumour_fraction=1.0, augment=False)
     return patches.draw(case, np.random.default_rng([seed, hospital, number]))
 
 
@@ -116,7 +116,7 @@ class Victim:
         }
         sizes = [parameter.numel() for parameter in self.network.parameters()]
         with tempfile.TemporaryDirectory(prefix="attack-") as folder:
-            cases = dict.fromkeys(SITES, 1)
+            cases: dict[str, int] = dict.fromkeys(SITES, 1)
             federation = Federation(Path(folder), cases, initial, sizes, bits=BITS, most_cases=1)
             try:
                 federation.gather()

@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,9 +24,6 @@ from rich.table import Table
 
 from scripts import options
 from scripts.options import ROOT
-
-if TYPE_CHECKING:
-    from torch import nn
 
 PUBLIC, PRIVATE = 0, (1, 2, 3)  # hospitals: whose style is public, and who adapts
 PRETRAINED, PLAIN = "pretrained only", "not private, all parameters"
@@ -211,7 +208,7 @@ class Study:
                     cases=cases,
                     seed=start + seed,
                     first=start,
-                    shape=(self.size,) * 3,
+                    shape=(self.size, self.size, self.size),
                     spacing_mm=SIDE_MM / self.size,
                 )
 
@@ -228,7 +225,7 @@ class Study:
         site.train_files += site.validation_files
         return site
 
-    def _scored(self, network: "nn.Module", seed: int, name: str) -> dict[str, Any]:
+    def _scored(self, network: Any, seed: int, name: str) -> dict[str, Any]:
         """Dice on the others, and the losses of members and others, by hospital."""
         import numpy as np
 

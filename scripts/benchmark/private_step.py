@@ -42,7 +42,7 @@ def private_step(turns: int, side: int, json_path: Path | None) -> None:
             taken[name].append(_turn(name, side))
             figures = taken[name][-1]
             console.print(f"  turn {turn + 1}  {name:<26} {figures['cpu_s']:.2f} CPU-s")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": name}
         | {key: statistics.median(turn[key] for turn in taken[name]) for key in ("cpu_s", "mb")}
         for name in CONTENDERS

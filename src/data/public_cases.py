@@ -43,7 +43,7 @@ class SyntheticCases:
                 f"public-{number}",
                 [STREAM, self.seed, number],
                 site=SITES[number % len(SITES)],
-                shape=(self.size,) * 3,
+                shape=(self.size, self.size, self.size),
                 spacing_mm=self.spacing_mm,
             )
 

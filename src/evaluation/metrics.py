@@ -56,7 +56,7 @@ def _common_box(a: np.ndarray, b: np.ndarray) -> tuple[slice, ...]:
 
 
 def _surface(region: np.ndarray) -> np.ndarray:
-    return region & ~binary_erosion(region, FACES)
+    return region & ~np.asarray(binary_erosion(region, FACES), bool)
 
 
 def _directed(start: np.ndarray, end: np.ndarray, spacing_mm: Sequence[float]) -> float:

@@ -136,9 +136,10 @@ def _rdp(order: float, noise_multiplier: float, sample_rate: float, steps: int) 
 def _rdp_of_a_step(order: float, noise_multiplier: float, sample_rate: float) -> float:
     from opacus.accountants.analysis.rdp import compute_rdp
 
-    return float(
-        compute_rdp(q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=float(order))
+    found = compute_rdp(
+        q=sample_rate, noise_multiplier=noise_multiplier, steps=1, orders=[float(order)]
     )
+    return np.asarray(found).item()
 
 
 def _least(order: float, delta: float) -> float:

@@ -73,8 +73,8 @@ def _booked(lines: Iterable[Line]) -> list[Booked]:
         kind = line["run"], line["what"], line["unit"], release_of(line)
         kinds.setdefault(kind, []).append(line)
     return [
-        Booked(*kind, len(found), found[0]["time"], found[-1]["time"])
-        for kind, found in kinds.items()
+        Booked(run, what, unit, release, len(found), found[0]["time"], found[-1]["time"])
+        for (run, what, unit, release), found in kinds.items()
     ]
 
 
