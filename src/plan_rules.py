@@ -169,13 +169,13 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
         return
     for where, why in PER_PATIENT:
         part = _value(plan, where)
-        if part and not getattr(load_template(part["template"]), "PER_PATIENT", False):
+        if part and not _declares(part, "PER_PATIENT"):
             raise PlanError(
                 f"{name}: {where}: {part['template']} does not declare PER_PATIENT: {why}. Take "
                 "another, or declare it in its class after proving it."
             )
     releases = _value(plan, "task_runner.releases")
-    if releases and not getattr(load_template(releases["template"]), "PRIVATE", False):
+    if releases and not _declares(releases, "PRIVATE"):
         raise PlanError(
             f"{name}: task_runner.releases: {releases['template']}: metrics of private cases are a "
             "release too. Take PublicValidation, NoisyDice or NoMetrics of src.privacy.releases."
@@ -200,6 +200,11 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
             f"{name}: compression_pipeline.most_cases must be 1: in a private plan every site "
             "weighs the same, so that no number of cases is told."
         )
+
+
+def _declares(part: Mapping[str, Any], attribute: str) -> bool:
+    """Whether the part's own class says so; what it inherits was said of another."""
+    return bool(vars(load_template(part["template"])).get(attribute, False))
 
 
 def _check_limits(plan: Mapping[str, Section], name: str) -> None:

@@ -9,6 +9,7 @@ import yaml
 from src import plan as plans
 from src import plan_rules
 from src.plan import PlanError
+from src.training.fedavg import FedAvg
 
 PLANS = Path(__file__).resolve().parent.parent / "plan"
 NAMES = sorted(p.name for p in PLANS.glob("*.yaml") if p.name not in ("cols.yaml", "data.yaml"))
@@ -226,9 +227,17 @@ class Unproven:
     """A part that declares nothing of patients."""
 
 
+class Inheriting(FedAvg):
+    """What FedAvg has declared is not said of this one."""
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        (
+            [f"task_runner.algorithm={{template: {__name__}.Inheriting, settings: {{}}}}"],
+            "Inheriting does not declare PER_PATIENT",
+        ),
         (
             ["task_runner.releases={template: src.privacy.releases.AllMetrics, settings: {}}"],
             "metrics of private cases are a release too",
@@ -252,7 +261,7 @@ class Unproven:
             "BatchNorm",
         ),
     ],
-    ids=["metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
+    ids=["inherited", "metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
 )
 def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Unproven.__module__])

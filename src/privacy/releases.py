@@ -97,6 +97,7 @@ class PublicValidation(NoMetrics):
     """
 
     LEAVES: ClassVar[str] = "mean scores of public validation cases; nothing of the site's own"
+    PRIVATE: ClassVar[bool] = True
 
     public: Part
 
@@ -123,6 +124,7 @@ class NoisyDice(NoMetrics):
     """
 
     LEAVES: ClassVar[str] = "mean Dice of the validation patients with noise, booked in the ledger"
+    PRIVATE: ClassVar[bool] = True
     SPENDS: ClassVar[bool] = True
 
     epsilon: float

@@ -15,9 +15,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from src import plan as plans
 from src.files import write_atomically
+from src.privacy import ledger
+from src.privacy.promise import promises
 from src.refused import Refused, marked
-from src.trust import approval, bundle, envelope, fingerprint, key_envelope, members
+from src.trust import (
+    approval,
+    bundle,
+    envelope,
+    fingerprint,
+    key_envelope,
+    ledger_check,
+    members,
+)
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
 from src.trust.certificate import AGGREGATOR, SITE, Chain
@@ -130,6 +141,7 @@ class SiteGate(Gate):
         try:
             self.check_aggregator()
             self.approval = self._approval(member)
+            self._check_ledgers()
         except Refused as refusal:
             self.audit.write("refused", site=name, reason=str(refusal))
             raise
@@ -151,6 +163,11 @@ class SiteGate(Gate):
         digest, run = self.bundle.digest, self.members.run
         approval.verify(content, member, run, digest, name=str(path))
         return content
+
+    def _check_ledgers(self) -> None:
+        """Of a private plan: Refused if a ledger was altered, or lost since it was booked in."""
+        if promises(plans.read(self.workspace / bundle.PLAN)):
+            list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
     def sum_keys(self) -> Any:
         """The keys of this run's encrypted sums (`SumKeys`). Refused: none, or not this run's."""

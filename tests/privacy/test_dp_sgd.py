@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
+from scripts.benchmark.one_process import SigningGate
 from src.model.losses import DiceBCE
 from src.privacy import noise
-from src.privacy.dp_sgd import PatientDPSGD, private_gradient
+from src.privacy.dp_sgd import PatientDPSGD, PrivateTraining, private_gradient
+from src.privacy.ledger import VARIABLE, BudgetSpent
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 
@@ -259,6 +261,53 @@ def test_without_noise_it_learns():
     )
     first = train(part, model, site, **ZERO)
     assert train(part, model, site, **ZERO) < 0.8 * first
+
+
+# -- at a site -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_site(tmp_path, monkeypatch):
+    """Training with a real ledger that pays for two rounds; and how many it has booked."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "ledgers"))
+    part = PatientDPSGD(**PART | {"spare_rounds": 0})
+    site = Site()
+    site.marks = lambda part: [f"id {number}" for number in range(4)]
+    plan = {"aggregator": {"settings": {"rounds_to_train": 2}}}
+    gate = SigningGate(["one"], "one")
+    training = part.at_site(gate, "one", plan, site)
+
+    def run(model, number):
+        how = {"loss": DiceBCE(), "algorithm": FedAvg(), "compute": CPU, "rng": None}
+        return training.run(model, site, round_number=number, **how)
+
+    return run, lambda: training.budget.ledger.booked(gate.members.run)
+
+
+def test_a_round_is_booked_before_it_is_trained_and_none_beyond_the_budget(at_site):
+    run, booked = at_site
+    for number in range(2):
+        run(network(), number)
+        assert booked() == number + 1
+    model = network()
+    with pytest.raises(BudgetSpent, match="training of round 2"):
+        run(model, 2)
+    assert booked() == 2
+    np.testing.assert_array_equal(moved(network(), model), 0)
+
+
+def test_a_network_that_ties_patients_together_is_neither_booked_nor_trained(at_site):
+    run, booked = at_site
+    tied = nn.Sequential(nn.Conv3d(4, 8, 1), nn.BatchNorm3d(8), nn.Conv3d(8, 3, 1))
+    with pytest.raises(ValueError, match="BatchNorm3d"):
+        run(tied, 0)
+    assert booked() == 0
+
+
+def test_every_site_weighs_the_same_and_takes_the_plans_steps(tmp_path):
+    training = PrivateTraining(PatientDPSGD(**PART), budget=None)
+    assert {training.weight(cases) for cases in (1, 900)} == {1}
+    assert {training.steps_for(cases) for cases in (1, 900)} == {PART["steps"]}
 
 
 # -- settings -------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from src import plan as plans
 from src.privacy.ledger import Ledger
 from src.privacy.promise import promises
 from src.refused import Refused
+from src.trust import approval
 from src.trust.checks.finding import Patient
 from src.trust.checks.privacy import privacy
 from src.trust.gate import SiteGate
@@ -140,3 +141,20 @@ def test_a_plan_without_noise_is_left_in_peace(parties, ledgers, clock):
     assert examine(parties / "two", clock, "two") == [
         ("ok", "the plan promises no differential privacy")
     ]
+
+
+def test_a_site_does_not_start_either_where_a_ledger_was_lost_or_altered(workspace, ledgers, clock):
+    ledger = book(workspace, ledgers, clock, 1)
+    gate = SiteGate(str(workspace), clock)
+    member = gate.identify("one")
+    approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, clock())
+    gate.open("one")
+    kept = ledger.path.read_bytes()
+    ledger.path.write_bytes(kept.replace(b'"steps": 3', b'"steps": 1'))
+    with pytest.raises(Refused, match="the signature is under another line"):
+        SiteGate(str(workspace), clock).open("one")
+    ledger.path.unlink()
+    with pytest.raises(Refused, match="but no ledger in"):
+        SiteGate(str(workspace), clock).open("one")
+    ledger.path.write_bytes(kept)
+    SiteGate(str(workspace), clock).open("one")
