@@ -148,3 +148,20 @@ def test_marks_know_a_renamed_patient_by_his_images(site):
     assert before - after == {f"id {first.patient_id}"}
     assert after - before == {"id new"}
     assert before.isdisjoint(site.marks("validation"))
+
+
+def test_a_site_splits_as_its_plan_says(phantom_sites):
+    def training(split: str, seed: int) -> set[str]:
+        settings = {"patches": PATCHES, "validation_fraction": 0.4, "split_seed": seed}
+        site = SiteData(str(phantom_sites["one"]), split=split, **settings)
+        return {case.case_id for case in site.train_files}
+
+    every = SiteData(str(phantom_sites["one"]), patches=PATCHES)
+    cases = [*every.train_files, *every.validation_files]
+    sizes = set()
+    for seed in range(6):
+        alone = split_independently(cases, 0.4, seed)[0]
+        assert training("independent", seed) == {case.case_id for case in alone}
+        assert len(training("balanced", seed)) == 3
+        sizes.add(len(alone))
+    assert len(sizes) > 1  # else the two could not be told apart

@@ -90,12 +90,22 @@ class Data:
 
 
 @pytest.fixture
-def noisy(tmp_path, monkeypatch):
-    """Noised Dice of a site with a real ledger. `gate.events` is its log."""
+def noisy_for(tmp_path, monkeypatch):
+    """Makes noised Dice for so many rounds, of a site with a real ledger."""
     monkeypatch.setenv(VARIABLE, str(tmp_path / "ledgers"))
-    settings = NoisyDice(epsilon=2.0, delta=1e-4, patients=2)
-    gate = SigningGate(["one"], "one")
-    return settings, settings.at_site(gate, "one", PLAN, Data())
+
+    def make(rounds: int):
+        settings = NoisyDice(epsilon=2.0, delta=1e-4, patients=2)
+        plan = {"aggregator": {"settings": {"rounds_to_train": rounds}}}
+        return settings, settings.at_site(SigningGate(["one"], "one"), "one", plan, Data())
+
+    return make
+
+
+@pytest.fixture
+def noisy(noisy_for):
+    """The same for few rounds."""
+    return noisy_for(ROUNDS)
 
 
 def test_each_noised_dice_is_booked_and_then_no_more_leaves(noisy):
@@ -115,17 +125,18 @@ def test_a_second_run_on_the_same_patients_does_not_start(noisy):
         settings.at_site(other, "one", PLAN, Data())
 
 
-def test_the_noise_is_the_plans(noisy):
-    _, releases = noisy
-    multiplier = releases.budget.a_round.noise_multiplier
+@pytest.mark.parametrize(("factor", "fits"), [(1, True), (2 / 3, False), (3 / 2, False)])
+def test_the_noise_is_the_plans_and_other_noise_would_be_noticed(noisy_for, factor, fits):
+    rounds = 100
+    settings, releases = noisy_for(rounds)
+    sigma = releases.budget.a_round.noise_multiplier * math.sqrt(3) / 2  # of two patients, public
     drawn = []
-    for number in range(ROUNDS + 2):
+    for number in range(rounds):
         dice = releases.validation(SITE, number)["dice"]
         drawn += [dice["WT"] - 0.6, dice["TC"] - 0.5, dice["ET"] - 0.4]
-    sigma = multiplier * math.sqrt(3) / 2  # of two patients, public
-    low, high = stats.chi2.ppf([1e-6, 1 - 1e-6], len(drawn))
-    assert low < np.square(np.array(drawn) / sigma).sum() < high
-    assert f"noise of {sigma:.3f}" in NoisyDice(epsilon=2.0, delta=1e-4, patients=2).promise(ROUNDS)
+    low, high = stats.chi2.ppf([5e-7, 1 - 5e-7], len(drawn))
+    assert (low < np.square(np.array(drawn) / (factor * sigma)).sum() < high) is np.bool_(fits)
+    assert f"noise of {sigma:.3f}" in settings.promise(rounds)
 
 
 def test_without_its_ledger_nothing_leaves():
