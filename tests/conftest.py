@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import ceremonies
+from tests import ceremonies, sealing
 from tests.ceremonies import Clock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,3 +56,22 @@ def encrypted_parties(ceremony_of_three, tmp_path) -> Path:
     """A folder with desk, aggregator, one, two, three; a test's own copy."""
     shutil.copytree(ceremony_of_three, tmp_path / "encrypted")
     return tmp_path / "encrypted"
+
+
+@pytest.fixture
+def three(tmp_path):
+    """An encrypted federation in this process whose first roster is closed: three sites."""
+    yield from _gathered(tmp_path, sealing.THREE)
+
+
+@pytest.fixture
+def four(tmp_path):
+    """The same of four."""
+    yield from _gathered(tmp_path, sealing.FOUR)
+
+
+def _gathered(folder: Path, cases: dict[str, int]):
+    federation = sealing.Federation(folder, cases)
+    federation.gather()
+    yield federation
+    federation.close()

@@ -12,6 +12,9 @@ SEAL = b"\x5e\xa1\x10\x04\x03"  # how SEAL 4.3 begins what it saves
 PLAIN, ZSTD = 0, 2
 BLOCK = 1 << 17  # the largest of zstd
 
+THREE = {"one": 5, "two": 2, "three": 4}  # sites and their cases
+FOUR = THREE | {"four": 3}
+
 
 class Federation(one_process.Federation):
     """size: values of the model, in two tensors."""

@@ -13,26 +13,7 @@ from src.privacy import bfv, wire
 from src.privacy.sealed_site import SealedSite
 from src.refused import Refused
 from tests.privacy.test_workers import kill, peak_bytes
-from tests.sealing import Federation, bombs, bound_of, mean_of, models_of
-
-THREE = {"one": 5, "two": 2, "three": 4}
-FOUR = THREE | {"four": 3}
-
-
-@pytest.fixture
-def three(tmp_path):
-    federation = Federation(tmp_path, THREE)
-    federation.gather()
-    yield federation
-    federation.close()
-
-
-@pytest.fixture
-def four(tmp_path):
-    federation = Federation(tmp_path, FOUR)
-    federation.gather()
-    yield federation
-    federation.close()
+from tests.sealing import FOUR, THREE, Federation, bombs, bound_of, mean_of, models_of
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from src.privacy.accountant import Release, epsilon
 from src.privacy.budget import Budget
 from src.privacy.ledger import VARIABLE
 from src.refused import Refused
-from tests.sealing import Federation, models_of
+from tests.sealing import FOUR, Federation, models_of
 
-FOUR = {"one": 5, "two": 2, "three": 4, "four": 3}
 A_ROUND = Release(noise_multiplier=2.0)
 DELTA = 1e-3
 

@@ -18,27 +18,9 @@ from src.privacy.sealed_site import PAYLOAD
 from src.privacy.sum_keys import SumKeys
 from src.refused import Refused
 from tests.privacy.test_masks import uniformity
-from tests.sealing import Federation, bound_of, mean_of, models_of
+from tests.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
 
-THREE = {"one": 5, "two": 2, "three": 4}
-FOUR = THREE | {"four": 3}
 T = bfv.plain_modulus()
-
-
-@pytest.fixture
-def three(tmp_path):
-    federation = Federation(tmp_path, THREE)
-    federation.gather()
-    yield federation
-    federation.close()
-
-
-@pytest.fixture
-def four(tmp_path):
-    federation = Federation(tmp_path, FOUR)
-    federation.gather()
-    yield federation
-    federation.close()
 
 
 def slots_seen(federation, message: bytes, count: int = 1, stored: int = bfv.FRESH) -> np.ndarray:
