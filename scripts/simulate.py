@@ -245,6 +245,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "plan_sha256": hashlib.sha256(as_run).hexdigest(),
         "encryption": _encryption(plan),
         "privacy": _promises(plan),
+        **_validation(plan),
         "seed": plan["task_runner"]["settings"]["seed"],
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
@@ -270,6 +271,18 @@ def _promises(plan: dict[str, Any]) -> list[str]:
 
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
     return [promise.part.promise(rounds) for promise in promises(plan)]
+
+
+def _validation(plan: dict[str, Any]) -> dict[str, Any]:
+    """On whose cases the Dice of the report was measured."""
+    from src import plan as plans
+
+    part = plan["task_runner"]["settings"].get("releases")
+    releases = plans.load_template(part["template"]) if part else None
+    return {
+        "validated_on": getattr(releases, "VALIDATES", "each site's own validation cases"),
+        "same_everywhere": getattr(releases, "SAME_EVERYWHERE", False),
+    }
 
 
 def _spent(ledgers: Path) -> list[dict[str, Any]]:

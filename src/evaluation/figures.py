@@ -21,6 +21,8 @@ def dice_by_round(record: Mapping[str, Any]) -> Figure:
     for axis, (region, words) in zip(axes, PANELS, strict=True):
         curves = {name: _curve(record, name, region) for name in names}
         worst = min(curves, key=lambda name: _last(curves[name]), default=None)
+        if len(curves) < 2:
+            worst = None
         for number, (name, curve) in enumerate(curves.items()):
             axis.plot(
                 range(len(curve)),

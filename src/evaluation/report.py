@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from src.evaluation import attacked, figures
-from src.evaluation.run_record import REGIONS_AND_MEAN, read_run
+from src.evaluation.run_record import REGIONS_AND_MEAN, read_run, told_once
 from src.files import write_atomically
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -27,14 +27,16 @@ def write_report(run: Path) -> Path:
     record = read_run(run)
     folder = run / "report"
     write_atomically(folder / "report.json", json.dumps(record, indent=2))
-    drawn = {"dice": figures.dice_by_round(record), "cost": figures.cost_by_round(record)}
     pictures = _pictures(run, [site["name"] for site in record["sites"]])
+    sites = len(record["sites"])
+    record = told_once(record)
+    drawn = {"dice": figures.dice_by_round(record), "cost": figures.cost_by_round(record)}
     drawn |= {f"cases-{name}": figures.cases(arrays) for name, arrays in pictures.items()}
     pngs = {name: as_png(figure) for name, figure in drawn.items()}
     for name, png in pngs.items():
         write_atomically(folder / f"{name}.png", png)
     coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
-    page = _page(record, coded, list(pictures), attacked.section(folder))
+    page = _page(record, sites, coded, list(pictures), attacked.section(folder))
     write_atomically(folder / "index.html", page)
     return folder / "index.html"
 
@@ -59,7 +61,11 @@ def as_png(figure: Figure) -> bytes:
 
 
 def _page(
-    record: dict[str, Any], pngs: dict[str, str], pictures: list[str], attacked: Markup
+    record: dict[str, Any],
+    sites: int,
+    pngs: dict[str, str],
+    pictures: list[str],
+    attacked: Markup,
 ) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text())
@@ -68,8 +74,11 @@ def _page(
         name: site["dice"] for name, site in last["sites"].items() if site["dice"] is not None
     }
     worst = min(measured, key=lambda name: measured[name]["mean"], default=None)
+    if len(measured) < 2:
+        worst = None  # of one there is no lowest
     return template.render(
         record=record,
+        sites=sites,
         run=record["run"],
         pngs=pngs,
         pictures=pictures,

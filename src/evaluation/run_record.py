@@ -7,6 +7,7 @@ from typing import Any
 from src.data.partition import in_order
 
 REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")
+EVERY_SITE = "every site"
 VALIDATION, TRAINING, FINAL = "aggregated_model_validation", "train", "final_validation"
 
 
@@ -57,6 +58,26 @@ def _rounds(path: Path) -> list[dict[str, Any]]:
             "it there is nothing to report."
         ) from error
     return [by_round[number] for number in sorted(by_round)]
+
+
+def told_once(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with one entry in place of the sites, where all have scored the same cases.
+
+    (One model on public cases: the sites' numbers are copies.) Other records as they are.
+    """
+    if not record["run"].get("same_everywhere") or not record["sites"]:
+        return record
+
+    def one(sites: dict[str, Any]) -> dict[str, Any]:
+        return {EVERY_SITE: next(iter(sites.values()))} if sites else {}
+
+    cases = {"train_cases": None, "validation_cases": None}
+    return record | {
+        "sites": [{"name": EVERY_SITE} | cases],
+        "rounds": [entry | {"sites": one(entry["sites"])} for entry in record["rounds"]],
+        "initial": one(record["initial"]),
+        "final": one(record["final"]),
+    }
 
 
 def _metrics(line: dict[str, Any], name: str, task: str) -> dict[str, float]:

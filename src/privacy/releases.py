@@ -49,6 +49,8 @@ class AllMetrics:
         "never a single case's"
     )
     PRIVATE: ClassVar[bool] = False
+    VALIDATES: ClassVar[str] = "each site's own validation cases"  # for the report
+    SAME_EVERYWHERE: ClassVar[bool] = False  # the scores are one model's on one set of cases
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
         """Ready as it is."""
@@ -73,6 +75,7 @@ class NoMetrics(AllMetrics):
     """Nothing but the model. The site still sees how the model does on its own cases."""
 
     LEAVES: ClassVar[str] = "no metric and no number of cases"
+    VALIDATES: ClassVar[str] = "nothing that may leave a site"
     PRIVATE: ClassVar[bool] = True
 
     def training(self, loss: float) -> Metrics:
@@ -97,6 +100,8 @@ class PublicValidation(NoMetrics):
     """
 
     LEAVES: ClassVar[str] = "mean scores of public validation cases; nothing of the site's own"
+    VALIDATES: ClassVar[str] = "public cases, the same at every site"
+    SAME_EVERYWHERE: ClassVar[bool] = True
     PRIVATE: ClassVar[bool] = True
 
     public: Part
@@ -124,6 +129,7 @@ class NoisyDice(NoMetrics):
     """
 
     LEAVES: ClassVar[str] = "mean Dice of the validation patients with noise, booked in the ledger"
+    VALIDATES: ClassVar[str] = "each site's own validation patients, with noise"
     PRIVATE: ClassVar[bool] = True
     SPENDS: ClassVar[bool] = True
 

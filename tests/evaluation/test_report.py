@@ -105,6 +105,24 @@ def test_a_private_run_that_tells_little_has_a_page_with_its_ledgers(finished_ru
     assert "epsilon 2.928 of each patient at delta 0.0001, after 2 bookings" in words
 
 
+def test_scores_of_public_cases_are_told_once_and_not_as_the_sites_own(finished_run):
+    lines = [round_line(0), round_line(1), final_line()]
+    for line in lines:
+        line["sites"]["two"]["metrics"] = line["sites"]["one"]["metrics"]
+    write_rounds(finished_run, lines)
+    about = json.loads((finished_run / "run.json").read_text())
+    public = {"validated_on": "public cases, the same at every site", "same_everywhere": True}
+    (finished_run / "run.json").write_text(json.dumps(about | public))
+    words = page_of(finished_run).words
+    assert "on public cases, the same at every site" in words
+    assert "own validation cases" not in words
+    assert "lowest site" not in words
+    assert "2 sites" in words
+    assert words.count("every site") > words.count("two")
+    kept = json.loads((finished_run / "report" / "report.json").read_text())
+    assert set(kept["final"]) == {"one", "two"}
+
+
 def test_a_run_without_any_round_still_has_a_page(finished_run):
     write_rounds(finished_run, [])
     assert "ended after round 0 of 2" in page_of(finished_run).words
