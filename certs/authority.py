@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.x509.oid import NameOID
 
 from certs.policy import HASHES, POLICY, Policy
+from src.errors import Refused
 from src.files import write_atomically, write_secret
-from src.refused import Refused
 from src.trust.certificate import (
     DESK,
     SITE,

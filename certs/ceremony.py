@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from certs import request as requests
 from certs import run_keys
 from certs.authority import Authority, pem
+from src.errors import Refused
 from src.files import write_atomically
 from src.privacy.sum_keys import SumKeys
-from src.refused import Refused
 from src.trust import bundle, envelope, fingerprint, members
 from src.trust.certificate import AGGREGATOR, ROLES, SEALING, SITE, Role
 from src.trust.members import Member, Members

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.policy import Policy
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, Role, dns_names, subject
 

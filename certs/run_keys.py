@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from certs.authority import Authority
-from src import plan as plans
 from src.files import write_atomically
+from src.plan import plan as plans
 from src.privacy.sum_keys import SumKeys
 from src.trust import bundle, key_envelope
 from src.trust.members import Member, Members

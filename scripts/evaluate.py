@@ -48,9 +48,9 @@ def evaluate(
 
     Either --run, or --model with --data (every labelled case there is scored).
     """
-    from src import plan as plans
-    from src import plan_rules
     from src.files import write_atomically
+    from src.plan import plan as plans
+    from src.plan import rules
 
     console = Console(highlight=False)
     if run is not None:
@@ -60,7 +60,7 @@ def evaluate(
         raise click.UsageError("Give --run, or --model and --data.")
     plan = plans.read(plan_path)
     plans.change(plan, changes)
-    plan_rules.check(plan, name=str(plan_path))
+    rules.check(plan, name=str(plan_path))
     cases = given_cases(data, kind) if data is not None else _held_out_cases(run or Path(), plan)
     site = site or (finished_run.any_site(run) if run else None)
     scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache", site)
@@ -90,8 +90,8 @@ class Scorer:
         cls, plan: dict[str, Any], model: Path, cache: Path, site: Path | None = None
     ) -> "Scorer":
         """Built from the plan's parts. site: the workspace that can open an encrypted model."""
-        from src import plan as plans
         from src.inference.checkpoint import load_weights
+        from src.plan import plan as plans
         from src.training.compute import Compute
 
         settings = plan["task_runner"]["settings"]

@@ -40,7 +40,7 @@ def data_folders(run: Path) -> dict[str, Path]:
 
 def site_data(run: Path, plan: dict[str, Any]) -> "dict[str, SiteData]":
     """Each site's cases, split by the site's own loader."""
-    from src import plan as plans
+    from src.plan import plan as plans
 
     return {
         site: plans.build(plan["data_loader"], data_path=str(folder))

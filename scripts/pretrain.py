@@ -104,7 +104,7 @@ def taught(
     import torch
     from rich.progress import track
 
-    from src import plan as plans
+    from src.plan import plan as plans
     from src.training.compute import Compute
     from src.training.fedavg import FedAvg
     from src.training.local import LocalTraining

@@ -24,9 +24,9 @@ HOPELESS, DOUBTFUL = 10.0, 1.0  # length of a whole run's noise in lengths of it
 def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> None:
     """What a plan with differential privacy costs: epsilon by round, noise by site size."""
     from scripts.workspace import complete_plan
-    from src import plan as plans
+    from src.plan import plan as plans
     from src.privacy.promise import promises
-    from src.tuning import tuned
+    from src.trainable import tuned
 
     console = Console(highlight=False)
     plan = complete_plan(plan_path, rounds=rounds, changes=changes)

@@ -115,10 +115,10 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
 
     (At a hospital the ledger lies outside the workspace, and outlives every run.)
     """
-    from src import plan_rules
+    from src.plan import rules
     from src.privacy.ledger import VARIABLE
 
-    if not plan_rules.is_private(plan):
+    if not rules.is_private(plan):
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
     if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("tune"):
@@ -136,15 +136,15 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     (In a consortium the desk agrees on these caps with the sites.) In a private plan all sites
     weigh the same. ValueError: too few sites.
     """
-    from src import plan as plans
-    from src import plan_rules
     from src.data.layouts import find_cases, read_dataset_yaml
+    from src.plan import plan as plans
+    from src.plan import rules
 
     section = plan["compression_pipeline"]
     pipeline = plans.build(section)
     if pipeline.encryption is not None:
         pipeline.encryption.needed(len(folders))
-    if pipeline.encryption is not None and not plan_rules.is_private(plan):
+    if pipeline.encryption is not None and not rules.is_private(plan):
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))
@@ -259,7 +259,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
 
 def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
     """How updates were encrypted, without the sites' caps; None: they were not."""
-    from src import plan as plans
+    from src.plan import plan as plans
 
     encryption = plans.build(plan["compression_pipeline"]).encryption
     return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
@@ -275,7 +275,7 @@ def _promises(plan: dict[str, Any]) -> list[str]:
 
 def _validation(plan: dict[str, Any]) -> dict[str, Any]:
     """On whose cases the Dice of the report was measured."""
-    from src import plan as plans
+    from src.plan import plan as plans
 
     part = plan["task_runner"]["settings"].get("releases")
     releases = plans.load_template(part["template"]) if part else None

@@ -13,8 +13,8 @@ import yaml
 
 from scripts import options
 from scripts.options import ROOT
-from src import plan as plans
-from src import plan_rules
+from src.plan import plan as plans
+from src.plan import rules
 
 FRAME = ("save", "logs", "data", "cert", "local_state")  # folders that `fx` expects
 
@@ -68,7 +68,7 @@ def complete_plan(
     }
     plans.change(plan, [f"{key}={value}" for key, value in flags.items() if value is not None])
     plans.change(plan, changes)
-    plan_rules.check(plan, name=str(path))
+    rules.check(plan, name=str(path))
     return plan
 
 

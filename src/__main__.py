@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from src.errors import Refused
 from src.files import write_atomically
-from src.refused import Refused
 
 if TYPE_CHECKING:
     from src.privacy.overview import Booked, DataSet
@@ -215,8 +215,8 @@ def ledger() -> None:
 @workspace_option
 def show_ledger(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
-    from src import plan as plans
-    from src import plan_rules
+    from src.plan import plan as plans
+    from src.plan import rules
     from src.privacy.ledger import folder
     from src.privacy.overview import overview
     from src.privacy.promise import promises
@@ -224,7 +224,7 @@ def show_ledger(name: str, workspace: Path) -> None:
     from src.trust.ledger_check import read
 
     plan = plans.read(workspace / PLAN)
-    plan_rules.check(plan, name=str(workspace / PLAN))
+    rules.check(plan, name=str(workspace / PLAN))
     found = overview(read(folder()), promises(plan), name)
     for data_set in found:
         _show_data_set(data_set)

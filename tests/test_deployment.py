@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.refused import REFUSED_CODE
+from src.errors import REFUSED_CODE
 
 WORKSPACE = Path(__file__).resolve().parent.parent / "workspace"
 DOCKERFILE = (WORKSPACE / "Dockerfile").read_text()

@@ -57,9 +57,9 @@ def inversion(
     import numpy as np
 
     from scripts.attack.victim import OTHERS, mean_of_others
-    from src import plan as plans
     from src.evaluation import attack_figures
     from src.evaluation.inversion import Attack, invert, likeness
+    from src.plan import plan as plans
 
     console = findings.console()
     plan = plans.read(finished_run.plan_of(run) if run else plan_path)
@@ -106,7 +106,7 @@ def made(plan: dict[str, Any], seed: int, side: int) -> "Victim":
     import torch
 
     from scripts.attack.victim import SITES, Victim, patch
-    from src import plan as plans
+    from src.plan import plan as plans
 
     settings = plan["task_runner"]["settings"]
     torch.manual_seed(seed)
@@ -116,7 +116,7 @@ def made(plan: dict[str, Any], seed: int, side: int) -> "Victim":
 
 def private_part(plan: dict[str, Any]) -> "tuple[PatientDPSGD, int]":
     """DP-SGD as the plan has it, else as plan/dp.yaml; and the rounds of that plan."""
-    from src import plan as plans
+    from src.plan import plan as plans
     from src.privacy.dp_sgd import PatientDPSGD
 
     for candidate in (plan, plans.read(PRIVATE_PLAN)):

@@ -84,8 +84,8 @@ def membership(
     Either --run, or --model with --members and --others.
     """
     from scripts.attack.groups import given, of_run
-    from src import plan as plans
     from src.evaluation import attack_figures
+    from src.plan import plan as plans
 
     if run is None and None in (model, members, others):
         raise click.UsageError("Give --run, or --model, --members and --others.")
@@ -130,9 +130,9 @@ def measure(
     plan: dict[str, Any], model: Path, site: Path | None, groups: "dict[str, Groups]"
 ) -> dict[str, Losses]:
     """By site, under the model in that file, in float32."""
-    from src import plan as plans
     from src.evaluation.membership import by_patient, losses
     from src.inference.checkpoint import load_weights
+    from src.plan import plan as plans
     from src.training.compute import Compute
 
     settings = plan["task_runner"]["settings"]

@@ -128,7 +128,7 @@ def replayed_approval(attacker: Attacker) -> Outcome:
     from scripts.benchmark.attacker import said
     from scripts.benchmark.targets import identity_of
     from scripts.enrol import approve
-    from src.refused import APPROVAL
+    from src.errors import APPROVAL
     from src.trust import approval
 
     site = attacker.target.site("s2")

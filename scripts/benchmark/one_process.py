@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from src.aggregation.sealed_rounds import SealedRounds
+from src.errors import Refused
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import SealedSite
 from src.privacy.sum_keys import SumKeys
-from src.refused import Refused
 from src.trust import envelope, fingerprint
 from src.trust.certificate import utc_now
 

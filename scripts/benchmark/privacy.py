@@ -148,7 +148,7 @@ class Study:
         import numpy as np
         import torch
 
-        from src import plan as plans
+        from src.plan import plan as plans
         from src.privacy.dp_sgd import PatientDPSGD
         from src.training.compute import Compute
         from src.training.fedavg import FedAvg
@@ -214,7 +214,7 @@ class Study:
 
     def _site(self, seed: int, hospital: int, part: str) -> Any:
         """A hospital's patients as the plan's loader reads them; none is held out."""
-        from src import plan as plans
+        from src.plan import plan as plans
 
         home = self.scratch / f"seed-{seed}"
         settings = {**self.plan["data_loader"]["settings"], "cache": str(home / "cache")}
@@ -229,8 +229,8 @@ class Study:
         """Dice on the others, and the losses of members and others, by hospital."""
         import numpy as np
 
-        from src import plan as plans
         from src.evaluation.membership import losses
+        from src.plan import plan as plans
         from src.training.compute import Compute
 
         settings = self.plan["task_runner"]["settings"]

@@ -114,7 +114,7 @@ def _work(name: str, side: int) -> Callable[[], None]:
     from src.model.losses import DiceBCE
     from src.model.unet import GliomaUNet
     from src.privacy.dp_sgd import private_gradient
-    from src.tuning import tuned
+    from src.trainable import tuned
 
     torch.manual_seed(0)
     network, loss = GliomaUNet(), DiceBCE()

@@ -25,7 +25,7 @@ from scripts.benchmark.stock import enrol_stock, sign
 from scripts.enrol import enrol
 from scripts.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import fingerprint, sealing
 from src.trust.certificate import SITE, common_name, utc_now
 from src.trust.package import receive

@@ -26,18 +26,18 @@ from src.aggregation.encrypted_sum import token
 from src.aggregation.round_log import RoundLog
 from src.aggregation.run_state import RunState
 from src.aggregation.sealed_rounds import SealedRounds
-from src.files import write_atomically
-from src.plan import build
-from src.privacy.pipeline import PlainTransformer, read_plain_model
-from src.privacy.wire import WireError
-from src.refused import (
+from src.errors import (
     APPROVAL,
     APPROVAL_NEEDED,
     Refused,
     marked,
     refusals_end_the_process,
 )
-from src.update import TENSOR
+from src.files import write_atomically
+from src.model_vector import TENSOR
+from src.plan.plan import build
+from src.privacy.pipeline import PlainTransformer, read_plain_model
+from src.privacy.wire import WireError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from openfl.interface.aggregation_functions.core import AggregationFunction
 
-from src.plan import build
+from src.plan.plan import build
 
 
 class CombinesModels(Protocol):

@@ -14,12 +14,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from src.errors import Refused
 from src.files import write_atomically
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import DOWNLOAD, LEAVE, REPORT, STOP, UPDATE
 from src.privacy.workers import Adders, WorkerRefused
-from src.refused import Refused
 
 logger = logging.getLogger(__name__)
 

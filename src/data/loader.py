@@ -17,7 +17,7 @@ from src import require
 from src.data.case import SEQUENCES, CaseFiles
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.preprocess import PreparedCase, prepared
-from src.plan import build
+from src.plan.plan import build
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.model_vector import Manifest
 from src.privacy.pipeline import model_bytes, open_here, read_plain_model
 from src.privacy.wire import is_sealed
-from src.update import Manifest
 
 
 def read_model(path: Path, site: Path | None = None) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from src import plan as plans
 from src.files import write_atomically
 from src.inference.checkpoint import load_weights
+from src.plan import plan as plans
 
 
 def export(model: Path, out: Path, workspace: Path) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from src import chain, require
-from src.chain import Line
+from src import hash_chain, require
+from src.errors import Refused
+from src.hash_chain import Line
 from src.privacy import accountant
 from src.privacy.accountant import Release
-from src.refused import Refused
 
 UNITS = ("patient", "site")
 FILES = "*.jsonl"
@@ -19,7 +19,7 @@ SALT = "salt"  # the file with the key of the patients' hashes
 
 @dataclass(frozen=True)
 class Account:
-    """One file of the ledger's folder, its chain checked. lines: as `src.chain.read` gives them."""
+    """One file of the ledger's folder, its chain checked. lines: as `src.hash_chain.read` gives them."""
 
     path: Path
     lines: list[Line]
@@ -27,7 +27,7 @@ class Account:
     @classmethod
     def read(cls, path: Path) -> "Account | None":
         """None: not one line was written to it. Refused: it is damaged."""
-        lines = chain.read(path)
+        lines = hash_chain.read(path)
         first = {"site", "patients", "marks", "salt", "certificate"}
         if lines and not (lines[0].get("event") == "opened" and first <= set(lines[0])):
             raise Refused(f"{path} does not begin as a ledger does. Restore it from the backup.")

@@ -29,7 +29,7 @@ from src.privacy import accountant, noise
 from src.privacy.accountant import Release
 from src.privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.privacy.uncoupled import refuse_coupling
-from src.tuning import tuned
+from src.trainable import tuned
 
 T = TypeVar("T")
 SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
@@ -86,7 +86,7 @@ class PatientDPSGD:
     epsilon, delta: what the whole run may spend of each patient's privacy. sample_rate: q.
     steps: a round. clip_norm: C. patients: P, the same at every site. crops: of a patient in a
     step. learning_rate: of round 0; round r uses learning_rate * decay**r. tune: which parameters
-    are trained (`src.tuning`); None: all. spare_rounds: further rounds that the noise is calibrated
+    are trained (`src.trainable`); None: all. spare_rounds: further rounds that the noise is calibrated
     for, since a round that was interrupted is counted again. budget: epsilon that a patient of a
     site may have spent over all runs; None: this run's. when_spent: leave (the site goes on
     listening, the others go on) or stop (the run ends).

@@ -33,7 +33,7 @@ class SiteDP:
     """Settings. epsilon, delta: what the whole run may spend of a site's privacy.
 
     clip_norm: longest update (trained model - opened model) over the tuned values, in model units.
-    tune: which parameters move (`src.tuning`); None: all. What training has moved elsewhere stays
+    tune: which parameters move (`src.trainable`); None: all. What training has moved elsewhere stays
     at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
     when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
     """

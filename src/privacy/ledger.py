@@ -24,12 +24,12 @@ from typing import Any, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from src import chain, require
-from src.chain import Chain, Line
+from src import hash_chain, require
+from src.errors import Refused
 from src.files import write_atomically
+from src.hash_chain import Chain, Line
 from src.privacy.account import FILES, SALT, UNITS, Account, accounts, epsilon_of, salt_check
 from src.privacy.accountant import Release
-from src.refused import Refused
 
 KIND = "privacy-ledger/v1"
 VARIABLE = "GLIOMA_LEDGER"
@@ -190,7 +190,7 @@ class Ledger:
 
         def signed(number: int, previous: str) -> Line:
             line = {"event": event, "time": time, **content, "n": number, "previous": previous}
-            envelope = self._gate.sign(KIND, {"line": chain.digest(line)})
+            envelope = self._gate.sign(KIND, {"line": hash_chain.digest(line)})
             return {**line, "envelope": json.loads(envelope)}
 
         return self._chain.append_made(signed)
@@ -198,7 +198,7 @@ class Ledger:
 
 def signed_digest(line: Line) -> str:
     """What the signature in a line must be under: the line's hash without it."""
-    return chain.digest({key: value for key, value in line.items() if key != "envelope"})
+    return hash_chain.digest({key: value for key, value in line.items() if key != "envelope"})
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from src.errors import Refused
 from src.privacy.streams import derive, uniform
-from src.refused import Refused
 
 LABEL = "mask/v1"
 BLOCK = 16  # chunks at a time, so that their masks stay in the processor's cache

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from src.chain import Line
+from src.hash_chain import Line
 from src.privacy import accountant
 from src.privacy.account import Account, epsilon_of, release_of, together
 from src.privacy.accountant import Release

@@ -15,15 +15,15 @@ from google.protobuf.message import DecodeError
 from openfl.pipelines.pipeline import TransformationPipeline, Transformer
 from openfl.protocols import utils
 
-from src import plan as plans
+from src.errors import Refused
+from src.model_vector import TENSOR, Manifest
+from src.plan import plan as plans
 from src.privacy import wire
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import SealedSite
 from src.privacy.shared_noise import SharedNoise
 from src.privacy.wire import WireError
-from src.refused import Refused
-from src.tuning import tuned
-from src.update import TENSOR, Manifest
+from src.trainable import tuned
 
 MAGIC = b"PLN1"
 DTYPES = ("<f4", "<f8", "|u1", "<i4", "<i8")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from src import plan as plans
+from src.plan import plan as plans
 from src.privacy import accountant
 from src.privacy.accountant import Release
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from src.errors import Refused
 from src.files import write_atomically
-from src.refused import Refused
 
 FILE = Path("local_state/rounds.json")
 UPLOAD = Path("local_state/upload")  # the complete message of the round, as it is sent

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from src import require
-from src.plan import build
+from src.plan.plan import build
 from src.privacy import accountant, noise
 from src.privacy.accountant import Release
 from src.privacy.budget import Budget, refuse_too_small

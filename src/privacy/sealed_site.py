@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from src.errors import Refused
 from src.files import write_atomically
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import PAYLOAD, Encryption
@@ -25,7 +26,6 @@ from src.privacy.reports import VOID, Roster
 from src.privacy.sum_keys import SumKeys
 from src.privacy.tag import Tagger
 from src.privacy.workers import Ciphers, WorkerRefused
-from src.refused import Refused
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from src import require
-from src.update import norm
+from src.model_vector import norm
 
 FAILURE = 2.0**-40  # of delta: what a run keeps for fields that noise would overflow
 SMALLEST_SIGMA = 4  # steps; from here on a sum of discrete Gaussians is one for all purposes

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import grpc
 from openfl.protocols import aggregator_pb2, base_pb2
 
-from src.refused import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
+from src.errors import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from src import require
+from src.trainable import tuned
 from src.training.compute import Compute
-from src.tuning import tuned
 
 
 class Data(Protocol):
@@ -45,7 +45,7 @@ class LocalTraining:
     steps: optimiser steps a round. epochs: instead of steps, passes over the site's cases.
     batch_size: patches a step; 2 or more, since torch falls back to a slow convolution below.
     learning_rate: of round 0; round r uses learning_rate * decay**r.
-    clip_norm: largest gradient norm of a step. tune: which parameters are trained (`src.tuning`);
+    clip_norm: largest gradient norm of a step. tune: which parameters are trained (`src.trainable`);
     None: all. The others stay as they are.
     """
 

@@ -18,11 +18,12 @@ from openfl.protocols import aggregator_pb2
 from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
-from src import plan as plans
-from src import plan_rules, require
-from src.refused import refusals_end_the_process
+from src import require
+from src.errors import refusals_end_the_process
+from src.model_vector import TENSOR
+from src.plan import plan as plans
+from src.plan import rules
 from src.training.line import Line
-from src.update import TENSOR
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Site(Collaborator):
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
         plan = plans.read(Path(plan_path))
-        plan_rules.check(plan, name=plan_path)
+        rules.check(plan, name=plan_path)
         self.heartbeat_s = heartbeat_s
         with refusals_end_the_process():
             self.gate = plans.build(gate)

@@ -18,10 +18,10 @@ from openfl.utilities import TensorKey
 
 from src import require
 from src.files import write_atomically
-from src.plan import build
+from src.model_vector import TENSOR, Manifest
+from src.plan.plan import build
 from src.training.compute import Compute
 from src.training.progress import Progress
-from src.update import TENSOR, Manifest
 
 logger = logging.getLogger(__name__)
 

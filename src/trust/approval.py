@@ -8,8 +8,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from src.errors import Refused
 from src.files import write_atomically
-from src.refused import Refused
 from src.trust import bundle as bundles
 from src.trust import envelope
 from src.trust.bundle import Bundle

@@ -14,8 +14,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from src import chain
-from src.refused import Refused
+from src import hash_chain
+from src.errors import Refused
 from src.trust import envelope, fingerprint
 
 KIND = "audit"
@@ -29,7 +29,7 @@ class AuditLog:
         self.path = path
         self.party = party
         self._clock = clock
-        self._chain = chain.Chain(path)
+        self._chain = hash_chain.Chain(path)
 
     def write(self, event: str, **details: Any) -> str:
         """Append one line, on disk when this returns; its hash."""
@@ -63,7 +63,7 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
     known = {fingerprint.of_certificate(certificate): certificate for certificate in certificates}
     if not path.is_file():
         raise Refused(f"{path}: no such log. A party writes it from its first start on.")
-    lines = chain.read(path)
+    lines = hash_chain.read(path)
     for line in lines:
         if line["event"] == "signed":
             _check_signature(line, line["previous"], known, f"{path}: line {line['n']}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import audit, members
 from src.trust.certificate import SITE, utc_now
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.machinery import all_suffixes
 from pathlib import Path
 
-from src import plan as plans
-from src.refused import Refused
+from src.errors import Refused
+from src.plan import plan as plans
 from src.trust import fingerprint, members
 
 PLAN = Path("plan/plan.yaml")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cryptography import x509
 
+from src.errors import Refused
 from src.files import write_atomically
-from src.refused import Refused
 
 FILE = Path("cert/denied.crl")
 SEEN = Path("local_state/denied.number")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import fingerprint
 
 TYPE = "application/vnd.glioma-federation.{}+json"

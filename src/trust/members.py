@@ -9,7 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import certificate as certificates
 from src.trust import envelope, fingerprint
 from src.trust.certificate import AGGREGATOR, DESK, ROLES, SEALING, SITE, Chain, Role

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cryptography import x509
 
+from src.errors import Refused
 from src.files import write_atomically
-from src.refused import Refused
 from src.trust import certificate as certificates
 from src.trust import deny, key_envelope, members, sealing
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from src import plan as plans
-from src import plan_rules
+from src.plan import plan as plans
+from src.plan import rules
 from src.privacy.promise import promises
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
@@ -34,7 +34,7 @@ def review(workspace: Path, now: datetime) -> Review:
     listed = members.read(workspace, now) if signed else None
     found = bundle.read(workspace, members_signed=signed)
     plan = plans.read(workspace / bundle.PLAN)
-    plan_rules.check(plan, name=str(workspace / bundle.PLAN))
+    rules.check(plan, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
     root = fingerprint.of_certificate(Chain.read(chain).root) if signed else ""
     first = approval.last_approved(workspace) is None

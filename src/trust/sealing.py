@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from src.errors import Refused
 from src.files import write_atomically, write_secret
-from src.refused import Refused
 from src.trust import fingerprint
 
 FOLDER = Path("cert/sealing")

@@ -16,10 +16,10 @@ from src.aggregation import aggregator as module
 from src.aggregation.aggregator import Aggregator, RunFailed
 from src.aggregation.rule import Rule
 from src.aggregation.schedule import TrainThenValidate
+from src.errors import Refused
 from src.inference.checkpoint import read_model
+from src.model_vector import TENSOR
 from src.privacy.pipeline import PlainPipeline
-from src.refused import Refused
-from src.update import TENSOR
 
 SITES = ["one", "two"]
 CASES = {"one": 3, "two": 1}

@@ -9,9 +9,9 @@ import pytest
 
 from src.aggregation.encrypted_sum import EncryptedSum, token
 from src.aggregation.sealed_rounds import RunStopped
+from src.errors import Refused
 from src.privacy import bfv, wire
 from src.privacy.sealed_site import SealedSite
-from src.refused import Refused
 from tests.privacy.test_workers import kill, peak_bytes
 from tests.sealing import FOUR, THREE, Federation, bombs, bound_of, mean_of, models_of
 

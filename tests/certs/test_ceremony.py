@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from certs import ceremony as module
 from certs.authority import Authority
 from certs.policy import Policy
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, parse_common_name, read_certificate
 from tests import ceremonies

@@ -12,7 +12,7 @@ from certs.ceremony import Ceremony
 from scripts.enrol import approve, enrol
 from scripts.processes import Party, free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
-from src import plan as plans
+from src.plan import plan as plans
 from src.trust import members
 from src.trust.certificate import utc_now
 from src.trust.package import receive

@@ -11,8 +11,8 @@ import numpy as np
 from openfl.federated import DataLoader, TaskRunner
 from openfl.utilities import TensorKey
 
+from src.model_vector import TENSOR
 from src.training.fedavg import FedAvg
-from src.update import TENSOR
 
 SIZE = 1000
 SCALE = np.float32(0.2)  # stays below what a field can hold

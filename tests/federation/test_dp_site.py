@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from src import plan as plans
 from src.inference.checkpoint import read_model
+from src.model_vector import norm
+from src.plan import plan as plans
 from src.privacy import accountant
 from src.privacy.account import accounts, release_of
 from src.privacy.ledger import BOOKED, KIND, signed_digest
 from src.privacy.shared_noise import FAILURE
 from src.trust import audit, envelope, members
 from src.trust.certificate import utc_now
-from src.update import norm
 from tests.federation.conftest import CASES, Federation
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_federation import rounds

@@ -10,8 +10,8 @@ import yaml
 from openfl.protocols import utils
 
 from scripts.processes import FederationFailed, Party, running
+from src.model_vector import TENSOR
 from src.privacy.pipeline import PlainPipeline
-from src.update import TENSOR
 from tests.federation.conftest import CASES
 from tests.federation.parts import SIZE, noise
 

@@ -12,15 +12,15 @@ from scripts.prepare import make_phantoms, site_folders
 from scripts.pretrain import save
 from scripts.processes import free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
-from src import plan as plans
 from src.inference.checkpoint import read_model
+from src.model_vector import Manifest
+from src.plan import plan as plans
 from src.privacy.accountant import Release
 from src.privacy.ledger import VARIABLE, Ledger
+from src.trainable import tuned
 from src.trust import audit, members
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
-from src.tuning import tuned
-from src.update import Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, SPENT_BEFORE = 4, 3  # of five that are calibrated for: two are left to site four

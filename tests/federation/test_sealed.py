@@ -15,17 +15,17 @@ from openfl.protocols import base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
 
 from scripts.processes import running
-from src import plan as plans
+from src.errors import reason_in
 from src.inference.checkpoint import read_model
+from src.model_vector import TENSOR
+from src.plan import plan as plans
 from src.privacy import bfv, wire
 from src.privacy.memory_file import MemoryFile
 from src.privacy.pipeline import PlainTransformer, sealed_site
-from src.refused import reason_in
 from src.training.line import Line, details
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
 from src.trust.key_envelope import open_keys
-from src.update import TENSOR
 from tests.federation.conftest import CASES
 from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise

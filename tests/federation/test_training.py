@@ -14,7 +14,7 @@ from scripts.enrol import enrol
 from scripts.processes import free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
-from src.update import Manifest
+from src.model_vector import Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 2

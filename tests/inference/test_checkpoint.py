@@ -6,8 +6,8 @@ from openfl.protocols import utils
 
 from src.inference.checkpoint import load_weights, read_model
 from src.model.unet import GliomaUNet
+from src.model_vector import TENSOR, Manifest
 from src.privacy.pipeline import PlainPipeline
-from src.update import TENSOR, Manifest
 
 
 def write(path, tensors) -> None:

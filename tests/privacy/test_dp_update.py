@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src import plan as plans
-from src import plan_rules
-from src.plan import PlanError
+from src.model_vector import norm
+from src.plan import plan as plans
+from src.plan.plan import PlanError, rules
 from src.privacy import accountant
 from src.privacy.dp_update import SiteDP, SiteNoise, bookings
 from src.privacy.encryption import Encryption
@@ -18,7 +18,6 @@ from src.privacy.ledger import BudgetSpent
 from src.privacy.pipeline import EncryptedPipeline
 from src.privacy.sealed_site import PAYLOAD
 from src.privacy.shared_noise import FAILURE, SharedNoise
-from src.update import norm
 from tests.privacy.test_discrete_gaussian import variance_fits
 from tests.privacy.test_sealed_site import T, unmasked
 from tests.sealing import Federation
@@ -299,10 +298,10 @@ def plan():
     ],
 )
 def test_what_would_break_the_promise_is_refused_when_the_plan_is_read(plan, change, reason):
-    plan_rules.check(plan)
+    rules.check(plan)
     plans.change(plan, [f"compression_pipeline.{change}"])
     with pytest.raises(PlanError, match=reason):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_the_shipped_plan_tunes_norms_and_head_and_knows_them_in_the_vector(plan):

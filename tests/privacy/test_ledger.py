@@ -9,12 +9,12 @@ from threading import Thread
 
 import pytest
 
-from src import chain
+from src import hash_chain
+from src.errors import Refused
 from src.privacy import ledger as ledger_module
 from src.privacy.account import accounts, in_unit
 from src.privacy.accountant import Release, calibrate, epsilon
 from src.privacy.ledger import BOOKED, BudgetSpent, Ledger
-from src.refused import Refused
 from src.trust import audit
 from tests.ceremonies import START
 
@@ -288,7 +288,7 @@ def test_a_lost_salt_is_noticed_because_nobody_could_be_recognised(booked, gate,
 
 def test_what_is_no_ledger_is_refused(booked):
     (booked.path.parent / "other.jsonl").write_bytes(
-        chain.encoded({"event": "x", "n": 0, "previous": chain.START})
+        hash_chain.encoded({"event": "x", "n": 0, "previous": hash_chain.START})
     )
     with pytest.raises(Refused, match="does not begin as a ledger does"):
         book(booked, 3)
@@ -326,8 +326,8 @@ def test_the_same_patients_have_other_hashes_in_another_folder(ledgers, gate):
 def test_every_booking_stands_in_the_audit_log_with_the_ledgers_head(booked, gate):
     logged = audit.verify(gate.audit.path, [gate.certificate])
     noted = [line["head"] for line in logged if line["event"] == BOOKED][-3:]
-    lines = chain.read(booked.path)
-    assert noted == [chain.digest(line) for line in lines if line["event"] == "booked"]
+    lines = hash_chain.read(booked.path)
+    assert noted == [hash_chain.digest(line) for line in lines if line["event"] == "booked"]
 
 
 def test_a_site_without_patients_or_with_a_path_for_a_name_is_refused(ledgers, gate):

@@ -11,10 +11,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from src.errors import Refused
 from src.privacy import bfv, reports, sealed_site, wire
 from src.privacy.sealed_site import PAYLOAD
 from src.privacy.tag import Tagger
-from src.refused import Refused
 from tests.privacy.test_masks import uniformity
 from tests.sealing import FOUR, THREE, models_of
 

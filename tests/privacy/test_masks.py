@@ -5,10 +5,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from scipy.stats import chi2
 
+from src.errors import Refused
 from src.privacy import bfv
 from src.privacy.masks import mask, pair_keys
 from src.privacy.streams import derive, uniform
-from src.refused import Refused
 
 T = bfv.plain_modulus()
 SALT = b"s" * 32

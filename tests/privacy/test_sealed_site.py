@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.benchmark.one_process import SigningGate
+from src.errors import Refused
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption
 from src.privacy.fixed_point import to_signed
@@ -16,7 +17,6 @@ from src.privacy.masks import mask, pair_keys
 from src.privacy.record import FILE
 from src.privacy.sealed_site import PAYLOAD
 from src.privacy.sum_keys import SumKeys
-from src.refused import Refused
 from tests.privacy.test_masks import uniformity
 from tests.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
 

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.certify import certify
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import fingerprint
 from src.trust.certificate import utc_now
 from tests import ceremonies

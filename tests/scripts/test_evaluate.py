@@ -9,8 +9,8 @@ from openfl.protocols import utils
 
 from scripts.evaluate import evaluate
 from src.model.unet import GliomaUNet
+from src.model_vector import TENSOR, Manifest
 from src.privacy.pipeline import PlainPipeline
-from src.update import TENSOR, Manifest
 
 
 @pytest.fixture

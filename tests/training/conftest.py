@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src import plan as plans
+from src.plan import plan as plans
 
 ROOT = Path(__file__).resolve().parents[2]
 

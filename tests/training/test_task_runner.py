@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from openfl.utilities import TensorKey
 
-from src import plan as plans
-from src.plan import PlanError
-from src.update import TENSOR
+from src.model_vector import TENSOR
+from src.plan import plan as plans
+from src.plan.plan import PlanError
 from tests.training.conftest import ROOT
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import approval, bundle, members
 from src.trust.approval import changes, verify
 from tests import ceremonies

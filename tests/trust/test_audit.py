@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src import chain
-from src.refused import Refused
+from src import hash_chain
+from src.errors import Refused
 from src.trust import audit
 from src.trust.audit import AuditLog, cross_check, unsigned, verify
 from src.trust.certificate import read_certificate, read_key
@@ -74,7 +74,7 @@ def test_any_altered_dropped_moved_or_doubled_line_is_found(log, identity, data)
 
 def rechained(lines: list[bytes]) -> bytes:
     """What an attacker without the key does: numbers and hashes made to fit again."""
-    previous, out = chain.START, []
+    previous, out = hash_chain.START, []
     for number, data in enumerate(lines):
         line = json.loads(data) | {"n": number, "previous": previous}
         out.append(json.dumps(line, sort_keys=True).encode() + b"\n")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import bundle
 
 
@@ -38,7 +38,7 @@ def test_sha256sum_checks_the_manifest(site, tmp_path):
 @pytest.mark.parametrize(
     "path",
     [
-        "src/update.py",
+        "src/model_vector.py",
         "src/evaluation/report.html.j2",
         "save/init.pbuf",
         "requirements.txt",

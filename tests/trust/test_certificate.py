@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import certificate as module
 from src.trust.certificate import AGGREGATOR, DESK, SEALING, SITE, Chain
 from tests import ceremonies

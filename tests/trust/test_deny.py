@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import deny
 from src.trust.certificate import Chain, read_certificate
 from src.trust.deny import DenyList

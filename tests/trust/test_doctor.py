@@ -12,7 +12,7 @@ import yaml
 
 from scripts.prepare import make_phantoms, site_folders
 from scripts.workspace import complete_plan
-from src import plan as plans
+from src.plan import plan as plans
 from src.trust import audit, deny, doctor, key_envelope
 from src.trust.checks import machine
 from src.trust.checks import plan as plan_checks
@@ -432,7 +432,7 @@ PLANTED = {
     "no deny list": (AGG, remove("aggregator/cert/denied.crl"), "deny list"),
     # R19, R20, R21, R14: the bundle and what was left of another
     "nothing approved": (SITE, remove("one/approvals"), "bundle"),
-    "one byte of code": (SITE, append("one/src/update.py", "#"), "bundle"),
+    "one byte of code": (SITE, append("one/src/model_vector.py", "#"), "bundle"),
     "no initial weights": (SITE, remove("one/save/init.pbuf"), "bundle"),
     "a finished run": (AGG, leave_a_finished_run, "earlier run"),
     "another run": (AGG, leave_another_run, "earlier run"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import envelope
 from src.trust.certificate import read_certificate, read_key
 

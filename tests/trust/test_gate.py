@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from src.refused import MARK, Refused, reason_in
+from src.errors import MARK, Refused, reason_in
 from src.trust import audit, deny
 from src.trust import gate as gate_module
 from src.trust.certificate import read_certificate, subject

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from src import chain
+from src import hash_chain
+from src.errors import Refused
 from src.privacy.accountant import Release
 from src.privacy.ledger import KIND, Ledger, signed_digest
-from src.refused import Refused
 from src.trust import ledger_check
 from src.trust.gate import SiteGate
 from tests import ceremonies
@@ -54,10 +54,10 @@ def check(ledgers, parties, clock, site: str = "one") -> list[tuple[str, str]]:
 
 def rewrite(ledger: Ledger, change) -> None:
     """Write the lines anew after `change`, with numbers and hashes that fit again."""
-    lines = chain.read(ledger.path)
+    lines = hash_chain.read(ledger.path)
     change(lines)
     ledger.path.unlink()
-    anew = chain.Chain(ledger.path)
+    anew = hash_chain.Chain(ledger.path)
     for line in lines:
         anew.append(**line)
 
@@ -176,7 +176,7 @@ def test_lines_of_an_older_certificate_hold_after_a_renewal(ledgers, gate, parti
     renewed = site_gate(parties, "one", clock)
     assert renewed.certificate != gate.certificate
     booked(ledgers, renewed, rounds=2)
-    events = [line["event"] for line in chain.read(ledger.path)]
+    events = [line["event"] for line in hash_chain.read(ledger.path)]
     assert events == ["opened", "booked", "certificate", "booked", "booked"]
     assert [state for state, _ in check(ledgers, parties, clock)] == ["ok", "ok"]
 

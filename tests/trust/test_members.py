@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import envelope, members
 from src.trust.certificate import AGGREGATOR, SITE
 from tests.ceremonies import ADDRESS, open_desk

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 import yaml
 
-from src.refused import Refused
+from src.errors import Refused
 from src.trust import deny, sealing
 from src.trust.package import receive
 from tests import ceremonies

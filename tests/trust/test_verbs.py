@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.workspace import complete_plan
-from src import plan as plans
+from src.plan import plan as plans
 from src.privacy.budget import Budget
 from src.privacy.ledger import Ledger
 from src.privacy.promise import promises

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from src import plan as plans
-from src import plan_rules
+from src.plan import plan as plans
+from src.plan import rules
 from src.trust import bundle, members
 
 State = Literal["ok", "warn", "fail"]
@@ -36,7 +36,7 @@ class Patient:
         """The plan, checked. PlanError: it must not run."""
         path = self.workspace / bundle.PLAN
         plan = plans.read(path)
-        plan_rules.check(plan, name=str(path))
+        rules.check(plan, name=str(path))
         return plan
 
     @cached_property

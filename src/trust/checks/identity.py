@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from src import plan as plans
-from src.refused import Refused
+from src.errors import Refused
+from src.plan import plan as plans
 from src.trust import approval, key_envelope, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain

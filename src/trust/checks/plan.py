@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from src import plan as plans
 from src.aggregation.run_state import RunState
+from src.plan import plan as plans
 from src.privacy.bfv import MOST_BYTES, SUM
 from src.trust.checks.finding import Patient, State
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from src import plan as plans
+from src.plan import plan as plans
 from src.privacy.account import Account, epsilon_of, together
 from src.privacy.ledger import VARIABLE, as_opened, folder
 from src.privacy.promise import Promise, promises, reach

@@ -12,8 +12,8 @@ from torch import nn
 from scripts.attack.inversion import inversion, private_part
 from scripts.attack.victim import LEARNING_RATE, SITES, Victim, mean_of_others, patch
 from scripts.options import DEFAULT_PLAN
-from src import plan as plans
 from src.model.losses import DiceBCE
+from src.plan import plan as plans
 
 SIDE = 8
 PATCHES = [patch(hospital, 0, seed=0, side=SIDE) for hospital in range(len(SITES))]

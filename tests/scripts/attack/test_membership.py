@@ -13,12 +13,12 @@ from openfl.protocols import utils
 from scripts.attack.groups import given, hospital_of, of_run, patients
 from scripts.attack.membership import Losses, compare, membership
 from scripts.options import ROOT
-from src import plan as plans
 from src.data.layouts import find_cases
 from src.data.preprocess import prepared
 from src.model.unet import GliomaUNet
+from src.model_vector import TENSOR, Manifest
+from src.plan import plan as plans
 from src.privacy.pipeline import PlainPipeline
-from src.update import TENSOR, Manifest
 from tests.evaluation.conftest import finished_run  # noqa: F401
 
 PLAN = plans.read(ROOT / "plan" / "plain.yaml")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.refused import REFUSED_CODE, Refused, marked, reason_in, refusals_end_the_process
+from src.errors import REFUSED_CODE, Refused, marked, reason_in, refusals_end_the_process
 
 
 def test_a_reason_survives_its_way_through_another_errors_text():

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src import chain
-from src.chain import Chain
-from src.refused import Refused
+from src import hash_chain
+from src.errors import Refused
+from src.hash_chain import Chain
 
 
 @pytest.fixture
@@ -25,22 +25,22 @@ def made(tmp_path) -> Chain:
 
 
 def numbers(made: Chain) -> list[int]:
-    return [line["number"] for line in chain.read(made.path)]
+    return [line["number"] for line in hash_chain.read(made.path)]
 
 
 def test_lines_come_back_in_order_and_each_holds_the_hash_of_the_one_before(tmp_path):
     made = Chain(tmp_path / "deep" / "chain.jsonl")
     heads = [made.append(event=event) for event in ("one", "two", "three")]
-    lines = chain.read(made.path)
+    lines = hash_chain.read(made.path)
     assert [line["event"] for line in lines] == ["one", "two", "three"]
-    assert [line["previous"] for line in lines] == [chain.START, *heads[:2]]
-    assert chain.digest(lines[-1]) == heads[-1]
+    assert [line["previous"] for line in lines] == [hash_chain.START, *heads[:2]]
+    assert hash_chain.digest(lines[-1]) == heads[-1]
 
 
 def test_content_may_be_made_from_the_place_where_it_will_stand(made):
-    head = chain.digest(chain.read(made.path)[-1])
+    head = hash_chain.digest(hash_chain.read(made.path)[-1])
     made.append_made(lambda n, previous: {"event": "x", "number": 5, "told": [n, previous]})
-    assert chain.read(made.path)[-1]["told"] == [5, head]
+    assert hash_chain.read(made.path)[-1]["told"] == [5, head]
 
 
 @given(data=st.data())
@@ -52,7 +52,7 @@ def test_any_altered_dropped_moved_or_doubled_line_is_found(made, data):
     place = data.draw(st.integers(0, len(lines) - 2))  # the end is the next test's
     if act == "alter":
         content = json.loads(lines[place]) | {"number": 99}
-        lines[place] = chain.encoded(content)
+        lines[place] = hash_chain.encoded(content)
     elif act == "drop":
         del lines[place]
     elif act == "swap":
@@ -64,7 +64,7 @@ def test_any_altered_dropped_moved_or_doubled_line_is_found(made, data):
     made.path.write_bytes(b"".join(lines))
     try:
         with pytest.raises(Refused, match=r"line \d+"):
-            chain.read(made.path)
+            hash_chain.read(made.path)
     finally:
         made.path.write_bytes(text)
 
@@ -80,7 +80,7 @@ def test_a_torn_last_line_is_refused_by_readers_and_cut_off_by_the_next_writer(m
     content = made.path.read_bytes()
     made.path.write_bytes(content[:-torn])
     with pytest.raises(Refused, match="line 4 is not readable"):
-        chain.read(made.path)
+        hash_chain.read(made.path)
     made.append(event="counted", number=7)
     assert numbers(made) == [0, 1, 2, 3, 7]
 
@@ -126,7 +126,7 @@ def test_threads_wait_for_each_other(made):
 def test_a_writer_that_is_killed_has_kept_every_line_it_was_told_of(tmp_path):
     path = tmp_path / "chain.jsonl"
     code = (
-        "import sys; from pathlib import Path; from src.chain import Chain\n"
+        "import sys; from pathlib import Path; from src.hash_chain import Chain\n"
         "made, number = Chain(Path(sys.argv[1])), 0\n"
         "while True:\n"
         "    made.append(event='counted', number=number); print(number, flush=True); number += 1"
@@ -136,7 +136,7 @@ def test_a_writer_that_is_killed_has_kept_every_line_it_was_told_of(tmp_path):
         told = [int(writer.stdout.readline()) for _ in range(30)]
         os.kill(writer.pid, signal.SIGKILL)
     Chain(path).append(event="counted", number=-1)
-    kept = [line["number"] for line in chain.read(path)]
+    kept = [line["number"] for line in hash_chain.read(path)]
     assert kept[: len(told)] == told
     assert kept[:-1] == list(range(len(kept) - 1))  # at most one more line than was told
 
@@ -148,11 +148,11 @@ def test_the_mode_is_that_of_a_new_file(tmp_path):
 
 def test_no_file_is_no_chain(tmp_path):
     with pytest.raises(Refused, match=r"none.jsonl is missing"):
-        chain.read(tmp_path / "none.jsonl")
+        hash_chain.read(tmp_path / "none.jsonl")
 
 
 def test_what_is_not_a_line_of_a_chain_is_refused(tmp_path):
     path = tmp_path / "list.jsonl"
     path.write_text("[1, 2]\n")
     with pytest.raises(Refused, match="line 0 is not readable"):
-        chain.read(path)
+        hash_chain.read(path)

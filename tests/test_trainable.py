@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from src.model.unet import GliomaUNet
-from src.tuning import tuned
+from src.trainable import tuned
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.refused import Refused
+from src.errors import Refused
 
 START = "0" * 64  # what stands in the first line as the hash of the line before
 

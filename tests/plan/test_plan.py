@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src import plan as plans
-from src import plan_rules
-from src.plan import PlanError
+from src.plan import plan as plans
+from src.plan.plan import PlanError, rules
 from src.training.fedavg import FedAvg
 
-PLANS = Path(__file__).resolve().parent.parent / "plan"
+PLANS = Path(__file__).resolve().parents[2] / "plan"
 NAMES = sorted(p.name for p in PLANS.glob("*.yaml") if p.name not in ("cols.yaml", "data.yaml"))
 
 
@@ -22,7 +21,7 @@ def plan():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_plan_can_be_run(name):
-    plan_rules.check(plans.read(PLANS / name))
+    rules.check(plans.read(PLANS / name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,7 +80,7 @@ def test_set_reaches_nested_settings_without_the_word_settings(plan):
 
 def test_set_can_add_a_setting_that_only_the_class_knows(plan):
     plans.change(plan, ["task_runner.local.clip_norm=1.5"])
-    plan_rules.check(plan)
+    rules.check(plan)
     assert plan["task_runner"]["settings"]["local"]["settings"]["clip_norm"] == 1.5
 
 
@@ -101,45 +100,45 @@ def test_set_names_what_it_cannot_find(plan, assignment, words):
 def test_a_misspelt_template_is_named_with_the_right_word(plan):
     plan["task_runner"]["settings"]["algorithm"]["template"] = "src.training.fedavg.FedAgv"
     with pytest.raises(PlanError, match=r"algorithm: template .*'FedAgv'; did you mean 'FedAvg'"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_missing_module_is_named(plan):
     plan["task_runner"]["settings"]["algorithm"]["template"] = "src.training.fedagv.FedAvg"
     with pytest.raises(PlanError, match=r"there is no module src.training.fedagv"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_misspelt_setting_is_named_with_the_right_word(plan):
     plan["task_runner"]["settings"]["local"]["settings"]["learning_rat"] = 1
     with pytest.raises(PlanError, match=r"local: .*'learning_rat'; did you mean 'learning_rate'"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_setting_of_a_class_further_up_is_known(plan):
     plan["aggregator"]["settings"]["log_memory_usage"] = True  # OpenFL's own, not the kit's
-    plan_rules.check(plan)
+    rules.check(plan)
 
 
 def test_a_missing_setting_is_named(plan):
     del plan["task_runner"]["settings"]["loss"]
     with pytest.raises(PlanError, match=r"task_runner: .*setting 'loss' is missing"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
-@pytest.mark.parametrize(("where", "value", "why"), plan_rules.REFUSED)
+@pytest.mark.parametrize(("where", "value", "why"), rules.REFUSED)
 def test_every_dangerous_switch_is_refused_with_its_reason(plan, where, value, why):
     section, setting = where.split(".")
     plan[section]["settings"][setting] = value
     with pytest.raises(PlanError, match=f"{where} is {value}"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_rule_that_looks_into_updates_is_refused_where_they_are_encrypted(plan):
     rule = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
     plan["tasks"]["train"]["aggregation_type"]["settings"]["rule"] = rule
     with pytest.raises(PlanError, match=r"tasks\.train: .*WeightedMean.*cannot look into"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
@@ -147,7 +146,7 @@ def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
     rule = {"template": "src.aggregation.encrypted_sum.EncryptedSum", "settings": {}}
     plan["tasks"]["train"]["aggregation_type"]["settings"]["rule"] = rule
     with pytest.raises(PlanError, match=r"tasks\.train: .*EncryptedSum.*come unencrypted"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,7 @@ def test_openfls_own_pipelines_are_refused(name, pipeline):
     plan = plans.read(PLANS / name)
     plan["compression_pipeline"] = {"template": f"openfl.pipelines.{pipeline}", "settings": {}}
     with pytest.raises(PlanError, match=r"compression_pipeline: .* is none of this kit's"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_rule_that_openfl_could_not_call_is_refused():
@@ -166,20 +165,20 @@ def test_a_rule_that_openfl_could_not_call_is_refused():
     rule = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
     plan["tasks"]["train"]["aggregation_type"] = rule
     with pytest.raises(PlanError, match=r"tasks\.train\.aggregation_type: .*inside .*Rule"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_openfls_own_aggregations_can_be_called():
     plan = plans.read(PLANS / "plain.yaml")
     median = "openfl.interface.aggregation_functions.median.Median"
     plan["tasks"]["train"]["aggregation_type"] = {"template": median, "settings": {}}
-    plan_rules.check(plan)
+    rules.check(plan)
 
 
 def test_a_check_of_the_sites_own_model_is_refused_where_updates_are_encrypted(plan):
     plan["assigner"]["settings"]["each_round"].append("locally_tuned_model_validation")
     with pytest.raises(PlanError, match=r"Leave this task out of assigner\.each_round"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 @pytest.mark.parametrize(
@@ -189,19 +188,19 @@ def test_a_check_of_the_sites_own_model_is_refused_where_updates_are_encrypted(p
 def test_impossible_settings_of_encryption_are_refused_by_name(plan, setting, value):
     plan["compression_pipeline"]["settings"][setting] = value
     with pytest.raises(PlanError, match=setting.replace("_", ".")):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_task_without_train_or_valid_in_its_name_is_refused(plan):
     plan["tasks"]["learn"] = plan["tasks"]["train"]
     with pytest.raises(PlanError, match=r"tasks.learn: .*must contain 'train' or 'valid'"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_a_plan_without_global_validation_is_refused(plan):
     plan["tasks"] = {"train": plan["tasks"]["train"]}
     with pytest.raises(PlanError, match="no validation of the global model"):
-        plan_rules.check(plan)
+        rules.check(plan)
 
 
 def test_build_reports_what_the_class_itself_refuses():
@@ -265,23 +264,23 @@ class Inheriting(FedAvg):
 )
 def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Unproven.__module__])
-    plan_rules.check(private)
+    rules.check(private)
     plans.change(private, changes)
     with pytest.raises(PlanError, match=words):
-        plan_rules.check(private)
+        rules.check(private)
 
 
 def test_a_plan_that_is_not_encrypted_stops_where_a_budget_is_spent(private):
     plain = plans.read(PLANS / "plain.yaml")
     private |= {key: plain[key] for key in ("compression_pipeline", "tasks")}
     with pytest.raises(PlanError, match="only encrypted rounds go on without a site"):
-        plan_rules.check(private)
+        rules.check(private)
     plans.change(private, ["task_runner.local.when_spent=stop"])
-    plan_rules.check(private)
+    rules.check(private)
 
 
 def test_only_plans_that_promise_privacy_are_private():
-    told = {name: plan_rules.is_private(plans.read(PLANS / f"{name}.yaml")) for name in PRIVATE}
+    told = {name: rules.is_private(plans.read(PLANS / f"{name}.yaml")) for name in PRIVATE}
     assert told == PRIVATE
 
 

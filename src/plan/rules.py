@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from src.plan import (
+from src.plan.plan import (
     PlanError,
     Section,
     build,

@@ -1,0 +1,1 @@
+"""Plans: read, checked against what is refused, and built into parts."""
