@@ -30,7 +30,7 @@ def any_site(run: Path) -> Path | None:
 
 def data_folders(run: Path) -> dict[str, Path]:
     """Each site's data folder. FileNotFoundError: not a run."""
-    from src.data.partition import in_order
+    from scripts.partition.strategies import in_order
 
     found = {link.name: link for link in run.glob("*/aggregator/data/*")}
     if not found:

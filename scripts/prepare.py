@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scripts import options
-from scripts.divide import (
+from scripts.partition.divide import (
     Made,
     SiteMade,
     Tell,
@@ -146,7 +146,7 @@ def make_phantoms(
     """
     import numpy as np
 
-    from src.data.partition import site_names
+    from scripts.partition.strategies import site_names
 
     refuse_existing(out)
     require.whole("--size", size, at_least=SMALLEST_SIZE)
@@ -192,9 +192,9 @@ def _phantom_site(
     folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float, ticks: Queue
 ) -> SiteMade:
     """In a process of its own: write one site and look at what was written."""
-    from scripts.divide import clinical_rows
+    from scripts.partition.divide import clinical_rows
+    from scripts.partition.phantom_files import write_site
     from src.data.layouts import find_cases
-    from src.data.phantom_files import write_site
     from src.data.phantom_site import site_for
     from src.data.quality import examine, findings_of
 

@@ -75,7 +75,7 @@ def synthetic(folder: Path, hospital: int, cases: int, seed: int, size: int = 64
 
     size: voxels along each axis, of 176 mm.
     """
-    from src.data.phantom_files import write_site
+    from scripts.partition.phantom_files import write_site
     from src.data.phantom_site import site_for
     from src.data.public_cases import STREAM
 

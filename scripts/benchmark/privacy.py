@@ -196,8 +196,8 @@ class Study:
 
     def _patients(self, home: Path, seed: int) -> None:
         """Each hospital's patients: who train, and others of the same hospital who test."""
+        from scripts.partition.phantom_files import write_site
         from scripts.pretrain import SIDE_MM
-        from src.data.phantom_files import write_site
         from src.data.phantom_site import site_for
 
         for hospital in PRIVATE:

@@ -189,3 +189,10 @@ def _signal(
         ill = ill + tumour.enhancing * enhancing * texture[1]
         volumes.append(healthy * texture[0] * (1 - sick) + ill)
     return np.stack(volumes).astype(np.float32)
+
+
+def brats_affine(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:
+    """BraTS's: X to the left, Y to the back, Z up, the origin at Y's far end."""
+    affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
+    affine[1, 3] = (shape[1] - 1) * spacing_mm
+    return affine

@@ -11,8 +11,7 @@ import numpy as np
 
 from src import require
 from src.data.case import Case
-from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, make_phantom
-from src.data.phantom_files import brats_affine
+from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, brats_affine, make_phantom
 from src.data.phantom_site import SITES, PhantomSite
 from src.data.preprocess import PreparedCase, preprocess
 from src.data.regions import REGIONS

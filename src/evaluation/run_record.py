@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from src.data.partition import in_order
+from scripts.partition.strategies import in_order
 
 REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")
 EVERY_SITE = "every site"

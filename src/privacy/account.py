@@ -19,7 +19,7 @@ SALT = "salt"  # the file with the key of the patients' hashes
 
 @dataclass(frozen=True)
 class Account:
-    """One file of the ledger's folder, its chain checked. lines: as `src.hash_chain.read` gives them."""
+    """One file of the ledger's folder, its chain checked. lines: as `hash_chain.read` gives them."""
 
     path: Path
     lines: list[Line]

@@ -5,9 +5,9 @@ import zlib
 import numpy as np
 import pytest
 
+from scripts.partition.phantom_files import write_site
 from src.data.layouts import find_cases
 from src.data.phantom import make_phantom
-from src.data.phantom_files import write_site
 from src.data.phantom_site import SITES
 from src.data.preprocess import prepared
 from src.data.public_cases import SyntheticCases, synthetic_case

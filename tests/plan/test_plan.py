@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from src.plan import plan as plans
-from src.plan.plan import PlanError, rules
+from src.plan import rules
+from src.plan.plan import PlanError
 from src.training.fedavg import FedAvg
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"

@@ -9,7 +9,8 @@ import pytest
 
 from src.model_vector import norm
 from src.plan import plan as plans
-from src.plan.plan import PlanError, rules
+from src.plan import rules
+from src.plan.plan import PlanError
 from src.privacy import accountant
 from src.privacy.dp_update import SiteDP, SiteNoise, bookings
 from src.privacy.encryption import Encryption

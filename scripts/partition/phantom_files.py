@@ -13,7 +13,7 @@ from nibabel.nifti1 import Nifti1Image
 from src.data.case import SEQUENCES
 from src.data.kinds import KINDS
 from src.data.layouts import Dataset, write_dataset_yaml
-from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, Phantom, make_phantom
+from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, Phantom, brats_affine, make_phantom
 from src.data.phantom_site import PhantomSite
 
 CASE_NAMES = {
@@ -88,10 +88,3 @@ def _write_case(
     label = Nifti1Image(values[phantom.label], affine)
     save(label, folder / f"{names.stem(case_id)}.nii.gz")
     return {"case_id": case_id, **phantom.clinical}
-
-
-def brats_affine(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:
-    """BraTS's: X to the left, Y to the back, Z up, the origin at Y's far end."""
-    affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
-    affine[1, 3] = (shape[1] - 1) * spacing_mm
-    return affine

@@ -6,9 +6,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from scripts.partition.phantom_files import CASE_NAMES, write_site
 from src.data.case import read_case
 from src.data.layouts import find_cases, read_dataset_yaml
-from src.data.phantom_files import CASE_NAMES, brats_affine, write_site
+from src.data.phantom import brats_affine
 from src.data.phantom_site import SITES
 
 SMALL = {"site": SITES[0], "cases": 2, "seed": 0, "shape": (24, 24, 24), "spacing_mm": 7.0}

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.data.case import SEQUENCES, CaseFiles
-from src.data.partition import (
+from scripts.partition.strategies import (
     by_csv,
     by_folder,
     in_order,
@@ -18,6 +17,7 @@ from src.data.partition import (
     site_names,
     usual_count,
 )
+from src.data.case import SEQUENCES, CaseFiles
 
 ROOT = Path("/data")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scripts.partition.strategies import Sites
     from src.data.case import CaseError, CaseFiles
     from src.data.layouts import Dataset
-    from src.data.partition import Sites
     from src.data.quality import Examined, Finding
 
 Tell = Callable[[int, int], None]
@@ -49,7 +49,7 @@ def silent(done: int, total: int) -> None:
 
 def site_folders(root: Path) -> dict[str, Path]:
     """The site folders that `prepare` made in `root`, by name; empty if it is something else."""
-    from src.data.partition import in_order
+    from scripts.partition.strategies import in_order
 
     if not root.is_dir():
         raise FileNotFoundError(f"--data {root}: no such folder.")
@@ -76,7 +76,7 @@ def divide(
     ValueError: everything that is wrong with the cases (unless skip_bad) or with the partition;
     `out` then does not come to be.
     """
-    from src.data import partition as partitions
+    from scripts.partition import strategies as partitions
     from src.data.layouts import scan_cases
 
     refuse_existing(out)
@@ -167,7 +167,7 @@ def _partition(
     seed: int,
     refused: set[str],
 ) -> "Sites":
-    from src.data import partition as partitions
+    from scripts.partition import strategies as partitions
 
     if partition == "round-robin":
         return partitions.round_robin(cases, sites or partitions.usual_count(cases), seed)

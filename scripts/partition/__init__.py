@@ -1,0 +1,1 @@
+"""From a data set, or synthetic patients, to one folder a site."""
