@@ -42,8 +42,8 @@ def canaries(canaries: int, repeats: int, seed: int, run: Path | None, out: Path
     """Audit the private training step by canaries, and seeded faults of it."""
     import numpy as np
 
+    from scripts.attack import figures
     from scripts.attack.seeded_faults import DELTA, EPSILON, subjects
-    from src.evaluation import attack_figures
 
     console = findings.console()
     rows = []
@@ -58,7 +58,7 @@ def canaries(canaries: int, repeats: int, seed: int, run: Path | None, out: Path
         "spent at least, at 95 %\nconfidence: above the claim it disproves it, below it proves "
         "nothing. The accountant's proof bounds from above."
     )
-    figure = attack_figures.canaries(found)
+    figure = figures.canaries(found)
     following = "attack inversion" + (f" --run {run}" if run else "")
     findings.keep(console, "canaries", found, figure, out=out, run=run, following=following)
     refuse_surprises(rows)
@@ -68,8 +68,8 @@ def examine(subject: "Subject", rng: Any) -> dict[str, Any]:
     """The subject's figures, and what has caught it."""
     import numpy as np
 
-    from src.evaluation.noise_checks import are_independent, correlation, has_size
-    from src.evaluation.one_run_audit import audit
+    from scripts.attack.noise_checks import are_independent, correlation, has_size
+    from scripts.attack.one_run_audit import audit
 
     part, nobody = subject.part, np.zeros(subject.canaries, bool)
     audited = audit(

@@ -17,8 +17,8 @@ from scripts.attack import findings
 if TYPE_CHECKING:
     import torch
 
+    from scripts.attack.gradient_inversion import Guess
     from scripts.attack.victim import Victim
-    from src.evaluation.inversion import Guess
     from src.privacy.dp_sgd import PatientDPSGD
 
 PRIVATE_PLAN = options.ROOT / "plan" / "dp.yaml"
@@ -56,9 +56,9 @@ def inversion(
     """
     import numpy as np
 
+    from scripts.attack import figures
+    from scripts.attack.gradient_inversion import Attack, invert, likeness
     from scripts.attack.victim import OTHERS, mean_of_others
-    from src.evaluation import attack_figures
-    from src.evaluation.inversion import Attack, invert, likeness
     from src.plan import plan as plans
 
     console = findings.console()
@@ -95,7 +95,7 @@ def inversion(
     titles = ["truth", *(f"{row['title']}\n{row['correlation']['mean']:.2f}" for row in rows)]
     images = [victim.images, *(g.images for g in guesses)]
     regions = [victim.regions, *(g.regions for g in guesses)]
-    figure = attack_figures.inversion(titles, images, regions)
+    figure = figures.inversion(titles, images, regions)
     found = {"side": side, "iterations": iterations, "rows": rows}
     following = f"attack membership --run {run}" if run else "attack membership --help"
     findings.keep(console, "inversion", found, figure, out=out, run=run, following=following)

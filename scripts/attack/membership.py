@@ -19,7 +19,7 @@ from scripts.attack import findings
 
 if TYPE_CHECKING:
     from scripts.attack.groups import Groups
-    from src.evaluation.membership import Auc
+    from scripts.attack.membership_inference import Auc
 
 SCORES = ("initial", "final", "fall")  # loss under either model, and how far it has fallen
 HOW_TO_READ = (
@@ -83,8 +83,8 @@ def membership(
 
     Either --run, or --model with --members and --others.
     """
+    from scripts.attack import figures
     from scripts.attack.groups import given, of_run
-    from src.evaluation import attack_figures
     from src.plan import plan as plans
 
     if run is None and None in (model, members, others):
@@ -109,7 +109,7 @@ def membership(
             losses[name] = measure(plan, path, site, groups)
     found = compare(losses, np.random.default_rng(seed))
     show(console, found)
-    figure = attack_figures.membership(found)
+    figure = figures.membership(found)
     following = f"attack inversion --run {run}" if run else "attack inversion"
     findings.keep(console, "membership", found, figure, out=out, run=run, following=following)
 
@@ -130,7 +130,7 @@ def measure(
     plan: dict[str, Any], model: Path, site: Path | None, groups: "dict[str, Groups]"
 ) -> dict[str, Losses]:
     """By site, under the model in that file, in float32."""
-    from src.evaluation.membership import by_patient, losses
+    from scripts.attack.membership_inference import by_patient, losses
     from src.inference.checkpoint import load_weights
     from src.plan import plan as plans
     from src.training.compute import Compute
@@ -158,7 +158,7 @@ def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> d
     without others are left out. The verdict, `is_evidence`, is on all sites together: of many
     sites' intervals, some miss by chance. ValueError: no site is left.
     """
-    from src.evaluation.membership import auc, pooled_auc, true_positive_rates
+    from scripts.attack.membership_inference import auc, pooled_auc, true_positive_rates
 
     final = {name: own for name, own in losses["final"].items() if len(own.others)}
     if not final:

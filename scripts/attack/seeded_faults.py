@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from src.evaluation.canaries import LOUDNESS, train_on_canaries
+from scripts.attack.canary_mechanism import LOUDNESS, train_on_canaries
 from src.privacy.dp_sgd import PatientDPSGD, private_gradient
 
 EPSILON, DELTA = 1.0, 1e-5  # claimed; an audit by canaries has power for a small epsilon alone

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from scripts.attack.gradient_inversion import Guess
 from src.data.patches import Patches
 from src.data.phantom_site import site_for
 from src.data.public_cases import synthetic_case
-from src.evaluation.inversion import Guess
 from src.privacy import bfv, wire
 from src.privacy.dp_sgd import private_gradient
 from src.privacy.encryption import PAYLOAD

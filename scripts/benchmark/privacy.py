@@ -229,7 +229,7 @@ class Study:
         """Dice on the others, and the losses of members and others, by hospital."""
         import numpy as np
 
-        from src.evaluation.membership import losses
+        from scripts.attack.membership_inference import losses
         from src.plan import plan as plans
         from src.training.compute import Compute
 
@@ -265,7 +265,7 @@ def summaries(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     import numpy as np
 
-    from src.evaluation.membership import pooled_auc
+    from scripts.attack.membership_inference import pooled_auc
 
     zero = {run["seed"]: run["dice"]["mean"] for run in runs if run["name"] == PRETRAINED}
     rows = []

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from scripts.benchmark.attacks import ATTACKS, carry_out
-from scripts.benchmark.targets import Kit, Stock
+from scripts.attack.identity import ATTACKS, carry_out
+from scripts.attack.targets import Kit, Stock
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
 TAKEN_BY_STOCK = {

@@ -16,7 +16,7 @@ from openfl.cryptography.ca import generate_root_cert, sign_certificate
 from openfl.cryptography.participant import generate_csr
 
 from certs.authority import Authority
-from scripts.benchmark.targets import pem
+from scripts.attack.targets import pem
 from scripts.enrol import approve
 from scripts.processes import running, wait_for_port
 from src.trust.certificate import AGGREGATOR, utc_now

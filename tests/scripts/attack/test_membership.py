@@ -19,7 +19,7 @@ from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
 from src.privacy.pipeline import PlainPipeline
-from tests.evaluation.conftest import finished_run  # noqa: F401
+from tests.scripts.report.conftest import finished_run  # noqa: F401
 
 PLAN = plans.read(ROOT / "plan" / "plain.yaml")
 

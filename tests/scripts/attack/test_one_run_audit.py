@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.evaluation.one_run_audit import audit, lower_bound, p_value
+from scripts.attack.one_run_audit import audit, lower_bound, p_value
 
 
 def test_by_hand_five_of_five_right():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.evaluation import attack_figures
+from scripts.attack import figures
 from src.evaluation.attacked import section
 from src.evaluation.report import as_png, write_report
 
@@ -61,7 +61,7 @@ def test_membership_shows_each_site_and_its_verdict(tmp_path, initial):
     if not initial:
         for row in (found["pooled"], found["sites"]["one"]):
             del row["initial"], row["fall"]
-    leave(tmp_path, "membership", found, attack_figures.membership(found))
+    leave(tmp_path, "membership", found, figures.membership(found))
     words = section(tmp_path)
     assert "<td>0.91 (0.71 to 0.99)</td>" in words
     assert "no evidence that it tells members apart" in words
@@ -72,7 +72,7 @@ def test_membership_shows_each_site_and_its_verdict(tmp_path, initial):
 def test_inversion_shows_each_form_of_the_update_and_is_no_markup(tmp_path):
     patch = np.random.default_rng(0).normal(size=(4, 8, 8, 8))
     regions = patch[:3] > 0.5
-    figure = attack_figures.inversion(["truth", "1 step"], [patch] * 2, [regions] * 2)
+    figure = figures.inversion(["truth", "1 step"], [patch] * 2, [regions] * 2)
     leave(tmp_path, "inversion", INVERSION, figure)
     words = section(tmp_path)
     assert "&lt;b&gt;aggregator" in words
@@ -81,7 +81,7 @@ def test_inversion_shows_each_form_of_the_update_and_is_no_markup(tmp_path):
 
 
 def test_canaries_mark_what_exceeds_the_claim(tmp_path):
-    leave(tmp_path, "canaries", CANARIES, attack_figures.canaries(CANARIES))
+    leave(tmp_path, "canaries", CANARIES, figures.canaries(CANARIES))
     words = section(tmp_path)
     assert '<td class="low">1.23</td>' in words
     assert "<td>0.20</td>" in words
@@ -91,7 +91,7 @@ def test_canaries_mark_what_exceeds_the_claim(tmp_path):
 
 def test_the_section_is_part_of_the_runs_page(finished_run):
     assert "Attacked" not in write_report(finished_run).read_text()
-    leave(finished_run / "report", "membership", MEMBERSHIP, attack_figures.membership(MEMBERSHIP))
+    leave(finished_run / "report", "membership", MEMBERSHIP, figures.membership(MEMBERSHIP))
     page = write_report(finished_run).read_text()
     assert "<h2>Attacked</h2>" in page
     assert page.index("<h2>Attacked</h2>") < page.index("<h2>Cost</h2>")
@@ -101,7 +101,7 @@ def test_a_slice_without_a_tumour_core_is_drawn_where_the_tumour_is():
     images = np.random.default_rng(0).normal(size=(4, 4, 4, 4))
     regions = np.zeros((3, 4, 4, 4), bool)
     regions[0, 1, 1, 3] = True
-    figure = attack_figures.inversion(["truth"], [images], [regions])
+    figure = figures.inversion(["truth"], [images], [regions])
     drawn = figure.axes[0].images[0].get_array()
-    expected = attack_figures.grey(images[1][..., 3])
+    expected = figures.grey(images[1][..., 3])
     np.testing.assert_allclose(drawn, expected)

@@ -10,7 +10,7 @@ from openfl.transport.grpc import AggregatorGRPCClient
 from openfl.transport.grpc.common import create_header
 
 from scripts import fx
-from scripts.benchmark.targets import Identity, Target
+from scripts.attack.targets import Identity, Target
 from scripts.processes import Party, free_port, running
 from src.training.line import details
 from src.trust import members

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.evaluation.canaries import LOUDNESS, train_on_canaries
-from src.evaluation.one_run_audit import audit
+from scripts.attack.canary_mechanism import LOUDNESS, train_on_canaries
+from scripts.attack.one_run_audit import audit
 from src.privacy.accountant import epsilon
 from src.privacy.dp_sgd import PatientDPSGD
 

@@ -6,15 +6,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from src.data.preprocess import PreparedCase
-from src.evaluation import membership
-from src.evaluation.membership import (
+from scripts.attack.membership_inference import (
     auc,
     by_patient,
     losses,
     pooled_auc,
     true_positive_rates,
 )
+from src.data.preprocess import PreparedCase
 from src.model.losses import DiceBCE
 from src.training.compute import Compute
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.evaluation.noise_checks import are_independent, correlation, has_size
+from scripts.attack.noise_checks import are_independent, correlation, has_size
 
 ONE, OTHER = np.random.default_rng(0).normal(0, 3, (2, 4000))
 

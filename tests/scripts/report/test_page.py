@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from src.evaluation import figures
 from src.evaluation.report import write_report
 from src.evaluation.run_record import FINAL, VALIDATION, read_run
-from tests.evaluation.conftest import dice_metrics, final_line, round_line, write_rounds
+from tests.scripts.report.conftest import dice_metrics, final_line, round_line, write_rounds
 
 
 class Page(HTMLParser):

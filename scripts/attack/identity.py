@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from scripts.benchmark.attacker import Attacker, Outcome
+    from scripts.attack.attacker import Attacker, Outcome
 
 WIDTH = 140  # characters
 
@@ -31,7 +31,7 @@ VERDICTS = {True: "[red]succeeds[/]", False: "refused", None: "[red]no such chec
 
 
 def another_sites_name(attacker: Attacker) -> Outcome:
-    from scripts.benchmark.targets import REFUSALS
+    from scripts.attack.targets import REFUSALS
 
     package = attacker.target.request("mallory", asked="s2")
     try:
@@ -42,7 +42,7 @@ def another_sites_name(attacker: Attacker) -> Outcome:
 
 
 def aggregators_name(attacker: Attacker) -> Outcome:
-    from scripts.benchmark.targets import REFUSALS
+    from scripts.attack.targets import REFUSALS
 
     package = attacker.target.request("mallory", asked="localhost")
     try:
@@ -53,7 +53,7 @@ def aggregators_name(attacker: Attacker) -> Outcome:
 
 
 def site_as_aggregator(attacker: Attacker) -> Outcome:
-    from scripts.benchmark.targets import in_force
+    from scripts.attack.targets import in_force
 
     identity = attacker.target.mint("mallory", *in_force(), san="localhost")
     return attacker.pose_as_aggregator(identity)
@@ -63,7 +63,7 @@ def foreign_authority(attacker: Attacker) -> Outcome:
     from openfl.cryptography.ca import generate_root_cert, sign_certificate
     from openfl.cryptography.participant import generate_csr
 
-    from scripts.benchmark.targets import pem
+    from scripts.attack.targets import pem
 
     key, csr = generate_csr("s1")
     root_key, root = generate_root_cert()
@@ -83,13 +83,13 @@ def not_yet_valid(attacker: Attacker) -> Outcome:
 
 
 def second_certificate(attacker: Attacker) -> Outcome:
-    from scripts.benchmark.targets import in_force
+    from scripts.attack.targets import in_force
 
     return attacker.ping(attacker.target.mint("s1", *in_force(), san="s1"), "s1")
 
 
 def another_header(attacker: Attacker) -> Outcome:
-    from scripts.benchmark.targets import identity_of
+    from scripts.attack.targets import identity_of
 
     return attacker.ping(identity_of(attacker.target.site("s1"), "s1"), "s2")
 
@@ -125,8 +125,8 @@ def replayed_approval(attacker: Attacker) -> Outcome:
     from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2, utils
     from openfl.transport.grpc.common import create_header
 
-    from scripts.benchmark.attacker import said
-    from scripts.benchmark.targets import identity_of
+    from scripts.attack.attacker import said
+    from scripts.attack.targets import identity_of
     from scripts.enrol import approve
     from src.errors import APPROVAL
     from src.trust import approval
@@ -156,7 +156,7 @@ def replayed_approval(attacker: Attacker) -> Outcome:
 
 def revoked(attacker: Attacker) -> Outcome:
     """s3's key was stolen; its certificate is revoked while the aggregator runs."""
-    from scripts.benchmark.targets import identity_of
+    from scripts.attack.targets import identity_of
 
     identity = identity_of(attacker.target.site("s3"), "s3")
     before, heard = attacker.ping(identity, "s3")
@@ -185,7 +185,7 @@ ATTACKS: dict[str, Callable[[Attacker], Outcome]] = {
 
 def carry_out(target) -> dict[str, Outcome]:
     """Every attack on a target that listens; True: it succeeded."""
-    from scripts.benchmark.attacker import Attacker
+    from scripts.attack.attacker import Attacker
 
     with target.listening():
         attacker = Attacker(target)
@@ -194,7 +194,7 @@ def carry_out(target) -> dict[str, Outcome]:
 
 def verdict(outcome: Outcome) -> str:
     """One cell of the table."""
-    from scripts.benchmark.attacker import FOR_EVER
+    from scripts.attack.attacker import FOR_EVER
 
     succeeded, heard = outcome
     return "refused, retries for ever" if heard == FOR_EVER else VERDICTS[succeeded]
@@ -204,7 +204,7 @@ def verdict(outcome: Outcome) -> str:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
 def attacks(json_path: Path | None) -> None:
     """Attacks on identity and approval, against stock OpenFL and this kit."""
-    from scripts.benchmark.targets import Kit, Stock
+    from scripts.attack.targets import Kit, Stock
 
     console = Console(highlight=False, width=WIDTH)
     results = {}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from src.evaluation.run_record import read_run
-from tests.evaluation.conftest import WT, final_line, round_line, write_rounds
+from tests.scripts.report.conftest import WT, final_line, round_line, write_rounds
 
 
 def test_dice_of_a_round_is_that_of_the_model_it_made(finished_run):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.evaluation.inversion import (
+from scripts.attack.gradient_inversion import (
     Attack,
     Guess,
     invert,
