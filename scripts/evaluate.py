@@ -70,7 +70,7 @@ def evaluate(
     write_atomically(out / "evaluation.json", json.dumps(results, indent=2))
     console.print(f"\nNumbers: {out / 'evaluation.json'}")
     if run is not None and data is None:
-        from src.evaluation.report import write_report
+        from scripts.report.page import write_report
 
         console.print(f"Report:  {write_report(run)}")
 

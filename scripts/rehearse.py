@@ -255,7 +255,7 @@ def audit(rehearsal: Rehearsal) -> None:
 
 
 def _show_rounds(console: Console, home: Path) -> None:
-    from src.evaluation.run_record import VALIDATION
+    from scripts.report.run_record import VALIDATION
 
     for text in (home / "logs" / "rounds.jsonl").read_text().splitlines():
         line = json.loads(text)

@@ -171,7 +171,7 @@ def _examine(workspaces: dict[str, Path]) -> None:
 
 
 def _finish(console: Console, run: Path, say) -> None:
-    from src.evaluation.report import write_report
+    from scripts.report.page import write_report
 
     say("[bold]report[/]")
     page = write_report(run)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from scripts.report.figures import FAINT, INK, SITE_COLOURS, calm, filled, grey
 from src.data.case import SEQUENCES
-from src.evaluation.figures import FAINT, INK, SITE_COLOURS, calm, filled, grey
 
 SAFE, FOUND = SITE_COLOURS[0], SITE_COLOURS[1]
 ON_BLACK = "#e8eaed"

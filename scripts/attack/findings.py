@@ -54,7 +54,7 @@ def keep(
     Without `out` they go to the run's report, which is rebuilt with them. following: the
     next command, after `python -m scripts`.
     """
-    from src.evaluation.report import as_png, write_report
+    from scripts.report.page import as_png, write_report
     from src.files import write_atomically
 
     folder = out or (run / "report" if run else DEFAULT_OUT)

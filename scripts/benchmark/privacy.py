@@ -324,7 +324,7 @@ def drawn(rows: Sequence[dict[str, Any]]) -> bytes:
 
     from matplotlib.figure import Figure
 
-    from src.evaluation.figures import INK, PANELS, SITE_COLOURS, calm
+    from scripts.report.figures import INK, PANELS, SITE_COLOURS, calm
 
     figure = Figure(figsize=(10.5, 3.1), layout="constrained", facecolor="white")
     levels = [row for row in rows if row["epsilon"] is not None]

@@ -39,7 +39,7 @@ def test_sha256sum_checks_the_manifest(site, tmp_path):
     "path",
     [
         "src/model_vector.py",
-        "src/evaluation/report.html.j2",
+        "scripts/report/report.html.j2",
         "save/init.pbuf",
         "requirements.txt",
         "cert/members.json",

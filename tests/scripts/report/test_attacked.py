@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scripts.attack import figures
-from src.evaluation.attacked import section
-from src.evaluation.report import as_png, write_report
+from scripts.report.attacked import section
+from scripts.report.page import as_png, write_report
 
 AUC = {"auc": 0.91, "low": 0.71, "high": 0.99}
 COIN = {"auc": 0.52, "low": 0.31, "high": 0.72}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from src.evaluation import figures
-from src.evaluation.report import write_report
-from src.evaluation.run_record import FINAL, VALIDATION, read_run
+from scripts.report import figures
+from scripts.report.page import write_report
+from scripts.report.run_record import FINAL, VALIDATION, read_run
 from tests.scripts.report.conftest import dice_metrics, final_line, round_line, write_rounds
 
 

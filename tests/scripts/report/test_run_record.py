@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from src.evaluation.run_record import read_run
+from scripts.report.run_record import read_run
 from tests.scripts.report.conftest import WT, final_line, round_line, write_rounds
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from src.evaluation import attacked, figures
-from src.evaluation.run_record import REGIONS_AND_MEAN, read_run, told_once
+from scripts.report import attacked, figures
+from scripts.report.run_record import REGIONS_AND_MEAN, read_run, told_once
 from src.files import write_atomically
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
