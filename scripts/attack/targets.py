@@ -19,9 +19,9 @@ from openfl.cryptography.participant import generate_csr
 from certs.authority import Authority
 from certs.ceremony import Ceremony
 from scripts import fx
-from scripts.benchmark.contender import HERE, ROOT
-from scripts.benchmark.openfl_contender import MODULES, NOISE, stock_sections
-from scripts.benchmark.stock import enrol_stock, sign
+from scripts.benchmark.meter.contender import HERE, ROOT
+from scripts.benchmark.peers.openfl_contender import MODULES, NOISE, stock_sections
+from scripts.benchmark.peers.openfl_stock import enrol_stock, sign
 from scripts.enrol import enrol
 from scripts.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan

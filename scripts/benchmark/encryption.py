@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts.benchmark.contender import HERE, ROOT, own_environment
+from scripts.benchmark.meter.contender import HERE, ROOT, own_environment
 
 FLARE = ["nvflare[HE]==2.9.0"]
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"

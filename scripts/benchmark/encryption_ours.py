@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.benchmark.meter.steps import Steps
 from scripts.benchmark.one_process import Federation
-from scripts.benchmark.steps import Steps
 
 
 def main(folder: Path, bits: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.benchmark.steps import Steps
+from scripts.benchmark.meter.steps import Steps
 
 
 def main(folder: Path) -> None:

@@ -21,7 +21,7 @@ from rich.table import Table
 from scripts.options import ROOT
 
 if TYPE_CHECKING:
-    from scripts.benchmark.contender import Contender
+    from scripts.benchmark.meter.contender import Contender
 
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
 OURS = "this kit, not encrypted"
@@ -54,7 +54,7 @@ def overhead(
     keep: bool,
 ) -> None:
     """Seconds, CPU, bytes and memory of a round without training."""
-    from scripts.benchmark.measure import can_isolate
+    from scripts.benchmark.meter.measure import can_isolate
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     chosen = contenders(peers, only)
@@ -95,7 +95,7 @@ def attempt(
 
 def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
     """This kit first. ValueError: `only` leaves none."""
-    from scripts.benchmark.openfl_contender import OpenFL
+    from scripts.benchmark.peers.openfl_contender import OpenFL
 
     found: list[Contender] = [OpenFL(stock=False, encrypted=True), OpenFL(stock=False)]
     found.append(OpenFL(stock=True))
@@ -116,8 +116,8 @@ def run(
     contender: "Contender", work: Path, rounds: int, timeout_s: float, console: Console
 ) -> dict[str, Any]:
     """One row of the table. RuntimeError: not all rounds were run."""
-    from scripts.benchmark.measure import measured
-    from scripts.benchmark.state import SITES, largest_error
+    from scripts.benchmark.meter.measure import measured
+    from scripts.benchmark.meter.workload import SITES, largest_error
 
     events = work / "events.jsonl"
     with console.status(f"{contender.name}: preparing") as status:

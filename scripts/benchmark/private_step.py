@@ -93,7 +93,7 @@ def measured(name: str, side: int) -> dict[str, float]:
     import psutil
     import torch
 
-    from scripts.benchmark.steps import Steps, peak_mb
+    from scripts.benchmark.meter.steps import Steps, peak_mb
 
     torch.set_num_threads(1)
     work = _work(name, side)

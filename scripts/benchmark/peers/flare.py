@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts.benchmark.contender import HERE, ROOT, own_environment, started
-from scripts.benchmark.state import SITES
+from scripts.benchmark.meter.contender import HERE, ROOT, own_environment, started
+from scripts.benchmark.meter.workload import SITES
 
 PACKAGES = ["nvflare==2.9.0"]
 PORT = 8002

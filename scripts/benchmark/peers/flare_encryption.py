@@ -20,7 +20,7 @@ from nvflare.app_opt.he.model_decryptor import HEModelDecryptor
 from nvflare.app_opt.he.model_encryptor import HEModelEncryptor
 from nvflare.fuel.utils import fobs
 from nvflare.lighter.impl.he import HEBuilder
-from steps import Steps  # scripts/benchmark/steps.py, copied beside the work
+from steps import Steps  # scripts/benchmark/meter/steps.py, copied beside the work
 
 
 class OneContext(fobs.Decomposer):

@@ -1,7 +1,7 @@
 """NVIDIA FLARE's plug-ins of the job: noise instead of training, and a persistor for numpy."""
 
 import numpy as np
-import state  # scripts/benchmark/state.py, copied beside this file
+import state  # scripts/benchmark/meter/workload.py, copied beside this file
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.executor import Executor
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable

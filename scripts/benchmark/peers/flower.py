@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.benchmark.contender import HERE, ROOT, own_environment, start, started
-from scripts.benchmark.state import SITES
+from scripts.benchmark.meter.contender import HERE, ROOT, own_environment, start, started
+from scripts.benchmark.meter.workload import SITES
 
 PACKAGES = ["flwr==1.41.0"]
 PORT = 8000

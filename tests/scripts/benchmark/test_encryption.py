@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.benchmark.encryption import CASES, OURS, PLAIN, STEPS, encryption, ratios, write_work
-from scripts.benchmark.steps import Steps
+from scripts.benchmark.meter.steps import Steps
 
 STEP = 4.0 * 2.0**-23  # of a 24-bit sum of a model whose values stay below 1
 

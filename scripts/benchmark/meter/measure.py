@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
 
-from scripts.benchmark.wire import Wire
+from scripts.benchmark.meter.loopback import Wire
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_S = 0.15
@@ -210,7 +210,7 @@ def measured(
 
     watch: called every half second. RuntimeError: there is no result; names the log.
     """
-    own = [sys.executable, "-m", "scripts.benchmark.measure", "--events", str(events)]
+    own = [sys.executable, "-m", "scripts.benchmark.meter.measure", "--events", str(events)]
     own += ["--server", server, "--endpoint", endpoint, "--timeout", str(timeout_s)]
     out = log.with_suffix(".json")
     own += ["--out", str(out), "--", *command]

@@ -10,8 +10,8 @@ import numpy as np
 import yaml
 
 from scripts import fx
-from scripts.benchmark import state
-from scripts.benchmark.contender import HERE, ROOT
+from scripts.benchmark.meter import workload
+from scripts.benchmark.meter.contender import HERE, ROOT
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
@@ -44,7 +44,7 @@ class OpenFL:
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
         """A workspace, enrolled by `fx`."""
-        from scripts.benchmark.stock import enrol_stock
+        from scripts.benchmark.peers.openfl_stock import enrol_stock
         from scripts.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
 
@@ -67,10 +67,10 @@ class OpenFL:
             enrol_stock(folder, data, modules)
         else:
             enrol(folder, data, modules=modules)
-        return [sys.executable, "-m", "scripts.benchmark.openfl_contender", str(folder)]
+        return [sys.executable, "-m", "scripts.benchmark.peers.openfl_contender", str(folder)]
 
     def _changes(self) -> tuple[str, ...]:
-        most = max(state.WEIGHTS)
+        most = max(workload.WEIGHTS)
         return (f"compression_pipeline.most_cases={most}",) if self.encrypted else ()
 
     def environment(self, folder: Path) -> dict[str, str]:
@@ -88,7 +88,7 @@ class OpenFL:
 
         database = PersistentTensorDB(str(workspace / "local_state" / "tensor.db"))
         tensors = database.load_tensors("next_round_tensors")
-        return state.pack({key.tensor_name: tensor for key, tensor in tensors.items()})
+        return workload.pack({key.tensor_name: tensor for key, tensor in tensors.items()})
 
 
 def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:

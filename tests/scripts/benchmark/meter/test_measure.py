@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmark.measure import can_isolate, measured
+from scripts.benchmark.meter.measure import can_isolate, measured
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 # Four rounds of 1 MB up and 2 MB down over TCP, 0.2 s of CPU a round, 150 MB held by the server.
 WORK = """
@@ -130,7 +130,7 @@ def test_what_hangs_is_ended_with_its_detached_children(tmp_path):
 VERB = """
 import os, signal, sys
 from pathlib import Path
-from scripts.benchmark.measure import measured
+from scripts.benchmark.meter.measure import measured
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's `&`
 here = Path(sys.argv[1])
 command = [sys.executable, str(here / "work.py"), "hang"]

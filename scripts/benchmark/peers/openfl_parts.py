@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import state  # scripts/benchmark/state.py, copied beside this file
+import state  # scripts/benchmark/meter/workload.py, copied beside this file
 from openfl.federated import DataLoader, TaskRunner
 from openfl.utilities import TensorKey
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from scripts.benchmark.contender import own_environment, started
+from scripts.benchmark.meter.contender import own_environment, started
 
 
 def test_processes_end_with_an_error_in_the_block(tmp_path):

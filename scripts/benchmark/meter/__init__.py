@@ -1,0 +1,1 @@
+"""The meters of the benchmarks: processes, bytes on the line, memory, steps."""
