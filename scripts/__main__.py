@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from scripts.fx import FxFailed
 from scripts.lazy import LazyGroup
-from scripts.processes import FederationFailed
+from scripts.local.fx import FxFailed
+from scripts.local.processes import FederationFailed
 
 VERBS = {
     "attack": "Attack this kit: audit by canaries, membership, gradient inversion.",

@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts import finished_run, options
+from scripts import options
+from scripts.local import finished_run
 
 if TYPE_CHECKING:
     from src.data.case import CaseFiles

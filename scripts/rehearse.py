@@ -19,11 +19,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from scripts import fx, options
-from scripts.hosts import Hosts
+from scripts import options
+from scripts.local import fx
+from scripts.local.hosts import Hosts
+from scripts.local.processes import FederationFailed, Party, running
+from scripts.local.runbook import block
 from scripts.options import ROOT
-from scripts.processes import FederationFailed, Party, running
-from scripts.runbook import block
 
 SITES = ("one", "two", "three")  # as the runbook enrols them
 ADDRESS = "aggregator.example"

@@ -63,9 +63,9 @@ def simulate(
 
     Without --data it makes synthetic patients.
     """
-    from scripts.enrol import enrol
-    from scripts.live import FederationView
-    from scripts.processes import free_port, refuse_used_port, run_federation
+    from scripts.local.enrol import enrol
+    from scripts.local.live import FederationView
+    from scripts.local.processes import free_port, refuse_used_port, run_federation
     from scripts.workspace import build_workspace, complete_plan
 
     console = Console(highlight=False)

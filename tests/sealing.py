@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.benchmark import one_process
+from scripts.local import one_process
 from src.privacy import bfv
 
 SEAL = b"\x5e\xa1\x10\x04\x03"  # how SEAL 4.3 begins what it saves

@@ -9,9 +9,9 @@ from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc
 from openfl.transport.grpc import AggregatorGRPCClient
 from openfl.transport.grpc.common import create_header
 
-from scripts import fx
 from scripts.attack.targets import Identity, Target
-from scripts.processes import Party, free_port, running
+from scripts.local import fx
+from scripts.local.processes import Party, free_port, running
 from src.training.line import details
 from src.trust import members
 from src.trust.certificate import utc_now

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import finished_run
 from scripts.evaluate import given_cases
+from scripts.local import finished_run
 from scripts.prepare import MOST_PHANTOMS
 from src.data.layouts import read_dataset_yaml
 from src.data.phantom_site import site_for

@@ -127,7 +127,7 @@ def replayed_approval(attacker: Attacker) -> Outcome:
 
     from scripts.attack.attacker import said
     from scripts.attack.targets import identity_of
-    from scripts.enrol import approve
+    from scripts.local.enrol import approve
     from src.errors import APPROVAL
     from src.trust import approval
 

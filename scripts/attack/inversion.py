@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from scripts import finished_run, options
+from scripts import options
 from scripts.attack import findings
+from scripts.local import finished_run
 
 if TYPE_CHECKING:
     import torch

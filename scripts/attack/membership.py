@@ -14,8 +14,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from scripts import finished_run, options
+from scripts import options
 from scripts.attack import findings
+from scripts.local import finished_run
 
 if TYPE_CHECKING:
     from scripts.attack.groups import Groups

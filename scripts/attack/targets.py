@@ -18,12 +18,12 @@ from openfl.cryptography.participant import generate_csr
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts import fx
 from scripts.benchmark.meter.contender import HERE, ROOT
 from scripts.benchmark.peers.openfl_contender import MODULES, NOISE, stock_sections
 from scripts.benchmark.peers.openfl_stock import enrol_stock, sign
-from scripts.enrol import enrol
-from scripts.processes import Party, free_port, running, wait_for_port
+from scripts.local import fx
+from scripts.local.enrol import enrol
+from scripts.local.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
 from src.errors import Refused
 from src.trust import fingerprint, sealing
@@ -150,7 +150,7 @@ class Stock(Base):
 
 
 class Kit(Base):
-    """This kit, the ceremony held by `scripts.enrol`."""
+    """This kit, the ceremony held by `scripts.local.enrol`."""
 
     name = "this kit"
 

@@ -107,7 +107,7 @@ class Victim:
 
     def encrypted(self) -> "Encrypted":
         """One round of the three sites, one step each."""
-        from scripts.benchmark.one_process import Federation
+        from scripts.local.one_process import Federation
 
         initial = _flat(self.network.parameters())
         models = {

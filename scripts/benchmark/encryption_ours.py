@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.benchmark.meter.steps import Steps
-from scripts.benchmark.one_process import Federation
+from scripts.local.one_process import Federation
 
 
 def main(folder: Path, bits: int) -> None:

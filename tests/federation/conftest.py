@@ -9,8 +9,8 @@ import yaml
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts.enrol import approve, enrol
-from scripts.processes import Party, free_port, run_federation
+from scripts.local.enrol import approve, enrol
+from scripts.local.processes import Party, free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.plan import plan as plans
 from src.trust import members

@@ -17,8 +17,8 @@ from openfl.cryptography.participant import generate_csr
 
 from certs.authority import Authority
 from scripts.attack.targets import pem
-from scripts.enrol import approve
-from scripts.processes import running, wait_for_port
+from scripts.local.enrol import approve
+from scripts.local.processes import running, wait_for_port
 from src.trust.certificate import AGGREGATOR, utc_now
 from src.trust.checks.finding import Patient
 from src.trust.checks.line import line

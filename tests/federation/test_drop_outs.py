@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from scripts.processes import running
+from scripts.local.processes import running
 from src.inference.checkpoint import read_model
 from src.trust import audit
 from tests.federation.conftest import CASES, DRILLS, Federation, copy_of, enrol_noise

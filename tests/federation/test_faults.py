@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.processes import Party, running
+from scripts.local.processes import Party, running
 from src.inference.checkpoint import read_model
 from src.trust import audit
 from tests.federation.conftest import CASES, DRILLS, copy_of

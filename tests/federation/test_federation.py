@@ -9,7 +9,7 @@ import pytest
 import yaml
 from openfl.protocols import utils
 
-from scripts.processes import FederationFailed, Party, running
+from scripts.local.processes import FederationFailed, Party, running
 from src.model_vector import TENSOR
 from src.privacy.pipeline import PlainPipeline
 from tests.federation.conftest import CASES

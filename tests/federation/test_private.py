@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.enrol import enrol
+from scripts.local.enrol import enrol
+from scripts.local.processes import free_port, run_federation
 from scripts.prepare import make_phantoms, site_folders
 from scripts.pretrain import save
-from scripts.processes import free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest

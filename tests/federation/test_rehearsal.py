@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.hosts import Hosts, NotPermitted
+from scripts.local.hosts import Hosts, NotPermitted
+from scripts.local.runbook import PAGE, block
 from scripts.rehearse import heard
-from scripts.runbook import PAGE, block
 from src.inference.checkpoint import read_model
 
 ROOT = Path(__file__).resolve().parents[2]

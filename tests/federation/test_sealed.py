@@ -14,7 +14,7 @@ from openfl.federated import Plan
 from openfl.protocols import base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
 
-from scripts.processes import running
+from scripts.local.processes import running
 from src.errors import reason_in
 from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR

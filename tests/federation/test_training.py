@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.enrol import enrol
-from scripts.processes import free_port, run_federation
+from scripts.local.enrol import enrol
+from scripts.local.processes import free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from scripts.benchmark.one_process import SigningGate
+from scripts.local.one_process import SigningGate
 from src.model.losses import DiceBCE
 from src.privacy import noise
 from src.privacy.dp_sgd import PatientDPSGD, PrivateTraining, private_gradient

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.benchmark.one_process import SigningGate
+from scripts.local.one_process import SigningGate
 from src.privacy.ledger import VARIABLE, BudgetSpent
 from src.privacy.releases import AllMetrics, NoisyDice, NoMetrics, PublicValidation, patient_sums
 

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from scripts.benchmark.one_process import SigningGate
+from scripts.local.one_process import SigningGate
 from src.errors import Refused
 from src.privacy import bfv, reports, wire
 from src.privacy.encryption import Encryption

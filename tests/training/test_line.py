@@ -9,7 +9,7 @@ import pytest
 from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
 
-from scripts.processes import free_port
+from scripts.local.processes import free_port
 from src.errors import APPROVAL_NEEDED, Refused, marked
 from src.training import line as module
 from src.training.line import Line, LineLost

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from scripts import fx
 from scripts.benchmark.meter import workload
 from scripts.benchmark.meter.contender import HERE, ROOT
+from scripts.local import fx
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
@@ -45,7 +45,7 @@ class OpenFL:
     def prepare(self, folder: Path, rounds: int) -> list[str]:
         """A workspace, enrolled by `fx`."""
         from scripts.benchmark.peers.openfl_stock import enrol_stock
-        from scripts.enrol import enrol
+        from scripts.local.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
 
         path = ROOT / "plan" / ("plan.yaml" if self.encrypted else "plain.yaml")
@@ -121,7 +121,7 @@ def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """The command that is measured: the federation, from the first process to the last."""
-    from scripts.processes import run_federation
+    from scripts.local.processes import run_federation
 
     os.chdir(ROOT)
     plan = yaml.safe_load((folder / "aggregator" / "plan" / "plan.yaml").read_text())

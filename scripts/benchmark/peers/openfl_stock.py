@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from scripts import fx
+from scripts.local import fx
 
 ADDRESS = "localhost"
 

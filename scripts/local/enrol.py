@@ -12,7 +12,7 @@ from pathlib import Path
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts import fx
+from scripts.local import fx
 from src.files import write_secret
 from src.trust import approval, fingerprint, sealing
 from src.trust.certificate import AGGREGATOR, SITE, utc_now

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import fx
+from scripts.local import fx
 
 POLL_S = 0.25
 CONNECT_S = 60.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import fx
-from scripts.processes import Party, free_port, refuse_used_port, running
+from scripts.local import fx
+from scripts.local.processes import Party, free_port, refuse_used_port, running
 
 
 def party(tmp_path, code: str) -> Party:
@@ -41,7 +41,7 @@ def ends_soon(pid: int) -> bool:
 
 
 def test_a_process_that_ignores_the_request_is_killed_with_its_children(tmp_path, monkeypatch):
-    monkeypatch.setattr("scripts.processes.STOP_S", 0.5)
+    monkeypatch.setattr("scripts.local.processes.STOP_S", 0.5)
     stubborn = party(tmp_path, STUBBORN)
     deadline = time.monotonic() + 20
     while not stubborn.log.read_text().strip() and time.monotonic() < deadline:

@@ -5,7 +5,7 @@ import json
 
 from rich.console import Console
 
-from scripts.live import FederationView, Tail, _bar
+from scripts.local.live import FederationView, Tail, _bar
 
 
 def test_only_whole_new_lines_are_read(tmp_path):
