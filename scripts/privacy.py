@@ -24,8 +24,8 @@ HOPELESS, DOUBTFUL = 10.0, 1.0  # length of a whole run's noise in lengths of it
 def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> None:
     """What a plan with differential privacy costs: epsilon by round, noise by site size."""
     from scripts.workspace import complete_plan
+    from src.differential_privacy.guarantee import promises
     from src.plan import plan as plans
-    from src.privacy.promise import promises
     from src.trainable import tuned
 
     console = Console(highlight=False)
@@ -58,8 +58,8 @@ def _words(promise, plan: dict) -> str:
 
 def _by_round(promise) -> Table:
     """Epsilon after some of the rounds, and after as many as the noise is calibrated for."""
-    from src.privacy import accountant
-    from src.privacy.promise import reach
+    from src.differential_privacy import accountant
+    from src.differential_privacy.guarantee import reach
 
     def cost(releases) -> float:
         return accountant.epsilon(releases, promise.delta)
@@ -106,7 +106,7 @@ def _above(delta: float, patients: int) -> bool:
 
 def _by_sites(promise, values: int) -> Table:
     """One row for each number of sites."""
-    from src.privacy.outlook import table
+    from src.differential_privacy.feasibility import table
 
     shown = Table("sites", "noise counted on", "noise/round", "", box=None, padding=(0, 2))
     for row in table(promise.a_round.noise_multiplier, values):
@@ -116,9 +116,9 @@ def _by_sites(promise, values: int) -> Table:
 
 
 def _enough(promise, values: int) -> str:
-    from src.privacy import accountant
-    from src.privacy.account import in_unit
-    from src.privacy.outlook import enough
+    from src.differential_privacy import accountant
+    from src.differential_privacy.feasibility import enough
+    from src.differential_privacy.ledger_file import in_unit
 
     patient = in_unit(promise.a_round, "site", "patient", 1)
     spent = accountant.epsilon([patient] * promise.rounds, promise.delta)

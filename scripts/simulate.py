@@ -115,8 +115,8 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
 
     (At a hospital the ledger lies outside the workspace, and outlives every run.)
     """
+    from src.differential_privacy.ledger import VARIABLE
     from src.plan import rules
-    from src.privacy.ledger import VARIABLE
 
     if not rules.is_private(plan):
         return
@@ -267,7 +267,7 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
 
 def _promises(plan: dict[str, Any]) -> list[str]:
     """What a private plan promises, in words; none: it is not private."""
-    from src.privacy.promise import promises
+    from src.differential_privacy.guarantee import promises
 
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
     return [promise.part.promise(rounds) for promise in promises(plan)]
@@ -287,7 +287,7 @@ def _validation(plan: dict[str, Any]) -> dict[str, Any]:
 
 def _spent(ledgers: Path) -> list[dict[str, Any]]:
     """By site and data set, what its ledger has booked."""
-    from src.privacy.account import accounts
+    from src.differential_privacy.ledger_file import accounts
 
     if not ledgers.is_dir():
         return []

@@ -13,7 +13,7 @@ from src.errors import Refused
 from src.files import write_atomically
 
 if TYPE_CHECKING:
-    from src.privacy.overview import Booked, DataSet
+    from src.differential_privacy.spending import Booked, DataSet
 
 console = Console(highlight=False)
 
@@ -215,11 +215,11 @@ def ledger() -> None:
 @workspace_option
 def show_ledger(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
+    from src.differential_privacy.guarantee import promises
+    from src.differential_privacy.ledger import folder
+    from src.differential_privacy.spending import overview
     from src.plan import plan as plans
     from src.plan import rules
-    from src.privacy.ledger import folder
-    from src.privacy.overview import overview
-    from src.privacy.promise import promises
     from src.trust.bundle import PLAN
     from src.trust.ledger_check import read
 
@@ -280,7 +280,7 @@ def _booked_table(booked: "list[Booked]") -> Table:
 @workspace_option
 def verify_ledger(name: str, workspace: Path) -> None:
     """Find an altered, dropped, reordered or forged line, and a lost ledger."""
-    from src.privacy.ledger import folder
+    from src.differential_privacy.ledger import folder
     from src.trust import members
     from src.trust.certificate import utc_now
     from src.trust.ledger_check import check

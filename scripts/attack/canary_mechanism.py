@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from src.privacy.dp_sgd import PatientDPSGD
+from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 

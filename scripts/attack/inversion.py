@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scripts.attack.gradient_inversion import Guess
     from scripts.attack.victim import Victim
-    from src.privacy.dp_sgd import PatientDPSGD
+    from src.differential_privacy.dp_sgd import PatientDPSGD
 
 PRIVATE_PLAN = options.ROOT / "plan" / "dp.yaml"
 STEPS = 5  # of the longer update
@@ -117,8 +117,8 @@ def made(plan: dict[str, Any], seed: int, side: int) -> "Victim":
 
 def private_part(plan: dict[str, Any]) -> "tuple[PatientDPSGD, int]":
     """DP-SGD as the plan has it, else as plan/dp.yaml; and the rounds of that plan."""
+    from src.differential_privacy.dp_sgd import PatientDPSGD
     from src.plan import plan as plans
-    from src.privacy.dp_sgd import PatientDPSGD
 
     for candidate in (plan, plans.read(PRIVATE_PLAN)):
         part = plans.build(candidate["task_runner"]["settings"]["local"])

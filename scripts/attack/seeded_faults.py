@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scripts.attack.canary_mechanism import LOUDNESS, train_on_canaries
-from src.privacy.dp_sgd import PatientDPSGD, private_gradient
+from src.differential_privacy.dp_sgd import PatientDPSGD, private_gradient
 
 EPSILON, DELTA = 1.0, 1e-5  # claimed; an audit by canaries has power for a small epsilon alone
 CLIP_NORM = 1.0

@@ -19,8 +19,8 @@ from scripts.attack.gradient_inversion import Guess
 from src.data.patches import Patches
 from src.data.phantom_site import site_for
 from src.data.public_cases import synthetic_case
+from src.differential_privacy.dp_sgd import private_gradient
 from src.privacy import bfv, wire
-from src.privacy.dp_sgd import private_gradient
 from src.privacy.encryption import PAYLOAD
 from src.privacy.fixed_point import HEADER_SLOTS, FixedPoint, slots_for, to_signed
 

@@ -148,8 +148,8 @@ class Study:
         import numpy as np
         import torch
 
+        from src.differential_privacy.dp_sgd import PatientDPSGD
         from src.plan import plan as plans
-        from src.privacy.dp_sgd import PatientDPSGD
         from src.training.compute import Compute
         from src.training.fedavg import FedAvg
         from src.training.local import LocalTraining

@@ -111,9 +111,9 @@ def _work(name: str, side: int) -> Callable[[], None]:
     """What the contender does with eight crops."""
     import torch
 
+    from src.differential_privacy.dp_sgd import private_gradient
     from src.model.losses import DiceBCE
     from src.model.unet import GliomaUNet
-    from src.privacy.dp_sgd import private_gradient
     from src.trainable import tuned
 
     torch.manual_seed(0)

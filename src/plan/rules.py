@@ -178,7 +178,7 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
     if releases and not _declares(releases, "PRIVATE"):
         raise PlanError(
             f"{name}: task_runner.releases: {releases['template']}: metrics of private cases are a "
-            "release too. Take PublicValidation, NoisyDice or NoMetrics of src.privacy.releases."
+            "release too. Take PublicValidation, NoisyDice or NoMetrics of src.differential_privacy.reported_metrics."
         )
     split = _value(plan, "data_loader.split")
     if "patches" in (plan["data_loader"].get("settings") or {}) and split != "independent":

@@ -15,13 +15,13 @@ from google.protobuf.message import DecodeError
 from openfl.pipelines.pipeline import TransformationPipeline, Transformer
 from openfl.protocols import utils
 
+from src.differential_privacy.distributed_noise import SharedNoise
 from src.errors import Refused
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
 from src.privacy import wire
 from src.privacy.encryption import Encryption
 from src.privacy.sealed_site import SealedSite
-from src.privacy.shared_noise import SharedNoise
 from src.privacy.wire import WireError
 from src.trainable import tuned
 
@@ -128,7 +128,7 @@ class SealingTransformer(PlainTransformer):
 class EncryptedPipeline(TransformationPipeline):
     """settings: of `Encryption`. Aggregator and desk hold no key; here they only pass bytes on.
 
-    noise: a part (`src.privacy.dp_update.SiteDP`) for differential privacy per site.
+    noise: a part (`src.differential_privacy.site_level.SiteDP`) for differential privacy per site.
     """
 
     LEAVES = "the whole model after each round of local training, encrypted, masked and tagged"

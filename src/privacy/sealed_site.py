@@ -34,7 +34,7 @@ LEAVE, STOP = "leave", "stop"  # why an answer brings no report
 
 
 class Budget(Protocol):
-    """What is needed of a budget of privacy; `src.privacy.budget` has one."""
+    """What is needed of a budget of privacy; `src.differential_privacy.budget` has one."""
 
     when_spent: str
 
@@ -53,7 +53,7 @@ class Opened:
 
 
 class Noise(Protocol):
-    """Differential privacy: encodes an update with noise; `src.privacy.dp_update` has one."""
+    """Differential privacy: encodes an update with noise; `src.differential_privacy.site_level` has one."""
 
     def encode(
         self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int

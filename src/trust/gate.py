@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from src.differential_privacy import ledger
+from src.differential_privacy.guarantee import promises
 from src.errors import Refused, marked
 from src.files import write_atomically
 from src.plan import plan as plans
-from src.privacy import ledger
-from src.privacy.promise import promises
 from src.trust import (
     approval,
     bundle,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from cryptography import x509
 
+from src.differential_privacy.ledger import BOOKED, KIND, alone, signed_digest
+from src.differential_privacy.ledger_file import Account, accounts
 from src.errors import Refused
 from src.hash_chain import Line, digest
-from src.privacy.account import Account, accounts
-from src.privacy.ledger import BOOKED, KIND, alone, signed_digest
 from src.trust import audit, envelope, fingerprint, members
 from src.trust import certificate as certificates
 from src.trust.certificate import SITE, Chain

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from src.differential_privacy.guarantee import promises
 from src.plan import plan as plans
 from src.plan import rules
-from src.privacy.promise import promises
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import Chain
 from src.trust.members import Members

@@ -3,11 +3,11 @@
 import pytest
 
 from src.aggregation.sealed_rounds import RunStopped
+from src.differential_privacy.accountant import Release, epsilon
+from src.differential_privacy.budget import Budget
+from src.differential_privacy.ledger import VARIABLE
 from src.errors import Refused
 from src.privacy import wire
-from src.privacy.accountant import Release, epsilon
-from src.privacy.budget import Budget
-from src.privacy.ledger import VARIABLE
 from tests.sealing import FOUR, Federation, models_of
 
 A_ROUND = Release(noise_multiplier=2.0)

@@ -4,20 +4,20 @@ import json
 
 import numpy as np
 import pytest
+from tests.privacy.test_discrete_gaussian import variance_fits
 
+from src.differential_privacy import accountant
+from src.differential_privacy.distributed_noise import FAILURE
+from src.differential_privacy.ledger import BOOKED, KIND, signed_digest
+from src.differential_privacy.ledger_file import accounts, release_of
 from src.inference.checkpoint import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
-from src.privacy import accountant
-from src.privacy.account import accounts, release_of
-from src.privacy.ledger import BOOKED, KIND, signed_digest
-from src.privacy.shared_noise import FAILURE
 from src.trust import audit, envelope, members
 from src.trust.certificate import utc_now
 from tests.federation.conftest import CASES, Federation
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_federation import rounds
-from tests.privacy.test_discrete_gaussian import variance_fits
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
 ROUNDS, CLIP, EPSILON, DELTA = 2, 0.5, 8.0, 1e-3
@@ -28,7 +28,7 @@ def noised(sealed, tmp_path, monkeypatch) -> Federation:
     """Three sites whose updates are clipped and noised; each with a ledger folder in one place."""
     monkeypatch.setenv("GLIOMA_LEDGER", str(tmp_path / "ledger"))
     settings = {"epsilon": EPSILON, "delta": DELTA, "clip_norm": CLIP}
-    part = {"template": "src.privacy.dp_update.SiteDP", "settings": settings}
+    part = {"template": "src.differential_privacy.site_level.SiteDP", "settings": settings}
     sealed.change(
         "compression_pipeline.most_cases=1",
         f"compression_pipeline.noise={json.dumps(part)}",

@@ -12,11 +12,11 @@ from scripts.local.processes import free_port, run_federation
 from scripts.prepare import make_phantoms, site_folders
 from scripts.pretrain import save
 from scripts.workspace import build_workspace, complete_plan
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.ledger import VARIABLE, Ledger
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest
 from src.plan import plan as plans
-from src.privacy.accountant import Release
-from src.privacy.ledger import VARIABLE, Ledger
 from src.trainable import tuned
 from src.trust import audit, members
 from src.trust.certificate import utc_now

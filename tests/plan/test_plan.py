@@ -239,7 +239,9 @@ class Inheriting(FedAvg):
             "Inheriting does not declare PER_PATIENT",
         ),
         (
-            ["task_runner.releases={template: src.privacy.releases.AllMetrics, settings: {}}"],
+            [
+                "task_runner.releases={template: src.differential_privacy.reported_metrics.AllMetrics, settings: {}}"
+            ],
             "metrics of private cases are a release too",
         ),
         (["data_loader.split=balanced"], "data_loader.split is balanced: one patient more"),

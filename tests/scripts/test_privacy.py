@@ -66,7 +66,7 @@ def test_a_whole_network_is_called_hopeless_and_a_large_delta_is_marked():
 
 def test_fewer_rounds_need_less_noise_and_noised_validation_is_told_too(dp):
     dice = (
-        "task_runner.releases={template: src.privacy.releases.NoisyDice, "
+        "task_runner.releases={template: src.differential_privacy.reported_metrics.NoisyDice, "
         "settings: {epsilon: 2, delta: 0.001, patients: 6}}"
     )
     text = shown(str(ROOT / "plan/dp.yaml"), "--rounds", "2", "--set", dice)

@@ -336,7 +336,7 @@ PLANTED = {
         SITE,
         change_plan(
             "compression_pipeline.most_cases=1",
-            "compression_pipeline.noise={template: src.privacy.dp_update.SiteDP, "
+            "compression_pipeline.noise={template: src.differential_privacy.site_level.SiteDP, "
             "settings: {epsilon: 8, delta: 0.001, clip_norm: 0.5, tune: [head]}}",
         ),
         "noise",

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from src import hash_chain
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.ledger import KIND, Ledger, signed_digest
 from src.errors import Refused
-from src.privacy.accountant import Release
-from src.privacy.ledger import KIND, Ledger, signed_digest
 from src.trust import ledger_check
 from src.trust.gate import SiteGate
 from tests import ceremonies

@@ -7,10 +7,10 @@ import yaml
 
 from scripts.prepare import make_phantoms, site_folders
 from scripts.workspace import complete_plan
+from src.differential_privacy.guarantee import promises
+from src.differential_privacy.ledger import Ledger
 from src.errors import Refused
 from src.plan import plan as plans
-from src.privacy.ledger import Ledger
-from src.privacy.promise import promises
 from src.trust import approval
 from src.trust.checks.finding import Patient
 from src.trust.checks.privacy import privacy

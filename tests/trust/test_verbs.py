@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from scripts.workspace import complete_plan
+from src.differential_privacy.budget import Budget
+from src.differential_privacy.guarantee import promises
+from src.differential_privacy.ledger import Ledger
 from src.plan import plan as plans
-from src.privacy.budget import Budget
-from src.privacy.ledger import Ledger
-from src.privacy.promise import promises
 from src.trust import audit, bundle, fingerprint
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate

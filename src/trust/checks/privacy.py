@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from src.differential_privacy.guarantee import Promise, promises, reach
+from src.differential_privacy.ledger import VARIABLE, as_opened, folder
+from src.differential_privacy.ledger_file import Account, epsilon_of, together
 from src.plan import plan as plans
-from src.privacy.account import Account, epsilon_of, together
-from src.privacy.ledger import VARIABLE, as_opened, folder
-from src.privacy.promise import Promise, promises, reach
 from src.trust import ledger_check
 from src.trust.checks.data import LOADER, data_folder
 from src.trust.checks.finding import Patient, State

@@ -7,8 +7,8 @@ import pytest
 
 from scripts.attack.canary_mechanism import LOUDNESS, train_on_canaries
 from scripts.attack.one_run_audit import audit
-from src.privacy.accountant import epsilon
-from src.privacy.dp_sgd import PatientDPSGD
+from src.differential_privacy.accountant import epsilon
+from src.differential_privacy.dp_sgd import PatientDPSGD
 
 CANARIES = 3000
 DELTA = 1e-5

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from src import hash_chain, require
+from src.differential_privacy import accountant
+from src.differential_privacy.accountant import Release
 from src.errors import Refused
 from src.hash_chain import Line
-from src.privacy import accountant
-from src.privacy.accountant import Release
 
 UNITS = ("patient", "site")
 FILES = "*.jsonl"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant, RDPAccountant
 from opacus.accountants.utils import get_noise_multiplier
 
-from src.privacy import accountant
-from src.privacy.accountant import Release, calibrate, epsilon, epsilon_prv
+from src.differential_privacy import accountant
+from src.differential_privacy.accountant import Release, calibrate, epsilon, epsilon_prv
 
 SITE_OF_FOUR = [(q, steps, 1 / 40) for q in (0.25, 0.5, 1.0) for steps in (1, 4, 10)]
 LARGER = [

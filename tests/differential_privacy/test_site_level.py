@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.privacy.test_discrete_gaussian import variance_fits
 
+from src.differential_privacy import accountant
+from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
+from src.differential_privacy.ledger import BudgetSpent
+from src.differential_privacy.site_level import SiteDP, SiteNoise, bookings
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.plan import PlanError
-from src.privacy import accountant
-from src.privacy.dp_update import SiteDP, SiteNoise, bookings
 from src.privacy.encryption import Encryption
 from src.privacy.fixed_point import to_signed
-from src.privacy.ledger import BudgetSpent
 from src.privacy.pipeline import EncryptedPipeline
 from src.privacy.sealed_site import PAYLOAD
-from src.privacy.shared_noise import FAILURE, SharedNoise
-from tests.privacy.test_discrete_gaussian import variance_fits
 from tests.privacy.test_sealed_site import T, unmasked
 from tests.sealing import Federation
 
@@ -325,7 +325,7 @@ def test_training_that_tunes_something_else_is_warned_of(plan):
 
 
 def test_words_without_a_network_are_refused():
-    noise = {"template": "src.privacy.dp_update.SiteDP"}
+    noise = {"template": "src.differential_privacy.site_level.SiteDP"}
     noise["settings"] = {"epsilon": 8, "delta": 1e-3, "clip_norm": 1, "tune": ["head"]}
     with pytest.raises(ValueError, match="the plan names no network"):
         EncryptedPipeline(most_cases=1, noise=noise).shared_noise(PLAN, 3)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from src import require
-from src.privacy import ledger
-from src.privacy.accountant import Release
-from src.privacy.ledger import BudgetSpent, Ledger
+from src.differential_privacy import ledger
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.ledger import BudgetSpent, Ledger
 
 WHEN_SPENT = ("leave", "stop")
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from src.differential_privacy.discrete_gaussian import discrete_gaussian
+from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
+from src.differential_privacy.feasibility import SITES, enough, outlook, table
 from src.model_vector import norm
-from src.privacy.discrete_gaussian import discrete_gaussian
 from src.privacy.fixed_point import share_of_field
-from src.privacy.outlook import SITES, enough, outlook, table
-from src.privacy.shared_noise import FAILURE, Grid, SharedNoise
 
 
 def noise(**settings) -> SharedNoise:

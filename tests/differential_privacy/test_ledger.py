@@ -10,11 +10,11 @@ from threading import Thread
 import pytest
 
 from src import hash_chain
+from src.differential_privacy import ledger as ledger_module
+from src.differential_privacy.accountant import Release, calibrate, epsilon
+from src.differential_privacy.ledger import BOOKED, BudgetSpent, Ledger
+from src.differential_privacy.ledger_file import accounts, in_unit
 from src.errors import Refused
-from src.privacy import ledger as ledger_module
-from src.privacy.account import accounts, in_unit
-from src.privacy.accountant import Release, calibrate, epsilon
-from src.privacy.ledger import BOOKED, BudgetSpent, Ledger
 from src.trust import audit
 from tests.ceremonies import START
 
@@ -180,8 +180,8 @@ CHILD = f"""
 import sys, time
 from datetime import datetime
 from pathlib import Path
-from src.privacy.accountant import Release
-from src.privacy.ledger import Ledger
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.ledger import Ledger
 from src.trust.gate import SiteGate
 
 gate = SiteGate(sys.argv[1], lambda: datetime.fromisoformat({START.isoformat()!r}))

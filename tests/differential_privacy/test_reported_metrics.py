@@ -7,8 +7,14 @@ import pytest
 from scipy import stats
 
 from scripts.local.one_process import SigningGate
-from src.privacy.ledger import VARIABLE, BudgetSpent
-from src.privacy.releases import AllMetrics, NoisyDice, NoMetrics, PublicValidation, patient_sums
+from src.differential_privacy.ledger import VARIABLE, BudgetSpent
+from src.differential_privacy.reported_metrics import (
+    AllMetrics,
+    NoisyDice,
+    NoMetrics,
+    PublicValidation,
+    patient_sums,
+)
 
 PUBLIC = {
     "template": "src.data.public_cases.SyntheticCases",

@@ -3,11 +3,11 @@
 import pytest
 
 from scripts.workspace import complete_plan
-from src.privacy.account import accounts
-from src.privacy.accountant import Release, epsilon
-from src.privacy.ledger import Ledger
-from src.privacy.overview import overview
-from src.privacy.promise import promises
+from src.differential_privacy.accountant import Release, epsilon
+from src.differential_privacy.guarantee import promises
+from src.differential_privacy.ledger import Ledger
+from src.differential_privacy.ledger_file import accounts
+from src.differential_privacy.spending import overview
 from tests.ceremonies import ROOT
 
 PATIENTS = ["id anna", "id boris", "id clara"]

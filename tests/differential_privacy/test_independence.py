@@ -5,9 +5,9 @@ import torch
 from monai.losses import DiceCELoss
 from torch import nn
 
+from src.differential_privacy.independence import TOLERANCE, coupling, refuse_coupling
 from src.model.losses import DiceBCE
 from src.model.unet import GliomaUNet
-from src.privacy.uncoupled import TOLERANCE, coupling, refuse_coupling
 
 
 def network(norm: nn.Module) -> nn.Module:

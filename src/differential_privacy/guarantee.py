@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from src.differential_privacy import accountant
+from src.differential_privacy.accountant import Release
 from src.plan import plan as plans
-from src.privacy import accountant
-from src.privacy.accountant import Release
 
 Bound = Callable[[Iterable[Release]], float]
 

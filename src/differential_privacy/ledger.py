@@ -25,11 +25,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from src import hash_chain, require
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.ledger_file import (
+    FILES,
+    SALT,
+    UNITS,
+    Account,
+    accounts,
+    epsilon_of,
+    salt_check,
+)
 from src.errors import Refused
 from src.files import write_atomically
 from src.hash_chain import Chain, Line
-from src.privacy.account import FILES, SALT, UNITS, Account, accounts, epsilon_of, salt_check
-from src.privacy.accountant import Release
 
 KIND = "privacy-ledger/v1"
 VARIABLE = "GLIOMA_LEDGER"

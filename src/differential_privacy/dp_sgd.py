@@ -25,10 +25,10 @@ import torch
 from torch import nn
 
 from src import require
-from src.privacy import accountant, noise
-from src.privacy.accountant import Release
-from src.privacy.budget import WHEN_SPENT, Budget, refuse_too_small
-from src.privacy.uncoupled import refuse_coupling
+from src.differential_privacy import accountant, gaussian
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
+from src.differential_privacy.independence import refuse_coupling
 from src.trainable import tuned
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def private_gradient(
     clip_norm: float,
     noise_multiplier: float,
     expected: float,
-    normal: Callable[[int], np.ndarray] = noise.standard_normal,
+    normal: Callable[[int], np.ndarray] = gaussian.standard_normal,
 ) -> list[float]:
     """Set the parameters' `grad` to the noised mean of clipped gradients; the norms before it.
 
@@ -205,7 +205,7 @@ class PatientDPSGD:
         model.train()
         algorithm.begin_round(model, round_number)
         for step in range(1, self.steps + 1):
-            chosen = np.flatnonzero(noise.uniform(len(data.patients)) <= self.sample_rate)
+            chosen = np.flatnonzero(gaussian.uniform(len(data.patients)) <= self.sample_rate)
             optimiser.zero_grad()
             private_gradient(
                 parameters,

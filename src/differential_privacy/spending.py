@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from src.differential_privacy import accountant
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.guarantee import Promise, reach
+from src.differential_privacy.ledger_file import Account, epsilon_of, release_of, together
 from src.hash_chain import Line
-from src.privacy import accountant
-from src.privacy.account import Account, epsilon_of, release_of, together
-from src.privacy.accountant import Release
-from src.privacy.promise import Promise, reach
 
 
 @dataclass(frozen=True)

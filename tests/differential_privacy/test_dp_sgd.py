@@ -9,10 +9,10 @@ from scipy import stats
 from torch import nn
 
 from scripts.local.one_process import SigningGate
+from src.differential_privacy import gaussian
+from src.differential_privacy.dp_sgd import PatientDPSGD, PrivateTraining, private_gradient
+from src.differential_privacy.ledger import VARIABLE, BudgetSpent
 from src.model.losses import DiceBCE
-from src.privacy import noise
-from src.privacy.dp_sgd import PatientDPSGD, PrivateTraining, private_gradient
-from src.privacy.ledger import VARIABLE, BudgetSpent
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 
@@ -314,7 +314,7 @@ def test_every_site_weighs_the_same_and_takes_the_plans_steps(tmp_path):
 
 
 def test_the_run_costs_what_the_plan_says_with_the_spare_round_in_it():
-    from src.privacy.accountant import epsilon
+    from src.differential_privacy.accountant import epsilon
 
     part = PatientDPSGD(**PART)
     a_round = part.a_round(10)
@@ -340,4 +340,4 @@ def test_settings_that_cannot_hold_are_refused(setting, value, words):
 
 
 def test_the_noise_comes_from_the_operating_system():
-    assert private_gradient.__kwdefaults__["normal"] is noise.standard_normal
+    assert private_gradient.__kwdefaults__["normal"] is gaussian.standard_normal

@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from src import require
-from src.privacy import accountant
-from src.privacy.accountant import Release
-from src.privacy.budget import WHEN_SPENT, Budget, refuse_too_small
-from src.privacy.discrete_gaussian import discrete_gaussian
+from src.differential_privacy import accountant
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
+from src.differential_privacy.discrete_gaussian import discrete_gaussian
+from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
+from src.differential_privacy.feasibility import enough, outlook
 from src.privacy.encryption import Encryption
 from src.privacy.fixed_point import FixedPoint, share_of_field
-from src.privacy.outlook import enough, outlook
-from src.privacy.shared_noise import FAILURE, Grid, SharedNoise
 
 logger = logging.getLogger(__name__)
 

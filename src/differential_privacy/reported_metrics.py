@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from src import require
+from src.differential_privacy import accountant, gaussian
+from src.differential_privacy.accountant import Release
+from src.differential_privacy.budget import Budget, refuse_too_small
 from src.plan.plan import build
-from src.privacy import accountant, noise
-from src.privacy.accountant import Release
-from src.privacy.budget import Budget, refuse_too_small
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class BookedDice(NoMetrics):
             return {}
         self.budget.book(round_number)
         scale = self.budget.a_round.noise_multiplier * math.sqrt(len(sums))
-        noised = np.array(list(sums.values())) + scale * noise.standard_normal(len(sums))
+        noised = np.array(list(sums.values())) + scale * gaussian.standard_normal(len(sums))
         dice = dict(zip(sums, (noised / self.patients).tolist(), strict=True))
         return {"dice": dice | {"mean": float(np.mean(list(dice.values())))}}
 

@@ -3,12 +3,12 @@
 import pytest
 
 from scripts.workspace import complete_plan
-from src.privacy.accountant import Release, epsilon
-from src.privacy.promise import promises, reach
+from src.differential_privacy.accountant import Release, epsilon
+from src.differential_privacy.guarantee import promises, reach
 from tests.ceremonies import ROOT
 
 DICE = (
-    "task_runner.releases={template: src.privacy.releases.NoisyDice, "
+    "task_runner.releases={template: src.differential_privacy.reported_metrics.NoisyDice, "
     "settings: {epsilon: 2, delta: 0.001, patients: 6, budget: 5}}"
 )
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import chi2, norm
 
-from src.privacy import discrete_gaussian as sampler
-from src.privacy.discrete_gaussian import discrete_gaussian
+from src.differential_privacy import discrete_gaussian as sampler
+from src.differential_privacy.discrete_gaussian import discrete_gaussian
 
 LEVEL = 1e-6  # of each test; a right sampler fails one run in a million
 

@@ -1,0 +1,1 @@
+"""What each patient or site is promised: mechanisms that add noise, and the books of what is spent."""
