@@ -20,7 +20,7 @@ from certs import run_keys
 from certs.authority import Authority, pem
 from src.errors import Refused
 from src.files import write_atomically
-from src.privacy.sum_keys import SumKeys
+from src.secure_aggregation.keys import SumKeys
 from src.trust import bundle, envelope, fingerprint, members
 from src.trust.certificate import AGGREGATOR, ROLES, SEALING, SITE, Role
 from src.trust.members import Member, Members

@@ -12,7 +12,7 @@ from typing import Any
 from certs.authority import Authority
 from src.files import write_atomically
 from src.plan import plan as plans
-from src.privacy.sum_keys import SumKeys
+from src.secure_aggregation.keys import SumKeys
 from src.trust import bundle, key_envelope
 from src.trust.members import Member, Members
 

@@ -20,9 +20,9 @@ from src.data.patches import Patches
 from src.data.phantom_site import site_for
 from src.data.public_cases import synthetic_case
 from src.differential_privacy.dp_sgd import private_gradient
-from src.privacy import bfv, wire
-from src.privacy.encryption import PAYLOAD
-from src.privacy.fixed_point import HEADER_SLOTS, FixedPoint, slots_for, to_signed
+from src.secure_aggregation import bfv, framing
+from src.secure_aggregation.fixed_point import HEADER_SLOTS, FixedPoint, slots_for, to_signed
+from src.secure_aggregation.settings import PAYLOAD
 
 STREAM = 0x76696374  # keeps these patients apart from all others with the same seed
 SITES = ("one", "two", "three")
@@ -175,7 +175,7 @@ class Encrypted:
     def _ciphertexts(self, adder: bfv.Adder) -> Iterator:
         count = -(-slots_for(self.initial.size, BITS) // PAYLOAD)
         most = bfv.MOST_BYTES[bfv.FRESH]
-        for record in wire.records(self.upload, count=count, most_bytes=most):
+        for record in framing.records(self.upload, count=count, most_bytes=most):
             yield adder.load(record, bfv.FRESH)
 
     def _shaped(self, numbers: np.ndarray) -> list[torch.Tensor]:

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from src.aggregation.sealed_rounds import SealedRounds
 from src.errors import Refused
-from src.privacy.encryption import Encryption
-from src.privacy.sealed_site import SealedSite
-from src.privacy.sum_keys import SumKeys
+from src.secure_aggregation.keys import SumKeys
+from src.secure_aggregation.server import SealedRounds
+from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.site import SealedSite
 from src.trust import envelope, fingerprint
 from src.trust.certificate import utc_now
 

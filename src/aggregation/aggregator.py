@@ -22,10 +22,8 @@ from openfl.component import Assigner
 from openfl.protocols import utils
 
 from src import require
-from src.aggregation.encrypted_sum import token
 from src.aggregation.round_log import RoundLog
 from src.aggregation.run_state import RunState
-from src.aggregation.sealed_rounds import SealedRounds
 from src.errors import (
     APPROVAL,
     APPROVAL_NEEDED,
@@ -37,7 +35,9 @@ from src.files import write_atomically
 from src.model_vector import TENSOR
 from src.plan.plan import build
 from src.privacy.pipeline import PlainTransformer, read_plain_model
-from src.privacy.wire import WireError
+from src.secure_aggregation.encrypted_sum import token
+from src.secure_aggregation.framing import WireError
+from src.secure_aggregation.server import SealedRounds
 
 logger = logging.getLogger(__name__)
 

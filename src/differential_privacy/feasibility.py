@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from src.privacy.bfv import MOST_SUMMANDS
-from src.privacy.encryption import usual_min_sites
+from src.secure_aggregation.bfv import MOST_SUMMANDS
+from src.secure_aggregation.settings import usual_min_sites
 
 SITES = (3, 5, 10, 23, 33, 70, 100, 300, 1000)  # 23 and 33: the partitions of FeTS 2022
 WORTHWHILE = 1.0  # above it, a round's noise is longer than the mean of clipped updates can be

@@ -22,8 +22,8 @@ from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import enough, outlook
-from src.privacy.encryption import Encryption
-from src.privacy.fixed_point import FixedPoint, share_of_field
+from src.secure_aggregation.fixed_point import FixedPoint, share_of_field
+from src.secure_aggregation.settings import Encryption
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import torch
 
 from src.model_vector import Manifest
 from src.privacy.pipeline import model_bytes, open_here, read_plain_model
-from src.privacy.wire import is_sealed
+from src.secure_aggregation.framing import is_sealed
 
 
 def read_model(path: Path, site: Path | None = None) -> np.ndarray:

@@ -126,7 +126,7 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
                 f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
                 + (
                     "the aggregator cannot look into encrypted updates, only add them; the rule "
-                    "must be src.aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
+                    "must be src.secure_aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
                     if sealed
                     else "updates come unencrypted, and this rule adds encrypted ones. Set "
                     "compression_pipeline to src.privacy.pipeline.EncryptedPipeline."

@@ -19,10 +19,10 @@ from src.differential_privacy.distributed_noise import SharedNoise
 from src.errors import Refused
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
-from src.privacy import wire
-from src.privacy.encryption import Encryption
-from src.privacy.sealed_site import SealedSite
-from src.privacy.wire import WireError
+from src.secure_aggregation import framing
+from src.secure_aggregation.framing import WireError
+from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.site import SealedSite
 from src.trainable import tuned
 
 MAGIC = b"PLN1"
@@ -48,7 +48,7 @@ class PlainTransformer(Transformer):
 
     def backward(self, data: bytes, metadata: dict, **kwargs) -> np.ndarray:
         """The array that `forward` was given, read-only. WireError: damaged or foreign bytes."""
-        if wire.is_sealed(data):
+        if framing.is_sealed(data):
             raise WireError("an encrypted model; a site opens it: python -m src export")
         if data[:4] != MAGIC or len(data) < 6:
             raise WireError(f"expected a tensor that begins with {MAGIC!r}, got {data[:4]!r}.")
@@ -107,7 +107,7 @@ class SealingTransformer(PlainTransformer):
     def forward(self, data: np.ndarray, **kwargs) -> tuple[bytes, dict]:
         """Bytes. Refused: this site must not send an update now."""
         array = np.asarray(data)
-        if array.dtype == np.uint8 and wire.is_sealed(array[:4].tobytes()):
+        if array.dtype == np.uint8 and framing.is_sealed(array[:4].tobytes()):
             return array.tobytes(), {"int_list": [array.ndim]}
         if self._sealed is None or array.ndim == 0:
             return super().forward(array)
@@ -115,7 +115,7 @@ class SealingTransformer(PlainTransformer):
 
     def backward(self, data: bytes, metadata: dict, **kwargs) -> np.ndarray:
         """At a site the model, verified. Refused: it is not sealed, or does not hold."""
-        if not wire.is_sealed(data):
+        if not framing.is_sealed(data):
             array = super().backward(data, metadata)
             if self._sealed is not None and array.ndim:
                 raise Refused("The aggregator has sent a model that is not encrypted.")

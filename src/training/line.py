@@ -49,7 +49,7 @@ class Gate(Protocol):
 
 
 class Sealed(Protocol):
-    """What the line needs where updates are encrypted; `src.privacy.sealed_site` has one."""
+    """What the line needs where updates are encrypted; `src.secure_aggregation.site` has one."""
 
     def introduction(self) -> list[bytes]: ...
     def expect(self, round_number: int) -> None: ...

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from src.errors import Refused
-from src.privacy.sum_keys import SumKeys
+from src.secure_aggregation.keys import SumKeys
 from src.trust import certificate as certificates
 from src.trust import members, sealing
 from src.trust.members import Member, Members

@@ -12,7 +12,7 @@ from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import SITES, enough, outlook, table
 from src.model_vector import norm
-from src.privacy.fixed_point import share_of_field
+from src.secure_aggregation.fixed_point import share_of_field
 
 
 def noise(**settings) -> SharedNoise:

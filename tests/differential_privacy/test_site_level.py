@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.privacy.test_discrete_gaussian import variance_fits
+from tests.privacy.test_sealed_site import T, unmasked
 
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
@@ -16,12 +17,11 @@ from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.plan import PlanError
-from src.privacy.encryption import Encryption
-from src.privacy.fixed_point import to_signed
 from src.privacy.pipeline import EncryptedPipeline
-from src.privacy.sealed_site import PAYLOAD
-from tests.privacy.test_sealed_site import T, unmasked
-from tests.sealing import Federation
+from src.secure_aggregation.fixed_point import to_signed
+from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.site import PAYLOAD
+from tests.secure_aggregation.sealing import Federation
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 THREE = {"one": 5, "two": 2, "three": 4}  # numbers of cases, of which nothing may be seen

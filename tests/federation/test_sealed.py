@@ -13,15 +13,16 @@ import pytest
 from openfl.federated import Plan
 from openfl.protocols import base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
+from tests.privacy.test_masks import uniformity
 
 from scripts.local.processes import running
 from src.errors import reason_in
 from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR
 from src.plan import plan as plans
-from src.privacy import bfv, wire
-from src.privacy.memory_file import MemoryFile
 from src.privacy.pipeline import PlainTransformer, sealed_site
+from src.secure_aggregation import bfv, framing
+from src.secure_aggregation.memory_file import MemoryFile
 from src.training.line import Line, details
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
@@ -31,8 +32,7 @@ from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_faults import events, seen, start_all
 from tests.federation.test_federation import mean_of_noise, rounds
-from tests.privacy.test_masks import uniformity
-from tests.sealing import bombs
+from tests.secure_aggregation.sealing import bombs
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
 BOUND = 3 * 3 * 2**-21 * 300 / 11  # rounds * sites * step * W / count
@@ -127,7 +127,7 @@ def test_with_the_encryption_key_a_single_upload_still_shows_uniform_slots(seale
             time.sleep(0.002)
         message = uploads[0].read_bytes()
     cipher = bfv.Cipher(open_keys(sealed.sites["one"], *_about(sealed.sites["one"]), utc_now()).he)
-    (record,) = wire.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    (record,) = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
     assert uniformity(cipher.decrypt(cipher.load(record, bfv.FRESH))) > 1e-4
 
 
@@ -189,17 +189,17 @@ class HostileSite:
 
 def hostile(good: bytes, rng: random.Random) -> Iterator[tuple[bytes, dict]]:
     """Damaged, foreign and misplaced uploads."""
-    header = wire.header(good)
+    header = framing.header(good)
     plain, _ = PlainTransformer().forward(noise("one", 0))
-    start = len(wire.pack(header))
+    start = len(framing.pack(header))
     yield plain, {}
     yield b"", {}
     yield good + bytes(1 << 22), {}
     for bomb in bombs(good[start + 4 :]).values():
-        yield wire.pack(header, [bomb]), {}
-    yield wire.pack(header, [bytes(32_900)]), {}
-    yield wire.pack(header | {"site": "two"}, [good[start + 4 :]]), {}
-    yield wire.pack(header | {"round": 1}, [good[start + 4 :]]), {}
+        yield framing.pack(header, [bomb]), {}
+    yield framing.pack(header, [bytes(32_900)]), {}
+    yield framing.pack(header | {"site": "two"}, [good[start + 4 :]]), {}
+    yield framing.pack(header | {"round": 1}, [good[start + 4 :]]), {}
     yield good, {"round_number": 1}
     yield good, {"task": "final_validation"}
     yield good, {"name": "other"}
@@ -218,7 +218,7 @@ def hostile(good: bytes, rng: random.Random) -> Iterator[tuple[bytes, dict]]:
         elif kind == 2:  # of the ciphertext's own header, and the digest with it
             record, place = bytearray(good[start + 4 :]), 16 + rng.randrange(200)
             record[place : place + 32] = rng.randbytes(32)
-            yield wire.pack(header, [bytes(record)]), {}
+            yield framing.pack(header, [bytes(record)]), {}
         elif kind == 3:
             yield rng.randbytes(rng.randrange(5000)), {}
         else:

@@ -144,7 +144,7 @@ def test_a_rule_that_looks_into_updates_is_refused_where_they_are_encrypted(plan
 
 def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
     plan = plans.read(PLANS / "plain.yaml")
-    rule = {"template": "src.aggregation.encrypted_sum.EncryptedSum", "settings": {}}
+    rule = {"template": "src.secure_aggregation.encrypted_sum.EncryptedSum", "settings": {}}
     plan["tasks"]["train"]["aggregation_type"]["settings"]["rule"] = rule
     with pytest.raises(PlanError, match=r"tasks\.train: .*EncryptedSum.*come unencrypted"):
         rules.check(plan)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from src.errors import Refused
-from src.privacy.sum_keys import SumKeys
+from src.secure_aggregation.keys import SumKeys
 from src.trust import audit, bundle, key_envelope, members
 from src.trust.certificate import read_certificate
 from src.trust.gate import AggregatorGate, SiteGate

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.aggregation.run_state import RunState
 from src.plan import plan as plans
-from src.privacy.bfv import MOST_BYTES, SUM
+from src.secure_aggregation.bfv import MOST_BYTES, SUM
 from src.trust.checks.finding import Patient, State
 
 LARGEST_MESSAGE_BYTES = 2**30  # openfl 1.9, transport/grpc/common.py: the model is one message

@@ -6,14 +6,22 @@ import subprocess
 
 import numpy as np
 import pytest
-
-from src.aggregation.encrypted_sum import EncryptedSum, token
-from src.aggregation.sealed_rounds import RunStopped
-from src.errors import Refused
-from src.privacy import bfv, wire
-from src.privacy.sealed_site import SealedSite
 from tests.privacy.test_workers import kill, peak_bytes
-from tests.sealing import FOUR, THREE, Federation, bombs, bound_of, mean_of, models_of
+
+from src.errors import Refused
+from src.secure_aggregation import bfv, framing
+from src.secure_aggregation.encrypted_sum import EncryptedSum, token
+from src.secure_aggregation.server import RunStopped
+from src.secure_aggregation.site import SealedSite
+from tests.secure_aggregation.sealing import (
+    FOUR,
+    THREE,
+    Federation,
+    bombs,
+    bound_of,
+    mean_of,
+    models_of,
+)
 
 
 @pytest.fixture
@@ -27,8 +35,8 @@ def stored(federation) -> list[str]:
 
 
 def with_header(message: bytes, **changes) -> bytes:
-    records = wire.records(message, count=1, most_bytes=1 << 20)
-    return wire.pack(wire.header(message) | changes, records)
+    records = framing.records(message, count=1, most_bytes=1 << 20)
+    return framing.pack(framing.header(message) | changes, records)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +57,8 @@ def with_header(message: bytes, **changes) -> bytes:
         (lambda m: with_header(m, report="{}"), "signed statement"),
         (lambda m: with_header(m, report=5), "another round"),
         (lambda m: with_header(m, kind="report"), "damaged"),
-        (lambda m: wire.pack(wire.header(m), [b"no ciphertext"]), "not a ciphertext"),
-        (lambda m: wire.pack(wire.header(m), [bytes(33_000)]), "not a ciphertext"),
+        (lambda m: framing.pack(framing.header(m), [b"no ciphertext"]), "not a ciphertext"),
+        (lambda m: framing.pack(framing.header(m), [bytes(33_000)]), "not a ciphertext"),
     ],
 )
 def test_what_is_not_exactly_this_rounds_upload_is_refused_and_not_kept(
@@ -89,22 +97,22 @@ def test_a_copied_ciphertext_is_refused(three, upload):
     three.aggregator.take("one", 0, upload)
     three.open("two")
     own = three.answer("two", models_of(three)["two"])
-    copied = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    copied = framing.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
     with pytest.raises(Refused, match="used before"):
-        three.aggregator.take("two", 0, wire.pack(wire.header(own), copied))
+        three.aggregator.take("two", 0, framing.pack(framing.header(own), copied))
     assert stored(three) == ["one"]
 
 
 def test_a_zip_bomb_ends_in_a_refusal_and_the_adder_lives(three, upload):
     """Each unpacks to a gigabyte, and begins like a ciphertext of these parameters."""
-    (fresh,) = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    (fresh,) = framing.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
     (worker,) = three.aggregator._adders._workers
     process = worker._running.process.pid
     before = peak_bytes(process)
     for name, bomb in bombs(bytes(fresh)).items():
         assert len(bomb) <= bfv.MOST_BYTES[bfv.FRESH], name  # so that it is unpacked at all
         with pytest.raises(Refused, match=r"not a ciphertext|expected 2 polynomials"):
-            three.aggregator.take("one", 0, wire.pack(wire.header(upload), [bomb]))
+            three.aggregator.take("one", 0, framing.pack(framing.header(upload), [bomb]))
     assert worker._running.process.pid == process
     assert peak_bytes(process) - before < 32e6
     three.aggregator.take("one", 0, upload)
@@ -113,7 +121,7 @@ def test_a_zip_bomb_ends_in_a_refusal_and_the_adder_lives(three, upload):
 
 def test_the_bombs_are_some(upload):
     """What they are packed with, unpacked by somebody else."""
-    (fresh,) = wire.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    (fresh,) = framing.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
     bomb = bombs(bytes(fresh), 1 << 26)["two polynomials of zeros, and more"]
     unpack = ["zstd", "-dc"]
     if shutil.which(unpack[0]) is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.privacy.encryption import Encryption
+from src.secure_aggregation.settings import Encryption
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from src import require
-from src.privacy import bfv
-from src.privacy.fixed_point import slots_for
+from src.secure_aggregation import bfv
+from src.secure_aggregation.fixed_point import slots_for
 
 PAYLOAD = bfv.N - 1  # slots of a chunk beside its tag
 

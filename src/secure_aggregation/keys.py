@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 
-from src.privacy import bfv
+from src.secure_aggregation import bfv
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.local import one_process
-from src.privacy import bfv
+from src.secure_aggregation import bfv
 
 SEAL = b"\x5e\xa1\x10\x04\x03"  # how SEAL 4.3 begins what it saves
 PLAIN, ZSTD = 0, 2

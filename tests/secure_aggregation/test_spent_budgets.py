@@ -2,13 +2,13 @@
 
 import pytest
 
-from src.aggregation.sealed_rounds import RunStopped
 from src.differential_privacy.accountant import Release, epsilon
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.ledger import VARIABLE
 from src.errors import Refused
-from src.privacy import wire
-from tests.sealing import FOUR, Federation, models_of
+from src.secure_aggregation import framing
+from src.secure_aggregation.server import RunStopped
+from tests.secure_aggregation.sealing import FOUR, Federation, models_of
 
 A_ROUND = Release(noise_multiplier=2.0)
 DELTA = 1e-3
@@ -100,8 +100,8 @@ def test_too_few_sites_left_end_the_run_and_the_message_says_who_has_spent(feder
 
 def test_an_upload_without_a_report_must_say_why(federation):
     federation.open("one")
-    header = wire.header(federation.sites["one"].report_only())
+    header = framing.header(federation.sites["one"].report_only())
     for left in ("", "because", None):
-        message = wire.pack(header | {"report": "", "left": left})
+        message = framing.pack(header | {"report": "", "left": left})
         with pytest.raises(Refused, match="brought no report"):
             federation.aggregator.take("one", 0, message)

@@ -10,13 +10,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from tests.privacy.test_masks import uniformity
 
 from src.errors import Refused
-from src.privacy import bfv, reports, sealed_site, wire
-from src.privacy.sealed_site import PAYLOAD
-from src.privacy.tag import Tagger
-from tests.privacy.test_masks import uniformity
-from tests.sealing import FOUR, THREE, models_of
+from src.secure_aggregation import announcements, bfv, framing, site
+from src.secure_aggregation.mac import Tagger
+from src.secure_aggregation.site import PAYLOAD
+from tests.secure_aggregation.sealing import FOUR, THREE, models_of
 
 T = bfv.plain_modulus()
 
@@ -26,7 +26,7 @@ def summed(messages: list[bytes]) -> bytes:
     adder = bfv.Adder()
     total = None
     for message in messages:
-        (record,) = wire.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+        (record,) = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
         fresh = adder.load(record, bfv.FRESH)
         if total is None:
             total = fresh
@@ -42,9 +42,9 @@ def read_with_key(federation, total: bytes) -> np.ndarray:
 
 
 def with_roster(message: bytes, round_number: int, texts: list[str]) -> bytes:
-    header = wire.header(message)
+    header = framing.header(message)
     header["rosters"][str(round_number)] = texts
-    return wire.pack(header)
+    return framing.pack(header)
 
 
 # -- two rosters ----------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_two_rosters_in_one_round_give_no_sum_that_anybody_can_read_or_takes(fou
     models = models_of(four)
     honest = four.aggregator.model(0)
     whole = four.aggregator.state.rosters["0"]
-    small = [text for text in whole if reports.read(four.gate(), text, 0).site != "four"]
+    small = [text for text in whole if announcements.read(four.gate(), text, 0).site != "four"]
     sent = {}
     for name in FOUR:
         shown = with_roster(honest, 0, small) if name == "one" else honest
@@ -66,14 +66,14 @@ def test_two_rosters_in_one_round_give_no_sum_that_anybody_can_read_or_takes(fou
         for names in combinations(sent, size):
             total = summed([sent[name] for name in names])
             assert uniformity(read_with_key(four, total)) > 1e-6, names
-    following = [wire.header(message)["report"] for message in sent.values()]
+    following = [framing.header(message)["report"] for message in sent.values()]
     for name, roster in (("one", small), ("two", whole), ("three", small), ("four", whole)):
-        members = [reports.read(four.gate(), text, 0).site for text in roster]
-        header = wire.header(honest) | {"round": 1, "sum": 0}
+        members = [announcements.read(four.gate(), text, 0).site for text in roster]
+        header = framing.header(honest) | {"round": 1, "sum": 0}
         header["rosters"] = {"0": roster, "1": following}
         total = summed([sent[member] for member in members])
         with pytest.raises(Refused, match=r"tags are wrong|another model, or after other rounds"):
-            four.sites[name].open(wire.pack(header, [total]))
+            four.sites[name].open(framing.pack(header, [total]))
 
 
 def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(four):
@@ -84,9 +84,9 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
         sent[name] = four.answer(name, models[name])
     total = summed(list(sent.values()))
     assert uniformity(read_with_key(four, total)) < 1e-12  # the masks are gone
-    header = wire.header(four.aggregator.model(0)) | {"round": 1, "sum": 0}
-    header["rosters"]["1"] = [wire.header(message)["report"] for message in sent.values()]
-    assert four.sites["one"].open(wire.pack(header, [total])).shape == (20,)
+    header = framing.header(four.aggregator.model(0)) | {"round": 1, "sum": 0}
+    header["rosters"]["1"] = [framing.header(message)["report"] for message in sent.values()]
+    assert four.sites["one"].open(framing.pack(header, [total])).shape == (20,)
 
 
 # -- two models: only who holds all keys of a site can make a sum ----------------------------------
@@ -94,19 +94,19 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
 
 def forged(federation, message: bytes) -> bytes:
     """The same download with another model in it, and tags that fit: an accomplice's work."""
-    header = wire.header(message)
-    (record,) = wire.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    header = framing.header(message)
+    (record,) = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
     slots = read_with_key(federation, bytes(record))[np.newaxis, :]
     payload = slots[:, :PAYLOAD].copy()
     payload[0, 512] = (payload[0, 512] + np.uint64(1000)) % np.uint64(T)  # behind the header
     gate, number = federation.gate(), header["sum"]
-    roster = reports.roster(gate, header["rosters"][str(number)], number, 3, in_force=False)
-    following = reports.roster(gate, header["rosters"][str(number + 1)], number + 1, 3)
+    roster = announcements.roster(gate, header["rosters"][str(number)], number, 3, in_force=False)
+    following = announcements.roster(gate, header["rosters"][str(number + 1)], number + 1, 3)
     tagger = Tagger(federation.keys.tag, PAYLOAD, T)
     sites = [report.certificate for report in roster.reports]
-    tags = tagger.tags(payload, reports.salt(following.transcript, roster), sites)
+    tags = tagger.tags(payload, announcements.salt(following.transcript, roster), sites)
     cipher = bfv.Cipher(federation.keys.he)
-    return wire.pack(header, [cipher.encrypt(np.column_stack([payload, tags])[0])])
+    return framing.pack(header, [cipher.encrypt(np.column_stack([payload, tags])[0])])
 
 
 def test_two_models_are_noticed_after_one_round_in_which_no_update_can_be_read(three):
@@ -144,7 +144,7 @@ def test_a_forged_final_model_is_refused_by_who_has_seen_the_real_one(three):
 # -- what masks and tags are bound to --------------------------------------------------------------
 
 
-def claiming(report: reports.Report, **claims: object) -> reports.Report:
+def claiming(report: announcements.Report, **claims: object) -> announcements.Report:
     """The report with other claims, everything else as it was."""
     envelope = json.loads(report.text)
     statement = json.loads(base64.b64decode(envelope["payload"])) | claims
@@ -154,7 +154,9 @@ def claiming(report: reports.Report, **claims: object) -> reports.Report:
 
 
 def test_a_report_that_claims_the_same_is_the_same(three):
-    (report, *_) = reports.roster(three.gate(), three.aggregator.state.rosters["0"], 0, 3).reports
+    (report, *_) = announcements.roster(
+        three.gate(), three.aggregator.state.rosters["0"], 0, 3
+    ).reports
     assert claiming(report) == report
 
 
@@ -166,9 +168,9 @@ def test_another_round_run_roster_bundle_or_starting_model_at_one_site_spoils_th
     three, monkeypatch, what
 ):
     models = models_of(three)
-    real, sent = reports.salt, {}
+    real, sent = announcements.salt, {}
 
-    def salt_elsewhere(transcript: bytes, roster: reports.Roster) -> bytes:
+    def salt_elsewhere(transcript: bytes, roster: announcements.Roster) -> bytes:
         found = roster.reports
         if what == "roster":
             found = found[:-1]
@@ -182,7 +184,7 @@ def test_another_round_run_roster_bundle_or_starting_model_at_one_site_spoils_th
         three.open(name)
         with monkeypatch.context() as patch:
             if name == "three":
-                patch.setattr(sealed_site.reports, "salt", salt_elsewhere)
+                patch.setattr(site.reports, "salt", salt_elsewhere)
             sent[name] = three.answer(name, models[name])
         three.aggregator.take(name, 0, sent[name])
     readable = uniformity(read_with_key(three, summed(list(sent.values())))) < 1e-6

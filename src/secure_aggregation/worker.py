@@ -1,4 +1,4 @@
-"""A process that encrypts, decrypts or adds: `python -m src.privacy.worker`.
+"""A process that encrypts, decrypts or adds: `python -m src.secure_aggregation.worker`.
 
 TenSEAL never releases Python's global lock, so this work would stop the heartbeat of the process
 that does it; and bytes from elsewhere are first parsed here, where memory is limited and a crash
@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from src.privacy import bfv
-from src.privacy.memory_file import MemoryFile
+from src.secure_aggregation import bfv
+from src.secure_aggregation.memory_file import MemoryFile
 
 DONE, REFUSED = b"+", b"-"
 

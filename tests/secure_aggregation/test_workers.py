@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.privacy import bfv
-from src.privacy.workers import Adders, Ciphers, WorkerProcess, WorkerRefused
+from src.secure_aggregation import bfv
+from src.secure_aggregation.workers import Adders, Ciphers, WorkerProcess, WorkerRefused
 
 CHUNKS = 5
 

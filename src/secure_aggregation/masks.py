@@ -11,7 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from src.errors import Refused
-from src.privacy.streams import derive, uniform
+from src.secure_aggregation.prg import derive, uniform
 
 LABEL = "mask/v1"
 BLOCK = 16  # chunks at a time, so that their masks stay in the processor's cache

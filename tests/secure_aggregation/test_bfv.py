@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from src.privacy import bfv
-from src.privacy.bfv import FRESH, SUM, Adder, Cipher, CiphertextError
+from src.secure_aggregation import bfv
+from src.secure_aggregation.bfv import FRESH, SUM, Adder, Cipher, CiphertextError
 
 T = bfv.plain_modulus()
 

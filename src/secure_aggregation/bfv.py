@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
-from src.privacy.memory_file import MemoryFile
+from src.secure_aggregation.memory_file import MemoryFile
 
 N = 4096  # slots of a ciphertext
 MOST_SUMMANDS = 93

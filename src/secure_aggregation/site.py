@@ -17,15 +17,15 @@ import numpy as np
 
 from src.errors import Refused
 from src.files import write_atomically
-from src.privacy import bfv, reports, wire
-from src.privacy.encryption import PAYLOAD, Encryption
-from src.privacy.fixed_point import FixedPoint, Sum, to_residues, to_signed
-from src.privacy.masks import mask, pair_keys
-from src.privacy.record import FILE, UPLOAD, Record
-from src.privacy.reports import VOID, Roster
-from src.privacy.sum_keys import SumKeys
-from src.privacy.tag import Tagger
-from src.privacy.workers import Ciphers, WorkerRefused
+from src.secure_aggregation import announcements, bfv, framing
+from src.secure_aggregation.announcements import VOID, Roster
+from src.secure_aggregation.fixed_point import FixedPoint, Sum, to_residues, to_signed
+from src.secure_aggregation.keys import SumKeys
+from src.secure_aggregation.mac import Tagger
+from src.secure_aggregation.masks import mask, pair_keys
+from src.secure_aggregation.settings import PAYLOAD, Encryption
+from src.secure_aggregation.site_state import FILE, UPLOAD, Record
+from src.secure_aggregation.workers import Ciphers, WorkerRefused
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class SealedSite:
         text = self.record.report(round_number)
         if not text:
             key = self.record.new_report(round_number)
-            text = reports.write(self.gate, self.site, round_number, key, transcript)
+            text = announcements.write(self.gate, self.site, round_number, key, transcript)
             self.record.reports[str(round_number)]["text"] = text
             self.record.save()
         return text
@@ -139,16 +139,16 @@ class SealedSite:
         """
         self.record.check()
         try:
-            header = wire.header(message)
+            header = framing.header(message)
             expected = (DOWNLOAD, self.gate.members.run, self._parameters)
             found = (header["kind"], header["run"], header["parameters"])
             if found != expected:
                 raise Refused(f"expected a model of {expected}, got {found}.")
             round_number, summed = header["round"], header["sum"]
             if summed is None:
-                wire.records(message, count=0, most_bytes=0)
+                framing.records(message, count=0, most_bytes=0)
             rosters = self._rosters(header["rosters"], round_number, summed)
-        except (wire.WireError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (framing.WireError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refused(f"What came as a model cannot be read: {error!r}.") from None
         if self._expected not in (None, round_number):
             raise Refused(f"The model is of round {round_number}, asked was {self._expected}.")
@@ -176,7 +176,7 @@ class SealedSite:
                 "missing."
             )
         return {
-            n: reports.roster(
+            n: announcements.roster(
                 self.gate, told[str(n)], n, self.min_sites, in_force=n == round_number
             )
             for n in numbers
@@ -194,10 +194,10 @@ class SealedSite:
             seen = {summed: rosters[summed + 1].transcript}
             payload, found = self._sum(message, rosters[summed], seen[summed])
             outcome = hashlib.sha256(payload.tobytes()).digest()
-            seen[summed + 1] = reports.extend(seen[summed], rosters[summed], outcome)
+            seen[summed + 1] = announcements.extend(seen[summed], rosters[summed], outcome)
             model = found.mean()
         for number in range(max(seen), round_number):
-            seen[number + 1] = reports.extend(seen[number], rosters[number], VOID)
+            seen[number + 1] = announcements.extend(seen[number], rosters[number], VOID)
         for number, roster in rosters.items():
             before = max(number - 1, 0)
             if before in seen and roster.transcript != seen[before]:
@@ -211,12 +211,12 @@ class SealedSite:
         """(payload slots (C, N - 1), the sum) after every chunk's tag was checked."""
         count, longest = self._chunks, bfv.MOST_BYTES[bfv.SUM]
         try:
-            slots = self._ciphers.decrypt(wire.records(message, count=count, most_bytes=longest))
-        except (wire.WireError, WorkerRefused) as error:
+            slots = self._ciphers.decrypt(framing.records(message, count=count, most_bytes=longest))
+        except (framing.WireError, WorkerRefused) as error:
             raise Refused(f"The sum of round {roster.round} is damaged: {error}") from None
         payload = np.ascontiguousarray(slots[:, :PAYLOAD])
         sites = [report.certificate for report in roster.reports]
-        tags = self._tagger.tags(payload, reports.salt(transcript, roster), sites)
+        tags = self._tagger.tags(payload, announcements.salt(transcript, roster), sites)
         wrong = np.flatnonzero(tags != slots[:, PAYLOAD])
         if len(wrong):
             self._fail(
@@ -302,7 +302,7 @@ class SealedSite:
 
         A site whose budget of privacy is spent does not report: it listens, and gets the model.
         """
-        return wire.pack(self._header(REPORT))
+        return framing.pack(self._header(REPORT))
 
     def seal(self, model: np.ndarray, cases: int) -> bytes:
         """The encrypted, tagged and masked share of a trained model (P,), with the next report.
@@ -324,12 +324,12 @@ class SealedSite:
         payload = np.zeros((self._chunks, PAYLOAD), np.uint64)
         payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
         own = self.gate.members.site(self.site).sha256
-        salt = reports.salt(opened.transcript, opened.roster)
+        salt = announcements.salt(opened.transcript, opened.roster)
         tags = self._tagger.tags(payload, salt, [own])
         private = self.record.mask_key(opened.round)
         keys = pair_keys(own, private, opened.roster.mask_keys, salt)
         slots = mask(own, keys, np.column_stack([payload, tags]), self._modulus)
-        return wire.pack(self._header(UPDATE), self._ciphers.encrypt(slots))
+        return framing.pack(self._header(UPDATE), self._ciphers.encrypt(slots))
 
     def _encoded(self, opened: Opened, model: np.ndarray, cases: int) -> np.ndarray:
         """The slots (S,) of a model weighed by the site's cases. Refused: more than its cap."""
@@ -375,7 +375,7 @@ class SealedSite:
         write_atomically(self.folder / "local_state" / UPLOAD.name, message, mode=0o600)
         self.record.upload = {
             "round": opened.round,
-            "salt": reports.salt(opened.transcript, opened.roster).hex(),
+            "salt": announcements.salt(opened.transcript, opened.roster).hex(),
             "sha256": hashlib.sha256(message).hexdigest(),
         }
         self.record.save()
@@ -388,7 +388,7 @@ class SealedSite:
         opened, upload = self._opened(), self.record.upload
         if upload is None:
             return None
-        if upload["salt"] != reports.salt(opened.transcript, opened.roster).hex():
+        if upload["salt"] != announcements.salt(opened.transcript, opened.roster).hex():
             raise Refused(
                 f"Round {opened.round}: the aggregator shows another roster or model than the one "
                 "for which this site has sent its update. It sends nothing."

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from src.errors import Refused
-from src.privacy.bfv import MOST_SUMMANDS
+from src.secure_aggregation.bfv import MOST_SUMMANDS
 
 KIND = "mask-report/v1"
 VOID = b"void"

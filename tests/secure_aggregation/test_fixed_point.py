@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.privacy import bfv
-from src.privacy.fixed_point import HEADER_SLOTS, FixedPoint, to_residues, to_signed
+from src.secure_aggregation import bfv
+from src.secure_aggregation.fixed_point import HEADER_SLOTS, FixedPoint, to_residues, to_signed
 
 T = bfv.plain_modulus()
 

@@ -7,18 +7,18 @@ import shutil
 
 import numpy as np
 import pytest
+from tests.privacy.test_masks import uniformity
 
 from scripts.local.one_process import SigningGate
 from src.errors import Refused
-from src.privacy import bfv, reports, wire
-from src.privacy.encryption import Encryption
-from src.privacy.fixed_point import to_signed
-from src.privacy.masks import mask, pair_keys
-from src.privacy.record import FILE
-from src.privacy.sealed_site import PAYLOAD
-from src.privacy.sum_keys import SumKeys
-from tests.privacy.test_masks import uniformity
-from tests.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
+from src.secure_aggregation import announcements, bfv, framing
+from src.secure_aggregation.fixed_point import to_signed
+from src.secure_aggregation.keys import SumKeys
+from src.secure_aggregation.masks import mask, pair_keys
+from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.site import PAYLOAD
+from src.secure_aggregation.site_state import FILE
+from tests.secure_aggregation.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
 
 T = bfv.plain_modulus()
 
@@ -26,7 +26,7 @@ T = bfv.plain_modulus()
 def slots_seen(federation, message: bytes, count: int = 1, stored: int = bfv.FRESH) -> np.ndarray:
     """What the holder of the encryption key sees in a message."""
     cipher = bfv.Cipher(federation.keys.he)
-    records = wire.records(message, count=count, most_bytes=bfv.MOST_BYTES[stored])
+    records = framing.records(message, count=count, most_bytes=bfv.MOST_BYTES[stored])
     return np.stack([cipher.decrypt(cipher.load(record, stored)) for record in records])
 
 
@@ -34,7 +34,7 @@ def unmasked(federation, name: str, message: bytes) -> np.ndarray:
     """A site's own payload slots: what only the site itself can work out."""
     site = federation.sites[name]
     opened = site.opened
-    salt = reports.salt(opened.transcript, opened.roster)
+    salt = announcements.salt(opened.transcript, opened.roster)
     own = site.gate.members.site(name).sha256
     private = site.record.mask_key(opened.round)
     keys = pair_keys(own, private, opened.roster.mask_keys, salt)
@@ -80,7 +80,7 @@ def test_who_holds_the_encryption_key_sees_uniform_slots_in_a_single_update(thre
 
 def test_the_aggregator_is_told_no_case_number_and_no_scale(three):
     three.open("one")
-    header = wire.header(three.answer("one", models_of(three)["one"]))
+    header = framing.header(three.answer("one", models_of(three)["one"]))
     told = {"kind", "run", "round", "site", "parameters", "roster", "report", "records"}
     assert set(header) == told
 
@@ -97,12 +97,12 @@ def tampered(federation, change) -> bytes:
         federation.open(name)
         message = federation.answer(name, models[name])
         federation.aggregator.take(name, 0, message)
-        (record,) = wire.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+        (record,) = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
         uploads[name] = adder.load(record, bfv.FRESH)
     federation.aggregator.close(federation.sites)
     federation.aggregator.advance()
     total = change(adder, uploads)
-    return wire.pack(wire.header(federation.aggregator.model(1)), [adder.save(total)])
+    return framing.pack(framing.header(federation.aggregator.model(1)), [adder.save(total)])
 
 
 def omit(adder, uploads):
@@ -173,9 +173,9 @@ def test_a_replayed_sum_of_an_earlier_round_is_refused(three):
     first = three.aggregator.model(1)
     three.play(models)
     second = three.aggregator.model(2)
-    old = wire.records(first, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    old = framing.records(first, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
     with pytest.raises(Refused, match="tags are wrong"):
-        three.sites["one"].open(wire.pack(wire.header(second), old))
+        three.sites["one"].open(framing.pack(framing.header(second), old))
     three.open("two")
     with pytest.raises(Refused, match="answers no older round"):
         three.sites["two"].open(first)
@@ -190,9 +190,11 @@ def test_a_ciphertext_of_another_run_is_refused(three, tmp_path):
     other.gather()
     other.play(models)
     three.play(models)
-    foreign = wire.records(other.aggregator.model(1), count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    foreign = framing.records(
+        other.aggregator.model(1), count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM]
+    )
     with pytest.raises(Refused, match="tags are wrong"):
-        three.sites["one"].open(wire.pack(wire.header(three.aggregator.model(1)), foreign))
+        three.sites["one"].open(framing.pack(framing.header(three.aggregator.model(1)), foreign))
     other.close()
 
 
@@ -201,10 +203,10 @@ def test_swapped_chunks_are_refused(tmp_path):
     federation.gather()
     federation.play(models_of(federation))
     message = federation.aggregator.model(1)
-    a, b, c = wire.records(message, count=3, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    a, b, c = framing.records(message, count=3, most_bytes=bfv.MOST_BYTES[bfv.SUM])
     assert federation.sites["two"].open(message).shape == (20_000,)
     with pytest.raises(Refused, match="2 of 3 tags are wrong"):
-        federation.sites["one"].open(wire.pack(wire.header(message), [a, c, b]))
+        federation.sites["one"].open(framing.pack(framing.header(message), [a, c, b]))
     federation.close()
 
 
@@ -213,15 +215,15 @@ def test_swapped_chunks_are_refused(tmp_path):
     [
         lambda message: message[:-100],
         lambda message: message + b"x",
-        lambda message: wire.pack(wire.header(message), [b"garbage"]),
-        lambda message: wire.pack({"kind": "download"}),
+        lambda message: framing.pack(framing.header(message), [b"garbage"]),
+        lambda message: framing.pack({"kind": "download"}),
         lambda message: b"PLN1 and so on",
-        lambda message: wire.pack(wire.header(message) | {"parameters": "0" * 64}),
-        lambda message: wire.pack(wire.header(message) | {"run": "ff" * 16}),
-        lambda message: wire.pack(wire.header(message) | {"rosters": {}}),
-        lambda message: wire.pack(wire.header(message) | {"round": 7}),
-        lambda message: wire.pack(wire.header(message) | {"sum": None}, [b"left over"]),
-        lambda message: wire.pack(wire.header(message) | {"rosters": {"0": 5, "1": 6}}),
+        lambda message: framing.pack(framing.header(message) | {"parameters": "0" * 64}),
+        lambda message: framing.pack(framing.header(message) | {"run": "ff" * 16}),
+        lambda message: framing.pack(framing.header(message) | {"rosters": {}}),
+        lambda message: framing.pack(framing.header(message) | {"round": 7}),
+        lambda message: framing.pack(framing.header(message) | {"sum": None}, [b"left over"]),
+        lambda message: framing.pack(framing.header(message) | {"rosters": {"0": 5, "1": 6}}),
     ],
 )
 def test_damaged_downloads_are_refused_and_change_nothing(three, change):
@@ -235,7 +237,7 @@ def test_damaged_downloads_are_refused_and_change_nothing(three, change):
 def test_a_sum_with_the_wrong_number_of_polynomials_is_refused(three):
     models = models_of(three)
     three.open("one")
-    fresh = wire.records(
+    fresh = framing.records(
         three.answer("one", models["one"]), count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH]
     )
     for name in ("two", "three"):
@@ -246,7 +248,7 @@ def test_a_sum_with_the_wrong_number_of_polynomials_is_refused(three):
     three.aggregator.advance()
     truncated = [fresh[0][: len(fresh[0]) // 2]]
     with pytest.raises(Refused, match="damaged"):
-        three.sites["one"].open(wire.pack(wire.header(three.aggregator.model(1)), truncated))
+        three.sites["one"].open(framing.pack(framing.header(three.aggregator.model(1)), truncated))
 
 
 # -- masks and tags are bound to round, run, roster, bundle and starting model --------------------
@@ -284,7 +286,7 @@ def test_two_models_shown_to_two_sites_make_the_round_fail(three):
     models = models_of(three)
     three.play(models)
     honest = three.aggregator.model(1)
-    withheld = wire.pack(wire.header(honest) | {"sum": None})
+    withheld = framing.pack(framing.header(honest) | {"sum": None})
     three.sites["one"].open(withheld)
     three.sites["two"].open(honest)
     three.sites["three"].open(honest)
@@ -304,10 +306,10 @@ def test_two_models_shown_to_two_sites_make_the_round_fail(three):
 
 def rewritten(federation, change) -> bytes:
     """The open round's download with another roster in it."""
-    header = wire.header(federation.aggregator.model(federation.round))
+    header = framing.header(federation.aggregator.model(federation.round))
     texts = header["rosters"][str(federation.round)]
     header["rosters"][str(federation.round)] = change(texts)
-    return wire.pack(header)
+    return framing.pack(header)
 
 
 def forged(federation, name: str, key: str, **claims) -> str:
@@ -321,7 +323,7 @@ def forged(federation, name: str, key: str, **claims) -> str:
         "mask_key": "11" * 32,
         "transcript": federation.gate().bundle.digest,
     } | claims
-    return federation.gate(key).sign(reports.KIND, statement).decode()
+    return federation.gate(key).sign(announcements.KIND, statement).decode()
 
 
 @pytest.mark.parametrize(
@@ -365,7 +367,7 @@ def by_a_stranger(federation, name: str) -> str:
     """A report signed by somebody who is not in the member list."""
     signed = json.loads(forged(federation, name, name))
     statement = json.loads(base64.b64decode(signed["payload"]))
-    return SigningGate(["mallory"], "mallory").sign(reports.KIND, statement).decode()
+    return SigningGate(["mallory"], "mallory").sign(announcements.KIND, statement).decode()
 
 
 def test_nobody_reports_for_another_and_nobody_twice(four):
@@ -390,7 +392,7 @@ def test_nobody_reports_for_another_and_nobody_twice(four):
 
 
 def test_more_sites_than_can_be_added_make_no_roster(four, monkeypatch):
-    assert reports.MOST_SUMMANDS == 93
+    assert announcements.MOST_SUMMANDS == 93
     monkeypatch.setattr(reports, "MOST_SUMMANDS", 3)
     with pytest.raises(Refused, match="has 4 sites, allowed are 3 to 3"):
         four.open("one")
@@ -407,12 +409,14 @@ def test_a_mask_key_from_which_no_secret_comes_stops_the_update(four):
 
 def test_a_site_answers_only_a_roster_that_holds_its_own_report(four):
     site = four.sites["one"]
-    texts = {reports.read(site.gate, t, 0).site: t for t in four.aggregator.state.rosters["0"]}
+    texts = {
+        announcements.read(site.gate, t, 0).site: t for t in four.aggregator.state.rosters["0"]
+    }
     site.open(rewritten(four, lambda _: [texts[name] for name in ("two", "three", "four")]))
     assert not site.takes_part
     with pytest.raises(Refused, match="not in the roster"):
         site.seal(four.initial, 5)
-    assert wire.header(site.report_only())["kind"] == "report"
+    assert framing.header(site.report_only())["kind"] == "report"
     # its own name with another mask key, signed with its stolen key: not its report either
     other = forged(four, "one", "one")
     site.open(rewritten(four, lambda _: [other, texts["two"], texts["three"]]))
@@ -436,7 +440,7 @@ def test_a_restarted_site_sends_the_same_bytes_or_none(three):
     # the same round with another roster: nothing
     texts = three.aggregator.state.rosters["0"]
     swapped = [
-        forged(three, "two", "two") if reports.read(site.gate, t, 0).site == "two" else t
+        forged(three, "two", "two") if announcements.read(site.gate, t, 0).site == "two" else t
         for t in texts
     ]
     site.open(rewritten(three, lambda _: swapped))

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.privacy import bfv
-from src.privacy.memory_file import MemoryFile
-from src.privacy.worker import DONE, frame, unframe
+from src.secure_aggregation import bfv
+from src.secure_aggregation.memory_file import MemoryFile
+from src.secure_aggregation.worker import DONE, frame, unframe
 
 ROOT = Path(__file__).resolve().parents[2]  # the bundle's code
 PATIENCE_S = 300.0  # an order takes seconds; then the worker is taken for hung
@@ -48,7 +48,7 @@ class WorkerProcess:
         self._end()
         (ours, theirs), shared = socket.socketpair(), MemoryFile()
         passed = [theirs.fileno(), shared.number]
-        command = [sys.executable, "-m", "src.privacy.worker"]
+        command = [sys.executable, "-m", "src.secure_aggregation.worker"]
         one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [*command, *map(str, passed), str(self._most_bytes)],

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from src.privacy.streams import derive, uniform
+from src.secure_aggregation.prg import derive, uniform
 
 LIMB = 16  # bits; products of limbs and their sums stay exact in float64
 BLOCK = 16  # chunks at a time, so that their limbs stay in the processor's cache

@@ -6,9 +6,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from scipy.stats import chi2
 
 from src.errors import Refused
-from src.privacy import bfv
-from src.privacy.masks import mask, pair_keys
-from src.privacy.streams import derive, uniform
+from src.secure_aggregation import bfv
+from src.secure_aggregation.masks import mask, pair_keys
+from src.secure_aggregation.prg import derive, uniform
 
 T = bfv.plain_modulus()
 SALT = b"s" * 32

@@ -16,10 +16,10 @@ from typing import Any
 
 from src.errors import Refused
 from src.files import write_atomically
-from src.privacy import bfv, reports, wire
-from src.privacy.encryption import Encryption
-from src.privacy.sealed_site import DOWNLOAD, LEAVE, REPORT, STOP, UPDATE
-from src.privacy.workers import Adders, WorkerRefused
+from src.secure_aggregation import announcements, bfv, framing
+from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.site import DOWNLOAD, LEAVE, REPORT, STOP, UPDATE
+from src.secure_aggregation.workers import Adders, WorkerRefused
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class SealedRounds:
             "rosters": state.rosters,
             "sum": state.sum,
         }
-        write_atomically(self._download_of(state.round), wire.pack(download, sums))
+        write_atomically(self._download_of(state.round), framing.pack(download, sums))
         write_atomically(self._state_of(state.round), json.dumps(state.__dict__))
 
     # -- before the first round --------------------------------------------------------------
@@ -114,10 +114,10 @@ class SealedRounds:
         """Take a site's report for round 0. Refused: it is none. Later ones change nothing."""
         if self.gathered:
             return
-        found = reports.read(self.gate, report.decode(errors="replace"), 0)
+        found = announcements.read(self.gate, report.decode(errors="replace"), 0)
         if found.site != site:
             raise Refused(f"{site} has brought the report of {found.site}.")
-        write_atomically(self._uploads_of(-1) / site, wire.pack(self._as_report(found.text)))
+        write_atomically(self._uploads_of(-1) / site, framing.pack(self._as_report(found.text)))
 
     def _as_report(self, text: str) -> dict[str, str]:
         return {"kind": REPORT, "report": text}
@@ -146,10 +146,10 @@ class SealedRounds:
         if len(message) > self.most_bytes:
             raise Refused(f"{len(message)} bytes; an upload has {self.most_bytes} at most.")
         try:
-            header = wire.header(message)
+            header = framing.header(message)
             found = {key: header[key] for key in ("run", "round", "site", "parameters")}
             kind, report = header["kind"], header["report"]
-        except (wire.WireError, KeyError, TypeError) as error:
+        except (framing.WireError, KeyError, TypeError) as error:
             raise Refused(f"not a sealed upload: {error!r}.") from None
         expected = {
             "run": self.gate.members.run,
@@ -185,13 +185,13 @@ class SealedRounds:
             if left not in (LEAVE, STOP):
                 raise Refused(f"{site} has brought no report, and does not say why.")
             return
-        written = reports.read(self.gate, report, self.state.round + 1)
+        written = announcements.read(self.gate, report, self.state.round + 1)
         if written.site != site:
             raise Refused(f"{site} has brought the report of {written.site}.")
 
-    def _roster(self, state: State, round_number: int) -> reports.Roster:
+    def _roster(self, state: State, round_number: int) -> announcements.Roster:
         texts = state.rosters[str(round_number)]
-        return reports.roster(
+        return announcements.roster(
             self.gate, texts, round_number, self.min_sites, in_force=False, agreed=False
         )
 
@@ -203,8 +203,8 @@ class SealedRounds:
     def _records(self, message: bytes, count: int) -> list[memoryview]:
         try:
             longest = bfv.MOST_BYTES[bfv.FRESH]
-            return wire.records(message, count=count, most_bytes=longest)
-        except wire.WireError as error:
+            return framing.records(message, count=count, most_bytes=longest)
+        except framing.WireError as error:
             raise Refused(f"a damaged upload: {error}") from None
 
     def _add(self, site: str, message: bytes) -> None:
@@ -274,7 +274,7 @@ class SealedRounds:
         for site in sites:
             path = self._uploads_of(number) / site
             if path.is_file():
-                answers[site] = wire.header_of(path)
+                answers[site] = framing.header_of(path)
                 if answers[site]["kind"] == UPDATE:
                     updates[site] = path
         return updates, answers
@@ -316,7 +316,7 @@ class SealedRounds:
         if self.state.sum is None:
             return []
         message = self._download_of(self.state.round).read_bytes()
-        return wire.records(message, count=self._chunks, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+        return framing.records(message, count=self._chunks, most_bytes=bfv.MOST_BYTES[bfv.SUM])
 
     def _forget(self) -> None:
         self._adders.forget()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from src.privacy import bfv
-from src.privacy.tag import Tagger
+from src.secure_aggregation import bfv
+from src.secure_aggregation.mac import Tagger
 
 T = bfv.plain_modulus()
 KEY, SALT = b"k" * 32, b"s" * 32
@@ -26,7 +26,7 @@ def summed(arrays) -> np.ndarray:
 
 
 def test_the_tag_is_the_products_sum_plus_a_pad(tagger, payloads):
-    from src.privacy.streams import derive, uniform
+    from src.secure_aggregation.prg import derive, uniform
 
     (weights,) = uniform(derive(KEY, "tag-weights/v1"), 0, 1, LENGTH, T)
     (pad,) = uniform(derive(KEY, "tag-pad/v1", salt=SALT, info=b"a"), 0, 1, 5, T)
