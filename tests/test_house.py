@@ -43,15 +43,15 @@ GROUND = [
     "src.plan.rules",
 ]  # each may import those before it
 DOORS = {
-    "src/data/loader.py",
-    "src/training/task_runner.py",
-    "src/training/site.py",
-    "src/training/line.py",
+    "src/engines/openfl/data_loader.py",
+    "src/engines/openfl/task_runner.py",
+    "src/engines/openfl/collaborator.py",
+    "src/engines/openfl/client.py",
     "src/trust/checks/line.py",
-    "src/privacy/pipeline.py",
-    "src/aggregation/rule.py",
-    "src/aggregation/schedule.py",
-    "src/aggregation/aggregator.py",
+    "src/engines/openfl/pipeline.py",
+    "src/engines/openfl/aggregation_function.py",
+    "src/engines/openfl/assigner.py",
+    "src/engines/openfl/aggregator.py",
 }
 
 

@@ -12,7 +12,7 @@ from openfl.transport.grpc.common import create_header
 from scripts.attack.targets import Identity, Target
 from scripts.local import fx
 from scripts.local.processes import Party, free_port, running
-from src.training.line import details
+from src.engines.openfl.client import details
 from src.trust import members
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate

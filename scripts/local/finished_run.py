@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from src.data.loader import SiteData
+    from src.engines.openfl.data_loader import SiteData
 
 
 def plan_of(run: Path) -> Path:

@@ -36,7 +36,7 @@ SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
 
 
 class Patients(Protocol):
-    """What is needed of a site's data; `src.data.loader.SiteData` has it."""
+    """What is needed of a site's data; `src.engines.openfl.data_loader.SiteData` has it."""
 
     patients: Sequence[Any]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.engines.openfl.pipeline import model_bytes, open_here, read_plain_model
 from src.model_vector import Manifest
-from src.privacy.pipeline import model_bytes, open_here, read_plain_model
 from src.secure_aggregation.framing import is_sealed
 
 

@@ -56,13 +56,13 @@ FITTING = (
         "compression_pipeline",
         "at_site",
         "is none of this kit's. OpenFL's own round, drop or cast values: sums would be wrong, and "
-        "bounds of privacy void. Take one of src.privacy.pipeline.",
+        "bounds of privacy void. Take one of src.engines.openfl.pipeline.",
     ),
     (
         "aggregation_type",
         "call",
         "is no aggregation that OpenFL could call. A rule of this kit stands inside "
-        "src.aggregation.rule.Rule.",
+        "src.engines.openfl.aggregation_function.Rule.",
     ),
 )
 
@@ -129,7 +129,7 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
                     "must be src.secure_aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
                     if sealed
                     else "updates come unencrypted, and this rule adds encrypted ones. Set "
-                    "compression_pipeline to src.privacy.pipeline.EncryptedPipeline."
+                    "compression_pipeline to src.engines.openfl.pipeline.EncryptedPipeline."
                 )
             )
         local = (section.get("kwargs") or {}).get("apply") == "local"

@@ -13,11 +13,11 @@ from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
 from src.differential_privacy.ledger import BudgetSpent
 from src.differential_privacy.site_level import SiteDP, SiteNoise, bookings
+from src.engines.openfl.pipeline import EncryptedPipeline
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.plan import PlanError
-from src.privacy.pipeline import EncryptedPipeline
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD

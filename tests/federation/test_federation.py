@@ -10,8 +10,8 @@ import yaml
 from openfl.protocols import utils
 
 from scripts.local.processes import FederationFailed, Party, running
+from src.engines.openfl.pipeline import PlainPipeline
 from src.model_vector import TENSOR
-from src.privacy.pipeline import PlainPipeline
 from tests.federation.conftest import CASES
 from tests.federation.parts import SIZE, noise
 

@@ -16,14 +16,14 @@ from openfl.transport.grpc import AggregatorGRPCClient
 from tests.privacy.test_masks import uniformity
 
 from scripts.local.processes import running
+from src.engines.openfl.client import Line, details
+from src.engines.openfl.pipeline import PlainTransformer, sealed_site
 from src.errors import reason_in
 from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR
 from src.plan import plan as plans
-from src.privacy.pipeline import PlainTransformer, sealed_site
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.memory_file import MemoryFile
-from src.training.line import Line, details
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
 from src.trust.key_envelope import open_keys

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from openfl.protocols import utils
 
+from src.engines.openfl.pipeline import PlainPipeline
 from src.inference.checkpoint import load_weights, read_model
 from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
-from src.privacy.pipeline import PlainPipeline
 
 
 def write(path, tensors) -> None:

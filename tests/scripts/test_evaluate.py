@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from openfl.protocols import utils
 
 from scripts.evaluate import evaluate
+from src.engines.openfl.pipeline import PlainPipeline
 from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
-from src.privacy.pipeline import PlainPipeline
 
 
 @pytest.fixture

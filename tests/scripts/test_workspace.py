@@ -40,7 +40,7 @@ def test_the_code_is_the_houses_and_runs_without_the_house(built):
     ours = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / "src").rglob("*.py")}
     theirs = {p.relative_to(built): p.read_bytes() for p in (built / "src").rglob("*.py")}
     assert ours == theirs
-    code = "import src.data.loader as m; print(m.__file__)"
+    code = "import src.engines.openfl.data_loader as m; print(m.__file__)"
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=built, capture_output=True, text=True, check=True
     )

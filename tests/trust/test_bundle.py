@@ -83,7 +83,9 @@ def test_a_partys_own_files_do_not(site, path):
 
 def test_a_plan_cannot_name_code_in_a_partys_own_folders(site):
     path = site / "plan" / "plan.yaml"
-    path.write_text(path.read_text().replace("src.data.loader.SiteData", "data.evil.SiteData"))
+    path.write_text(
+        path.read_text().replace("src.engines.openfl.data_loader.SiteData", "data.evil.SiteData")
+    )
     with pytest.raises(Refused, match="lies outside the code"):
         bundle.read(site)
 

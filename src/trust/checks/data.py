@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.data.layouts import find_cases, read_dataset_yaml
-from src.data.loader import SPLITS
 from src.data.quality import inspect_folder
+from src.engines.openfl.data_loader import SPLITS
 from src.trust.checks.finding import Patient, State
 
-LOADER = "src.data.loader.SiteData"
+LOADER = "src.engines.openfl.data_loader.SiteData"
 FEW_PATIENTS = 4
 
 

@@ -10,8 +10,8 @@ from openfl.federated import Plan
 from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2, utils
 from openfl.transport.grpc.common import create_header
 
+from src.engines.openfl.client import details, refusal
 from src.errors import APPROVAL
-from src.training.line import details, refusal
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.checks.finding import Patient, State
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.aggregation.run_state import RunState
 from src.plan import plan as plans
+from src.rounds.run_state import RunState
 from src.secure_aggregation.bfv import MOST_BYTES, SUM
 from src.trust.checks.finding import Patient, State
 
@@ -61,7 +61,7 @@ def noise(patient: Patient) -> Iterator[tuple[State, str]]:
     pipeline = plans.build(patient.plan["compression_pipeline"])
     if pipeline.noise is None:
         return
-    from src.privacy.pipeline import read_plain_model
+    from src.engines.openfl.pipeline import read_plain_model
 
     settings, sites = patient.plan["aggregator"]["settings"], len(patient.members.sites)
     initial = patient.workspace / settings["init_state_path"]

@@ -15,10 +15,10 @@ from scripts.attack.membership import Losses, compare, membership
 from scripts.options import ROOT
 from src.data.layouts import find_cases
 from src.data.preprocess import prepared
+from src.engines.openfl.pipeline import PlainPipeline
 from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
-from src.privacy.pipeline import PlainPipeline
 from tests.scripts.report.conftest import finished_run  # noqa: F401
 
 PLAN = plans.read(ROOT / "plan" / "plain.yaml")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.data.case import CaseFiles
-from src.data.loader import SiteData, split_by_patient, split_independently
+from src.engines.openfl.data_loader import SiteData, split_by_patient, split_independently
 
 PATCHES = {"template": "src.data.patches.Patches", "settings": {"size": [16, 16, 16]}}
 

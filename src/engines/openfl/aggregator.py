@@ -22,8 +22,7 @@ from openfl.component import Assigner
 from openfl.protocols import utils
 
 from src import require
-from src.aggregation.round_log import RoundLog
-from src.aggregation.run_state import RunState
+from src.engines.openfl.pipeline import PlainTransformer, read_plain_model
 from src.errors import (
     APPROVAL,
     APPROVAL_NEEDED,
@@ -34,7 +33,8 @@ from src.errors import (
 from src.files import write_atomically
 from src.model_vector import TENSOR
 from src.plan.plan import build
-from src.privacy.pipeline import PlainTransformer, read_plain_model
+from src.rounds.round_log import RoundLog
+from src.rounds.run_state import RunState
 from src.secure_aggregation.encrypted_sum import token
 from src.secure_aggregation.framing import WireError
 from src.secure_aggregation.server import SealedRounds

@@ -10,9 +10,9 @@ from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
 
 from scripts.local.processes import free_port
+from src.engines.openfl import client as module
+from src.engines.openfl.client import Line, LineLost
 from src.errors import APPROVAL_NEEDED, Refused, marked
-from src.training import line as module
-from src.training.line import Line, LineLost
 
 
 class Server(aggregator_pb2_grpc.AggregatorServicer):

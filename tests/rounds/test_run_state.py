@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.aggregation.run_state import RunState, StaleState
+from src.rounds.run_state import RunState, StaleState
 
 
 @pytest.fixture

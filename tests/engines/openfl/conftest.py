@@ -6,7 +6,7 @@ import pytest
 
 from src.plan import plan as plans
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
 from src import require
+from src.engines.openfl.client import Line
 from src.errors import refusals_end_the_process
 from src.model_vector import TENSOR
 from src.plan import plan as plans
 from src.plan import rules
-from src.training.line import Line
 
 logger = logging.getLogger(__name__)
 

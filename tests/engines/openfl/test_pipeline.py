@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from src.privacy.pipeline import PlainPipeline, WireError
+from src.engines.openfl.pipeline import PlainPipeline, WireError
 
 PIPELINE = PlainPipeline()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from openfl.utilities import LocalTensor
 
-from src.aggregation.rule import Rule
+from src.engines.openfl.aggregation_function import Rule
 
 MEAN = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
 

@@ -12,20 +12,20 @@ from openfl.pipelines import TensorCodec
 from openfl.protocols import utils
 from openfl.utilities import TensorKey
 
-from src.aggregation import aggregator as module
-from src.aggregation.aggregator import Aggregator, RunFailed
-from src.aggregation.rule import Rule
-from src.aggregation.schedule import TrainThenValidate
+from src.engines.openfl import aggregator as module
+from src.engines.openfl.aggregation_function import Rule
+from src.engines.openfl.aggregator import Aggregator, RunFailed
+from src.engines.openfl.assigner import TrainThenValidate
+from src.engines.openfl.pipeline import PlainPipeline
 from src.errors import Refused
 from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR
-from src.privacy.pipeline import PlainPipeline
 
 SITES = ["one", "two"]
 CASES = {"one": 3, "two": 1}
 MEAN = {"template": "src.aggregation.weighted_mean.WeightedMean"}
 START = np.zeros(4, np.float32)
-OPEN = {"template": "tests.aggregation.open_gate.OpenGate"}
+OPEN = {"template": "tests.open_gate.OpenGate"}
 
 
 @pytest.fixture

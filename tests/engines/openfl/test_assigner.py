@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.aggregation.schedule import TrainThenValidate
+from src.engines.openfl.assigner import TrainThenValidate
 
 TASKS = {"validation": {}, "train": {}, "final_validation": {}}
 

@@ -2,7 +2,7 @@
 
 import json
 
-from src.aggregation.round_log import RoundLog
+from src.rounds.round_log import RoundLog
 
 
 def lines(path) -> list[dict]:

@@ -1,0 +1,1 @@
+"""The engines that carry a round; each room translates between one of them and this kit."""

@@ -1,0 +1,1 @@
+"""The only room that imports OpenFL and gRPC; it translates and decides nothing."""

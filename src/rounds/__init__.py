@@ -1,0 +1,1 @@
+"""A round without any engine: who is present, what is asked, what is answered, when it ends."""
