@@ -158,7 +158,7 @@ def _examine(workspaces: dict[str, Path]) -> None:
 
     ValueError: a party is not ready; every reason.
     """
-    from src.trust.doctor import examine
+    from src.preflight.doctor import examine
 
     found = [
         f"{party}: {finding.rule}: {finding.text}"

@@ -151,7 +151,7 @@ def approve(name: str, workspace: Path, words: str | None) -> None:
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also as JSON.")
 def doctor(name: str | None, workspace: Path, offline: bool, json_path: Path | None) -> None:
     """Would a start here work, and be safe? A table, and exit code 1 if not."""
-    from src.trust.doctor import examine, table
+    from src.preflight.doctor import examine, table
 
     findings = examine(workspace, name, offline=offline)
     if json_path:

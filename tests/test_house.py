@@ -47,7 +47,7 @@ DOORS = {
     "src/engines/openfl/task_runner.py",
     "src/engines/openfl/collaborator.py",
     "src/engines/openfl/client.py",
-    "src/trust/checks/line.py",
+    "src/preflight/connection.py",
     "src/engines/openfl/pipeline.py",
     "src/engines/openfl/aggregation_function.py",
     "src/engines/openfl/assigner.py",

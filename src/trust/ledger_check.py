@@ -15,10 +15,10 @@ from src.differential_privacy.ledger import BOOKED, KIND, alone, signed_digest
 from src.differential_privacy.ledger_file import Account, accounts
 from src.errors import Refused
 from src.hash_chain import Line, digest
+from src.preflight.finding import State
 from src.trust import audit, envelope, fingerprint, members
 from src.trust import certificate as certificates
 from src.trust.certificate import SITE, Chain
-from src.trust.checks.finding import State
 
 
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:

@@ -19,9 +19,9 @@ from certs.authority import Authority
 from scripts.attack.targets import pem
 from scripts.local.enrol import approve
 from scripts.local.processes import running, wait_for_port
+from src.preflight.connection import line
+from src.preflight.finding import Patient
 from src.trust.certificate import AGGREGATOR, utc_now
-from src.trust.checks.finding import Patient
-from src.trust.checks.line import line
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(120)]
 

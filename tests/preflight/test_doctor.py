@@ -13,10 +13,10 @@ import yaml
 from scripts.prepare import make_phantoms, site_folders
 from scripts.workspace import complete_plan
 from src.plan import plan as plans
-from src.trust import audit, deny, doctor, key_envelope
-from src.trust.checks import machine
-from src.trust.checks import plan as plan_checks
-from src.trust.checks.finding import Patient
+from src.preflight import doctor, machine
+from src.preflight import plan as plan_checks
+from src.preflight.finding import Patient
+from src.trust import audit, deny, key_envelope
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
 

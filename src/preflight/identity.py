@@ -8,10 +8,10 @@ import yaml
 
 from src.errors import Refused
 from src.plan import plan as plans
+from src.preflight.finding import Patient, State
 from src.trust import approval, key_envelope, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
-from src.trust.checks.finding import Patient, State
 from src.trust.deny import DenyList
 from src.trust.gate import ROSTER, own_certificate
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from src.preflight import data, identity, machine, plan, privacy
+from src.preflight.finding import Check, Finding, Patient
 from src.trust.certificate import utc_now
-from src.trust.checks import data, identity, machine, plan, privacy
-from src.trust.checks.finding import Check, Finding, Patient
 
 RULES: dict[str, Check] = {
     "plan": plan.rules,
@@ -46,7 +46,7 @@ def examine(
     patient = Patient(workspace, name, now())
     rules = dict(RULES)
     if not offline:
-        from src.trust.checks.line import line  # imports OpenFL: a second or two
+        from src.preflight.connection import line  # imports OpenFL: a second or two
 
         rules["line"] = line
     return [finding for rule, check in rules.items() for finding in _apply(rule, check, patient)]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.plan import plan as plans
+from src.preflight.finding import Patient, State
 from src.rounds.run_state import RunState
 from src.secure_aggregation.bfv import MOST_BYTES, SUM
-from src.trust.checks.finding import Patient, State
 
 LARGEST_MESSAGE_BYTES = 2**30  # openfl 1.9, transport/grpc/common.py: the model is one message
 LARGEST_BLOB_BYTES = 10**9  # SQLite: a model that is not encrypted lies in the checkpoint as one

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from src.preflight.finding import Patient, State
 from src.trust import audit
-from src.trust.checks.finding import Patient, State
 
 NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
 CLOCK_TOLERANCE = timedelta(minutes=5)

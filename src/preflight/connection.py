@@ -12,8 +12,8 @@ from openfl.transport.grpc.common import create_header
 
 from src.engines.openfl.client import details, refusal
 from src.errors import APPROVAL
+from src.preflight.finding import Patient, State
 from src.trust import approval, bundle, fingerprint, members
-from src.trust.checks.finding import Patient, State
 
 TIMEOUT_S = 5.0
 

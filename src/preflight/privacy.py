@@ -9,9 +9,9 @@ from src.differential_privacy.guarantee import Promise, promises, reach
 from src.differential_privacy.ledger import VARIABLE, as_opened, folder
 from src.differential_privacy.ledger_file import Account, epsilon_of, together
 from src.plan import plan as plans
+from src.preflight.data import LOADER, data_folder
+from src.preflight.finding import Patient, State
 from src.trust import ledger_check
-from src.trust.checks.data import LOADER, data_folder
-from src.trust.checks.finding import Patient, State
 
 
 def privacy(patient: Patient) -> Iterator[tuple[State, str]]:

@@ -11,9 +11,9 @@ from src.differential_privacy.guarantee import promises
 from src.differential_privacy.ledger import Ledger
 from src.errors import Refused
 from src.plan import plan as plans
+from src.preflight.finding import Patient
+from src.preflight.privacy import privacy
 from src.trust import approval
-from src.trust.checks.finding import Patient
-from src.trust.checks.privacy import privacy
 from src.trust.gate import SiteGate
 from tests.ceremonies import ADDRESS, ROOT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.quality import inspect_folder
 from src.engines.openfl.data_loader import SPLITS
-from src.trust.checks.finding import Patient, State
+from src.preflight.finding import Patient, State
 
 LOADER = "src.engines.openfl.data_loader.SiteData"
 FEW_PATIENTS = 4

@@ -1,0 +1,1 @@
+"""Before a start: would it work here, and be safe?"""
