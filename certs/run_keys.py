@@ -13,7 +13,7 @@ from certs.authority import Authority
 from src.files import write_atomically
 from src.plan import plan as plans
 from src.secure_aggregation.keys import SumKeys
-from src.trust import bundle, key_envelope
+from src.trust import bundle, key_transport
 from src.trust.members import Member, Members
 
 
@@ -39,10 +39,10 @@ def seal(
 ) -> dict[str, Any]:
     """Seal the keys for every site; the entry for the desk's book, with the time of erasure."""
     for member in _sites(listed):
-        content = key_envelope.statement(listed, digest, member, keys)
+        content = key_transport.statement(listed, digest, member, keys)
         assert member.sealing is not None
-        sealed = key_envelope.seal(content, authority.desk, authority.key("desk"), member.sealing)
-        path = folder_of(authority, listed.run) / key_envelope.path_of(member.name).name
+        sealed = key_transport.seal(content, authority.desk, authority.key("desk"), member.sealing)
+        path = folder_of(authority, listed.run) / key_transport.path_of(member.name).name
         write_atomically(path, sealed)
     return {"run": listed.run, "bundle": digest, "sealed_and_erased": now.isoformat()}
 
@@ -51,7 +51,7 @@ def envelopes(authority: Authority, listed: Members) -> dict[str, bytes]:
     """The sealed envelope of each site, by name."""
     folder = folder_of(authority, listed.run)
     return {
-        member.name: (folder / key_envelope.path_of(member.name).name).read_bytes()
+        member.name: (folder / key_transport.path_of(member.name).name).read_bytes()
         for member in _sites(listed)
     }
 

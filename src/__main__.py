@@ -37,9 +37,9 @@ def main() -> None:
 @workspace_option
 def request_sealing(name: str, workspace: Path) -> None:
     """Add the site's second key to its certificate request; print the words for the desk."""
-    from src.trust import fingerprint, sealing
+    from src.trust import encryption_key, fingerprint
 
-    sha256 = sealing.request(workspace, name)
+    sha256 = encryption_key.request(workspace, name)
     package = workspace / f"col_{name}_to_agg_cert_request.zip"
     console.print(f"Request:     {package}   (carry it to the desk)", soft_wrap=True)
     console.print(f"Fingerprint: {sha256}", soft_wrap=True)

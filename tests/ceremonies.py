@@ -14,7 +14,7 @@ from openfl.cryptography.participant import generate_csr
 from certs.authority import Authority
 from certs.ceremony import Ceremony
 from scripts.workspace import build_workspace, complete_plan
-from src.trust import approval, fingerprint, sealing
+from src.trust import approval, encryption_key, fingerprint
 from src.trust.certificate import AGGREGATOR, SITE
 from src.trust.gate import SiteGate
 from src.trust.package import receive
@@ -67,7 +67,7 @@ def make_request(
     with zipfile.ZipFile(package, "w") as archive:
         archive.write(request, request.name)
     if sealed:
-        sealing.request(workspace, name)
+        encryption_key.request(workspace, name)
     return package
 
 

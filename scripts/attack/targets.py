@@ -26,7 +26,7 @@ from scripts.local.enrol import enrol
 from scripts.local.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
 from src.errors import Refused
-from src.trust import fingerprint, sealing
+from src.trust import encryption_key, fingerprint
 from src.trust.certificate import SITE, common_name, utc_now
 from src.trust.package import receive
 
@@ -171,10 +171,10 @@ class Kit(Base):
         desk.enrol(site, SITE)
         try:
             named = package.parent / "cert" / "client" / f"col_{site}.csr"
-            sealing.request(package.parent, site)
+            encryption_key.request(package.parent, site)
             csr = x509.load_pem_x509_csr(named.read_bytes())
             second = x509.load_pem_x509_csr(
-                (package.parent / sealing.FOLDER / f"col_{site}.csr").read_bytes()
+                (package.parent / encryption_key.FOLDER / f"col_{site}.csr").read_bytes()
             )
             heard = fingerprint.words(fingerprint.of_requests(csr, second))
             certificate = desk.issue(package, heard)[0]

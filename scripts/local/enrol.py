@@ -14,7 +14,7 @@ from certs.authority import Authority
 from certs.ceremony import Ceremony
 from scripts.local import fx
 from src.files import write_secret
-from src.trust import approval, fingerprint, sealing
+from src.trust import approval, encryption_key, fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, utc_now
 from src.trust.gate import SiteGate
 from src.trust.package import receive
@@ -108,7 +108,7 @@ def _request(folder: Path, site: str, archive: Path, data: Path) -> Path:
     (workspace / "data" / site).symlink_to(data.resolve())  # `fx` refuses paths outside
     fx.run(workspace, "collaborator", "create", "-n", site, "-d", f"data/{site}", "--silent")
     fx.run(workspace, "collaborator", "generate-cert-request", "-n", site, "--silent")
-    sealing.request(workspace, site)
+    encryption_key.request(workspace, site)
     return workspace
 
 

@@ -20,7 +20,7 @@ from src.secure_aggregation.keys import SumKeys
 from src.secure_aggregation.server import SealedRounds
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import SealedSite
-from src.trust import envelope, fingerprint
+from src.trust import fingerprint, signed
 from src.trust.certificate import utc_now
 
 BUNDLE = "b0" * 32
@@ -72,16 +72,16 @@ class SigningGate:
 
     def sign(self, kind, statement) -> bytes:
         key, certificate = certified(self.own)
-        return envelope.sign(kind, statement, key, certificate)
+        return signed.sign(kind, statement, key, certificate)
 
     def verify(self, kind, content, *, in_force):
-        sha256 = envelope.signer(content)
+        sha256 = signed.signer(content)
         for name in self.members.sites:
             member = self.members.site(name)
             if member.sha256 == sha256:
                 if in_force and name in self.denied:
                     raise Refused(f"{name} was revoked")
-                return member, envelope.verify(kind, content, certified(name)[1], name=name)
+                return member, signed.verify(kind, content, certified(name)[1], name=name)
         raise Refused("nobody in the member list")
 
     def log(self, event, **details):

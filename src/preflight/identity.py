@@ -9,11 +9,11 @@ import yaml
 from src.errors import Refused
 from src.plan import plan as plans
 from src.preflight.finding import Patient, State
-from src.trust import approval, key_envelope, members
+from src.trust import approval, key_transport, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
-from src.trust.deny import DenyList
 from src.trust.gate import ROSTER, own_certificate
+from src.trust.revocation import DenyList
 
 ENDS_SOON = timedelta(days=14)
 AUTHORITY_KEYS = ("root.key", "signing.key", "desk.key", "signing-ca.key")
@@ -100,7 +100,7 @@ def keys(patient: Patient) -> Iterator[tuple[State, str]]:
 def sum_keys(patient: Patient) -> Iterator[tuple[State, str]]:
     """The keys of encrypted sums: at a site this run's, at the aggregator none."""
     if patient.name is None:
-        key_envelope.refuse_foreign_keys(patient.workspace)
+        key_transport.refuse_foreign_keys(patient.workspace)
     if plans.build(patient.plan["compression_pipeline"]).encryption is None:
         yield "ok", "the plan does not encrypt"
     elif patient.name is None:
@@ -108,7 +108,7 @@ def sum_keys(patient: Patient) -> Iterator[tuple[State, str]]:
     else:
         member, digest = patient.members.site(patient.name), patient.bundle.digest
         listed = patient.members
-        key_envelope.open_keys(patient.workspace, member, listed, digest, patient.now)
+        key_transport.open_keys(patient.workspace, member, listed, digest, patient.now)
         yield "ok", f"of run {listed.run[:16]}…, sealed by the desk for {patient.name}"
 
 

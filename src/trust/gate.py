@@ -20,20 +20,12 @@ from src.differential_privacy.guarantee import promises
 from src.errors import Refused, marked
 from src.files import write_atomically
 from src.plan import plan as plans
-from src.trust import (
-    approval,
-    bundle,
-    envelope,
-    fingerprint,
-    key_envelope,
-    ledger_check,
-    members,
-)
+from src.trust import approval, bundle, fingerprint, key_transport, ledger_check, members, signed
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
 from src.trust.certificate import AGGREGATOR, SITE, Chain
-from src.trust.deny import DenyList
 from src.trust.members import Member
+from src.trust.revocation import DenyList
 
 logger = logging.getLogger(__name__)
 
@@ -88,20 +80,20 @@ class Gate:
 
     def sign(self, kind: str, statement: Any) -> bytes:
         """A statement of this party's, signed with the key with which it speaks."""
-        return envelope.sign(kind, statement, self.key, self.certificate)
+        return signed.sign(kind, statement, self.key, self.certificate)
 
     def verify(self, kind: str, content: bytes, *, in_force: bool) -> tuple[Member, Any]:
         """(the site that has signed it, the statement). in_force: it must not be revoked now.
 
         Refused: no site of the member list has signed these bytes as this kind.
         """
-        sha256 = envelope.signer(content)
+        sha256 = signed.signer(content)
         for name in self.members.sites:
             member = self.members.site(name)
             if member.sha256 == sha256:
                 if in_force:
                     self.deny.check(member.certificate.serial_number, name=name)
-                statement = envelope.verify(kind, content, member.certificate, name=f"{name}'s")
+                statement = signed.verify(kind, content, member.certificate, name=f"{name}'s")
                 return member, statement
         raise Refused(f"nobody in the member list has the certificate {sha256[:16]}…")
 
@@ -172,7 +164,7 @@ class SiteGate(Gate):
     def sum_keys(self) -> Any:
         """The keys of this run's encrypted sums (`SumKeys`). Refused: none, or not this run's."""
         member = self.members.site(self.name)
-        keys = key_envelope.open_keys(
+        keys = key_transport.open_keys(
             self.workspace, member, self.members, self.bundle.digest, self.now()
         )
         assert self.members.keys is not None
@@ -197,7 +189,7 @@ class AggregatorGate(Gate):
                 f"the desk lists {', '.join(self.members.sites)}. Take the desk's package: "
                 "python -m src receive"
             )
-        key_envelope.refuse_foreign_keys(self.workspace)
+        key_transport.refuse_foreign_keys(self.workspace)
         aggregator = self.members.aggregator
         self._identify(aggregator)
         self._approved: dict[str, str] = {}

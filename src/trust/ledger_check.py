@@ -16,7 +16,7 @@ from src.differential_privacy.ledger_file import Account, accounts
 from src.errors import Refused
 from src.hash_chain import Line, digest
 from src.preflight.finding import State
-from src.trust import audit, envelope, fingerprint, members
+from src.trust import audit, fingerprint, members, signed
 from src.trust import certificate as certificates
 from src.trust.certificate import SITE, Chain
 
@@ -55,9 +55,9 @@ def _signers(account: Account) -> list[tuple[Line, x509.Certificate]]:
             found.append((line, x509.load_pem_x509_certificate(pem)))
         _, certificate = found[-1]
         content = json.dumps(line.get("envelope")).encode()
-        if envelope.signer(content) != fingerprint.of_certificate(certificate):
+        if signed.signer(content) != fingerprint.of_certificate(certificate):
             raise Refused(f"{place}: signed with another certificate than the ledger names.")
-        if envelope.verify(KIND, content, certificate, name=place) != {"line": signed_digest(line)}:
+        if signed.verify(KIND, content, certificate, name=place) != {"line": signed_digest(line)}:
             raise Refused(f"{place}: the signature is under another line.")
     return found
 

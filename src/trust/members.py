@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.errors import Refused
 from src.trust import certificate as certificates
-from src.trust import envelope, fingerprint
+from src.trust import fingerprint, signed
 from src.trust.certificate import AGGREGATOR, DESK, ROLES, SEALING, SITE, Chain, Role
 
 KIND = "members"
@@ -93,7 +93,7 @@ def read(workspace: Path, now: datetime) -> Members:
     desk = certificates.read_certificate(workspace / DESK_FILE)
     chain.check(desk, DESK, name=str(workspace / DESK_FILE), now=now)
     path = workspace / FILE
-    members = parse(envelope.read(KIND, path, desk), name=str(path))
+    members = parse(signed.read(KIND, path, desk), name=str(path))
     for member in members.members:
         place = f"{path}: {member.name}"
         chain.check(member.certificate, member.role, name=place, now=now)

@@ -11,7 +11,7 @@ from cryptography import x509
 from src.errors import Refused
 from src.files import write_atomically
 from src.trust import certificate as certificates
-from src.trust import deny, key_envelope, members, sealing
+from src.trust import encryption_key, key_transport, members, revocation
 from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
 from src.trust.gate import write_roster
 
@@ -38,7 +38,7 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
     if package.suffix == ".crl":
         chain = Chain.read(workspace / members.CHAIN_FILE)
         content = {"denied.crl": package.read_bytes()}
-        deny.parse(content["denied.crl"], chain.signing, name=str(package))
+        revocation.parse(content["denied.crl"], chain.signing, name=str(package))
         return Received(_put(content, workspace, chain), chain.root, False)
     content = _unpack(package)
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +47,7 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
             write_atomically(stage / "cert" / name, data)
         listed = members.read(stage, now)
         chain = Chain.read(stage / members.CHAIN_FILE)
-        deny.DenyList(stage, chain.signing)
+        revocation.DenyList(stage, chain.signing)
         _check_own(content, stage, workspace, chain, now)
         _check_keys(stage, listed, workspace, now)
     known = workspace / members.CHAIN_FILE
@@ -73,7 +73,7 @@ def _unpack(package: Path) -> dict[str, bytes]:
     except (zipfile.BadZipFile, FileNotFoundError) as error:
         raise Refused(f"{package}: not a package of the desk: {error}") from None
     missing = [name for name in SHARED if name not in content]
-    folders = {*ROLES, key_envelope.FOLDER.name}
+    folders = {*ROLES, key_transport.FOLDER.name}
     foreign = [
         name
         for name in content
@@ -101,14 +101,14 @@ def _check_keys(stage: Path, listed: members.Members, workspace: Path, now: date
     """Keys of encrypted sums are this site's, and by the desk; the bundle is compared at start."""
     for path in stage.glob(f"{key_envelope.FOLDER}/*"):
         name = path.stem.removeprefix("col_")
-        key = workspace / sealing.FOLDER / f"col_{name}.key"
-        key_envelope.open_keys(stage, listed.site(name), listed, None, now, sealing_key=key)
+        key = workspace / encryption_key.FOLDER / f"col_{name}.key"
+        key_transport.open_keys(stage, listed.site(name), listed, None, now, sealing_key=key)
 
 
 def _put(content: dict[str, bytes], workspace: Path, chain: Chain) -> list[Path]:
-    newer = deny.parse(content["denied.crl"], chain.signing, name="denied.crl")
-    seen = workspace / deny.SEEN
-    if seen.is_file() and deny.number(newer) < int(seen.read_text()):
+    newer = revocation.parse(content["denied.crl"], chain.signing, name="denied.crl")
+    seen = workspace / revocation.SEEN
+    if seen.is_file() and revocation.number(newer) < int(seen.read_text()):
         raise Refused("The deny list is older than the one known here. Get the newest one.")
     files = []
     for name, data in content.items():

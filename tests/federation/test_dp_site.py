@@ -13,7 +13,7 @@ from src.differential_privacy.ledger_file import accounts, release_of
 from src.inference.checkpoint import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
-from src.trust import audit, envelope, members
+from src.trust import audit, members
 from src.trust.certificate import utc_now
 from tests.federation.conftest import CASES, Federation
 from tests.federation.parts import SIZE, noise
@@ -75,7 +75,7 @@ def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_r
         certificate = listed.site(account.site).certificate
         for line in account.lines:  # each signed by the site
             signed = json.dumps(line["envelope"]).encode()
-            statement = envelope.verify(KIND, signed, certificate, name=account.site)
+            statement = signed.verify(KIND, signed, certificate, name=account.site)
             assert statement == {"line": signed_digest(line)}
         log = noised.sites[account.site] / "logs" / "audit.jsonl"
         events = audit.verify(log, noised.certificates())

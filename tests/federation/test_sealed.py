@@ -26,7 +26,7 @@ from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.memory_file import MemoryFile
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
-from src.trust.key_envelope import open_keys
+from src.trust.key_transport import open_keys
 from tests.federation.conftest import CASES
 from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise

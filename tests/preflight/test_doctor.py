@@ -16,7 +16,7 @@ from src.plan import plan as plans
 from src.preflight import doctor, machine
 from src.preflight import plan as plan_checks
 from src.preflight.finding import Patient
-from src.trust import audit, deny, key_envelope
+from src.trust import audit, key_transport, revocation
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
 
@@ -134,17 +134,17 @@ def revoke(name: str, at: str):
     def plant(parties, clock, patch):
         desk = open_desk(parties / "desk", clock)
         desk.revoke(name, "keyCompromise")
-        deny.write_atomically(parties / at / deny.FILE, desk.deny_list())
+        revocation.write_atomically(parties / at / revocation.FILE, desk.deny_list())
 
     return plant
 
 
 def roll_back_deny_list(parties, clock, patch):
-    old = (parties / "one" / deny.FILE).read_bytes()
+    old = (parties / "one" / revocation.FILE).read_bytes()
     revoke("two", "one")(parties, clock, patch)
     signing = open_desk(parties / "desk", clock).authority.signing
-    deny.DenyList(parties / "one", signing)  # it was seen here
-    (parties / "one" / deny.FILE).write_bytes(old)
+    revocation.DenyList(parties / "one", signing)  # it was seen here
+    (parties / "one" / revocation.FILE).write_bytes(old)
 
 
 def renew_without_taking(parties, clock, patch):
@@ -296,7 +296,7 @@ def other_keys(parties, clock, patch):
 
 
 def no_openssl(parties, clock, patch):
-    patch.setattr(key_envelope.shutil, "which", lambda name: None)
+    patch.setattr(key_transport.shutil, "which", lambda name: None)
 
 
 SITE, AGG = "one", None

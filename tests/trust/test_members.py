@@ -5,7 +5,7 @@ import json
 import pytest
 
 from src.errors import Refused
-from src.trust import envelope, members
+from src.trust import members, signed
 from src.trust.certificate import AGGREGATOR, SITE
 from tests.ceremonies import ADDRESS, open_desk
 
@@ -19,10 +19,10 @@ def sign_anew(parties, change, key=None, certificate=None) -> None:
     """The list after `change`, signed by the desk or by another."""
     desk = open_desk(parties / "desk", lambda: None)
     statement = members.parse(
-        envelope.read(members.KIND, parties / "one" / members.FILE, desk.authority.desk), name="x"
+        signed.read(members.KIND, parties / "one" / members.FILE, desk.authority.desk), name="x"
     ).statement()
     change(statement)
-    signed = envelope.sign(
+    signed = signed.sign(
         members.KIND,
         statement,
         key or desk.authority.key("desk"),

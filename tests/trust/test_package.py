@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from src.errors import Refused
-from src.trust import deny, sealing
+from src.trust import encryption_key, revocation
 from src.trust.package import receive
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, make_request, open_desk, words_of
@@ -112,17 +112,17 @@ def test_a_newer_deny_list_comes_alone_and_an_older_one_is_refused(
     new.write_bytes(desk.deny_list())
     workspace = parties / "aggregator"
     receive(new, workspace, clock())
-    deny.DenyList(workspace, desk.authority.signing)  # a party has seen it
+    revocation.DenyList(workspace, desk.authority.signing)  # a party has seen it
     with pytest.raises(Refused, match="older than the one known here"):
         receive(old, workspace, clock())
     with pytest.raises(Refused, match="older than the one known here"):
         receive(packages / f"desk_to_agg_{ADDRESS}.zip", workspace, clock())
-    assert (workspace / deny.FILE).read_bytes() == new.read_bytes()
+    assert (workspace / revocation.FILE).read_bytes() == new.read_bytes()
 
 
 def test_a_sealing_request_needs_the_first_request(tmp_path):
     with pytest.raises(Refused, match="First: fx collaborator generate-cert-request -n one"):
-        sealing.request(tmp_path, "one")
+        encryption_key.request(tmp_path, "one")
 
 
 def test_a_sealing_key_is_made_once_and_for_its_owner_alone(tmp_path):
@@ -130,7 +130,7 @@ def test_a_sealing_key_is_made_once_and_for_its_owner_alone(tmp_path):
     key = tmp_path / "cert/sealing/col_one.key"
     before = key.read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
-    sealing.request(tmp_path, "one")
+    encryption_key.request(tmp_path, "one")
     assert key.read_bytes() == before
 
 
@@ -144,7 +144,7 @@ def test_fx_leftovers_of_other_requests_do_not_travel(tmp_path):
     package = make_request(tmp_path, "one", sealed=False)
     with zipfile.ZipFile(package, "a") as archive:
         archive.writestr("col_one.crt", b"an old certificate")
-    sealing.request(tmp_path, "one")
+    encryption_key.request(tmp_path, "one")
     with zipfile.ZipFile(package) as archive:
         assert sorted(archive.namelist()) == ["col_one.csr", "sealing.csr"]
     shutil.rmtree(tmp_path / "cert")

@@ -3,9 +3,9 @@
 import pytest
 
 from src.errors import Refused
-from src.trust import deny
+from src.trust import revocation
 from src.trust.certificate import Chain, read_certificate
-from src.trust.deny import DenyList
+from src.trust.revocation import DenyList
 from tests import ceremonies
 from tests.ceremonies import open_desk
 
@@ -25,7 +25,7 @@ def serial(parties, site: str) -> int:
 
 
 def put(parties, content: bytes) -> None:
-    deny.write_atomically(parties / "aggregator" / deny.FILE, content)
+    revocation.write_atomically(parties / "aggregator" / revocation.FILE, content)
 
 
 def test_a_revoked_certificate_is_refused_at_the_next_question_without_a_restart(
@@ -66,7 +66,7 @@ def test_a_damaged_list_lets_nobody_in(parties, denied, content):
 
 
 def test_no_list_lets_nobody_in(parties, denied):
-    (parties / "aggregator" / deny.FILE).unlink()
+    (parties / "aggregator" / revocation.FILE).unlink()
     with pytest.raises(Refused, match="is missing"):
         denied.check(serial(parties, "two"), name="two")
 
@@ -79,4 +79,4 @@ def test_a_list_is_due_after_its_time(denied, clock):
 
 def test_the_chain_names_who_signs_the_list(parties, desk):
     chain = Chain.read(parties / "one/cert/cert_chain.crt")
-    assert deny.number(deny.parse(desk.deny_list(), chain.signing, name="x")) == 0
+    assert revocation.number(revocation.parse(desk.deny_list(), chain.signing, name="x")) == 0

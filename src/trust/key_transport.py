@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from src.errors import Refused
 from src.secure_aggregation.keys import SumKeys
 from src.trust import certificate as certificates
-from src.trust import members, sealing
+from src.trust import encryption_key, members
 from src.trust.members import Member, Members
 
 FOLDER = Path("cert/keys")
@@ -91,7 +91,7 @@ def open_keys(
     if not path.is_file():
         raise Refused(f"{path} is missing. It comes in this site's package from the desk.")
     assert member.sealing is not None
-    own = sealing_key or workspace / sealing.FOLDER / f"col_{member.name}.key"
+    own = sealing_key or workspace / encryption_key.FOLDER / f"col_{member.name}.key"
     key = certificates.read_key(own, member.sealing)
     try:
         signed = pkcs7.pkcs7_decrypt_der(path.read_bytes(), member.sealing, key, [])

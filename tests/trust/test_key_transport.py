@@ -8,7 +8,7 @@ import pytest
 
 from src.errors import Refused
 from src.secure_aggregation.keys import SumKeys
-from src.trust import audit, bundle, key_envelope, members
+from src.trust import audit, bundle, key_transport, members
 from src.trust.certificate import read_certificate
 from src.trust.gate import AggregatorGate, SiteGate
 from src.trust.package import receive
@@ -20,11 +20,11 @@ def opened(parties, site, clock, digest=None) -> SumKeys:
     workspace = parties / site
     listed = members.read(workspace, clock())
     found = digest or bundle.read(workspace).digest
-    return key_envelope.open_keys(workspace, listed.site(site), listed, found, clock())
+    return key_transport.open_keys(workspace, listed.site(site), listed, found, clock())
 
 
 def envelope_of(parties, site):
-    return parties / site / key_envelope.path_of(site)
+    return parties / site / key_transport.path_of(site)
 
 
 def resealed(parties, clock, *, signer="desk", to="one", **changes) -> None:
@@ -33,13 +33,13 @@ def resealed(parties, clock, *, signer="desk", to="one", **changes) -> None:
     listed = desk.members()
     keys = changes.pop("keys", None) or opened(parties, "one", clock)
     digest = bundle.read(parties / "one").digest
-    content = json.loads(key_envelope.statement(listed, digest, listed.site("one"), keys))
+    content = json.loads(key_transport.statement(listed, digest, listed.site("one"), keys))
     certificate, key = desk.authority.desk, desk.authority.key("desk")
     if signer != "desk":
         gate = SiteGate(str(parties / signer), clock)
         gate.identify(signer)
         certificate, key = gate.certificate, gate.key
-    sealed = key_envelope.seal(
+    sealed = key_transport.seal(
         json.dumps(content | changes).encode(), certificate, key, listed.site(to).sealing
     )
     envelope_of(parties, "one").write_bytes(sealed)
@@ -168,7 +168,7 @@ def test_a_site_without_keys_and_an_aggregator_with_any_do_not_start(encrypted_p
     opened = [line for line in audit.verify(log, []) if line["event"] == "key opened"]
     assert [line.get("what") for line in opened[-2:]] == [None, "sums"]
     envelope = envelope_of(encrypted_parties, "one")
-    copy = encrypted_parties / "aggregator" / key_envelope.path_of("one")
+    copy = encrypted_parties / "aggregator" / key_transport.path_of("one")
     copy.parent.mkdir()
     copy.write_bytes(envelope.read_bytes())
     with pytest.raises(Refused, match="lies at the aggregator"):
