@@ -128,8 +128,10 @@ class Authority:
         )
         return builder.sign(self.key("signing"), HASHES[self.policy.hash]())
 
-    def deny(self, number: int, entries: Iterable[dict[str, Any]]) -> bytes:
-        """The deny list `number`: {serial, revoked: datetime, reason} of each revoked leaf."""
+    def issue_crl(self, number: int, entries: Iterable[dict[str, Any]]) -> bytes:
+        """The revocation list `number`: {serial, revoked: datetime, reason} of each revoked
+        leaf.
+        """
         now = self._now()
         builder = (
             x509.CertificateRevocationListBuilder()

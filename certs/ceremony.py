@@ -22,7 +22,7 @@ from src.errors import Refused
 from src.files import write_atomically
 from src.secure_aggregation.keys import SumKeys
 from src.trust import bundle, fingerprint, members
-from src.trust.certificate import AGGREGATOR, ROLES, SEALING, SITE, Role
+from src.trust.certificate import AGGREGATOR, ENCRYPTION, ROLES, SITE, Role
 from src.trust.members import Member, Members
 
 REASONS = tuple(reason.value for reason in x509.ReasonFlags if reason.value != "removeFromCRL")
@@ -87,8 +87,8 @@ class Ceremony:
                 "ends, or revoke it first if its key was lost."
             )
         issued = [self._issue(request.name, request.role, request.speaking.public_key())]
-        if request.sealing:
-            issued.append(self._issue(request.name, SEALING, request.sealing.public_key()))
+        if request.encryption:
+            issued.append(self._issue(request.name, ENCRYPTION, request.encryption.public_key()))
         self.book["run"] = None
         self._save()
         return issued
@@ -146,7 +146,7 @@ class Ceremony:
         """
         role = self._role(name)
         renewed = []
-        for kind in (role, SEALING) if role == SITE else (role,):
+        for kind in (role, ENCRYPTION) if role == SITE else (role,):
             rows = [row for row in self.status() if (row["name"], row["role"]) == (name, kind.name)]
             rows = [row for row in rows if not row["revoked"] and not row["replaced"]]
             if not rows:
@@ -163,7 +163,7 @@ class Ceremony:
         return renewed
 
     def revoke(self, name: str, reason: str) -> int:
-        """Put every certificate of a party that is still good on the deny list; how many."""
+        """Put every certificate of a party that is still good on the revocation list; how many."""
         self._role(name)
         if reason not in REASONS:
             raise ValueError(f"reason must be one of {', '.join(REASONS)}, got {reason!r}.")
@@ -183,7 +183,7 @@ class Ceremony:
     # -- what goes out -----------------------------------------------------------------------
 
     def deny_list(self) -> bytes:
-        """The deny list as it stands. Its number rises with each revocation."""
+        """The revocation list as it stands. Its number rises with each revocation."""
         entries = [
             {
                 "serial": int(entry["serial"], 16),
@@ -193,7 +193,7 @@ class Ceremony:
             for entry in self.book["issued"]
             if entry["revoked"]
         ]
-        return self.authority.deny(self.book["deny_number"], entries)
+        return self.authority.issue_crl(self.book["deny_number"], entries)
 
     def members(self) -> Members:
         """All enrolled parties. Refused: one has no certificate that is good."""
@@ -201,8 +201,8 @@ class Ceremony:
         for name, role_name in sorted(self.book["enrolled"].items()):
             role = ROLES[role_name]
             certificate = self._certificate(name, role)
-            sealing = self._certificate(name, SEALING) if role == SITE else None
-            found.append(Member(name, role, certificate, sealing))
+            encryption = self._certificate(name, ENCRYPTION) if role == SITE else None
+            found.append(Member(name, role, certificate, encryption))
         if not self.book["run"]:
             self.book["run"] = token_hex(16)
             self.book["keys"] = None
@@ -244,15 +244,15 @@ class Ceremony:
             "cert_chain.crt": self.authority.chain,
             "desk.crt": pem(self.authority.desk),
             "members.json": self.signed_members(),
-            "denied.crl": self.deny_list(),
+            "revoked.crl": self.deny_list(),
         }
         packages = []
         for member in listed.members:
             files = dict(shared)
             if member.role == SITE:
                 files[f"client/col_{member.name}.crt"] = pem(member.certificate)
-                assert member.sealing is not None
-                files[f"sealing/col_{member.name}.crt"] = pem(member.sealing)
+                assert member.encryption is not None
+                files[f"encryption/col_{member.name}.crt"] = pem(member.encryption)
                 if member.name in envelopes:
                     files[f"keys/col_{member.name}.cms"] = envelopes[member.name]
                 package = out / f"agg_to_col_{member.name}_signed_cert.zip"

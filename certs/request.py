@@ -19,7 +19,8 @@ ASKS_FOR = {SITE: ExtendedKeyUsageOID.CLIENT_AUTH, AGGREGATOR: ExtendedKeyUsageO
 
 @dataclass(frozen=True)
 class Request:
-    """speaking: the request for the TLS certificate. sealing: for a site's second key, else None.
+    """speaking: the request for the TLS certificate. encryption: for a site's second key, else
+    None.
 
     name and role are what the request asks for; `check` compares them with the enrolment.
     """
@@ -28,12 +29,12 @@ class Request:
     name: str
     role: Role
     speaking: x509.CertificateSigningRequest
-    sealing: x509.CertificateSigningRequest | None
+    encryption: x509.CertificateSigningRequest | None
 
     @property
     def sha256(self) -> str:
         """The fingerprint that both ends read to each other: of all requests in the file."""
-        found = (self.speaking, self.sealing) if self.sealing else (self.speaking,)
+        found = (self.speaking, self.encryption) if self.encryption else (self.speaking,)
         return fingerprint.of_requests(*found)
 
 
@@ -44,26 +45,27 @@ def read(path: Path) -> Request:
     name different parties.
     """
     if path.suffix == ".csr":
-        speaking, sealing = _load(path.read_bytes(), path), None
+        speaking, encryption = _load(path.read_bytes(), path), None
         role, stem = AGGREGATOR, path.stem.removeprefix("agg_")
     else:
         files = _unpack(path)
         names = [name for name in files if name.startswith("col_") and name.endswith(".csr")]
-        others = sorted({*files} - {*names, "sealing.csr"})
-        if len(names) != 1 or "sealing.csr" not in files or others:
+        others = sorted({*files} - {*names, "encryption.csr"})
+        if len(names) != 1 or "encryption.csr" not in files or others:
             raise Refused(
-                f"{path}: expected one col_NAME.csr and sealing.csr, got {', '.join(sorted(files))}"
+                f"{path}: expected one col_NAME.csr and encryption.csr, got {', "
+                f"'.join(sorted(files))}"
                 ". The site makes it with `fx collaborator generate-cert-request` and "
-                "`python -m src request-sealing`, in a folder without older requests."
+                "`python -m src request-encryption-key`, in a folder without older requests."
             )
-        speaking, sealing = _load(files[names[0]], path), _load(files["sealing.csr"], path)
+        speaking, encryption = _load(files[names[0]], path), _load(files["encryption.csr"], path)
         role, stem = SITE, names[0].removeprefix("col_").removesuffix(".csr")
-    return Request(path, stem, role, speaking, sealing)
+    return Request(path, stem, role, speaking, encryption)
 
 
 def check(request: Request, policy: Policy) -> None:
     """Refused unless every request in it is well signed and asks for just this name and role."""
-    for what, csr in (("", request.speaking), ("the sealing key: ", request.sealing)):
+    for what, csr in (("", request.speaking), ("the encryption key: ", request.encryption)):
         if csr is None:
             continue
         place = f"{request.path}: {what}"
@@ -79,7 +81,7 @@ def check(request: Request, policy: Policy) -> None:
                 f"{request.name!r} and no other. Somebody tries to be somebody else, or the file "
                 "was renamed. Sign nothing; call the sender."
             )
-    if request.sealing and request.sealing.public_key() == request.speaking.public_key():
+    if request.encryption and request.encryption.public_key() == request.speaking.public_key():
         raise Refused(f"{request.path}: both requests are for one key; one key has one purpose.")
     asked = request.speaking.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if list(asked) != [ASKS_FOR[request.role]]:

@@ -40,8 +40,10 @@ def seal(
     """Seal the keys for every site; the entry for the desk's book, with the time of erasure."""
     for member in _sites(listed):
         content = key_transport.statement(listed, digest, member, keys)
-        assert member.sealing is not None
-        sealed = key_transport.seal(content, authority.desk, authority.key("desk"), member.sealing)
+        assert member.encryption is not None
+        sealed = key_transport.seal(
+            content, authority.desk, authority.key("desk"), member.encryption
+        )
         path = folder_of(authority, listed.run) / key_transport.path_of(member.name).name
         write_atomically(path, sealed)
     return {"run": listed.run, "bundle": digest, "sealed_and_erased": now.isoformat()}

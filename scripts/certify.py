@@ -201,10 +201,10 @@ def renew(desk: Path, passphrase_file: Path | None, name: str, early: bool) -> N
 @click.argument("name")
 @click.option("--reason", default="keyCompromise", show_default=True, help="As in RFC 5280.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("denied.crl"), show_default=True
+    "--out", type=click.Path(path_type=Path), default=Path("revoked.crl"), show_default=True
 )
 def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out: Path) -> None:
-    """Put a party's certificates on the deny list, and write the list for every party."""
+    """Put a party's certificates on the revocation list, and write the list for every party."""
     from src.files import write_atomically
 
     ceremony = opened(desk, passphrase_file)

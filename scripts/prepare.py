@@ -196,7 +196,7 @@ def _phantom_site(
     from scripts.partition.phantom_files import write_site
     from src.data.layouts import find_cases
     from src.data.phantom_site import site_for
-    from src.data.quality import examine, findings_of
+    from src.data.quality import assess_case, findings_of
 
     write_site(
         folder,
@@ -210,7 +210,7 @@ def _phantom_site(
         progress=lambda *_: ticks.put(None),
     )
     files = find_cases(folder, PHANTOM_KIND)
-    examined = examine(files)
+    examined = assess_case(files)
     errors = [f.message for f in findings_of(examined) if f.severity == "error"]
     if errors:
         raise ValueError(

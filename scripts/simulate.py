@@ -121,7 +121,7 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
     if not rules.is_private(plan):
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
-    if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("tune"):
+    if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("trainable"):
         raise ValueError(
             f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
             "learn nothing. Make initial weights of public or synthetic patients first:\n  "
@@ -244,7 +244,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "plan": plan_path.name,
         "plan_sha256": hashlib.sha256(as_run).hexdigest(),
         "encryption": _encryption(plan),
-        "privacy": _promises(plan),
+        "privacy": _guarantees(plan),
         **_validation(plan),
         "seed": plan["task_runner"]["settings"]["seed"],
         "synthetic": any(dataset.synthetic for dataset in datasets),
@@ -265,43 +265,43 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
     return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
 
 
-def _promises(plan: dict[str, Any]) -> list[str]:
+def _guarantees(plan: dict[str, Any]) -> list[str]:
     """What a private plan promises, in words; none: it is not private."""
-    from src.differential_privacy.guarantee import promises
+    from src.differential_privacy.guarantee import guarantees
 
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
-    return [promise.part.promise(rounds) for promise in promises(plan)]
+    return [guarantee.part.describe(rounds) for guarantee in guarantees(plan)]
 
 
 def _validation(plan: dict[str, Any]) -> dict[str, Any]:
     """On whose cases the Dice of the report was measured."""
     from src.plan import plan as plans
 
-    part = plan["task_runner"]["settings"].get("releases")
-    releases = plans.load_template(part["template"]) if part else None
+    part = plan["task_runner"]["settings"].get("reported_metrics")
+    reported_metrics = plans.load_template(part["template"]) if part else None
     return {
-        "validated_on": getattr(releases, "VALIDATES", "each site's own validation cases"),
-        "same_everywhere": getattr(releases, "SAME_EVERYWHERE", False),
+        "validated_on": getattr(reported_metrics, "VALIDATES", "each site's own validation cases"),
+        "same_everywhere": getattr(reported_metrics, "SAME_EVERYWHERE", False),
     }
 
 
 def _spent(ledgers: Path) -> list[dict[str, Any]]:
     """By site and data set, what its ledger has booked."""
-    from src.differential_privacy.ledger_file import accounts
+    from src.differential_privacy.ledger_file import ledger_files
 
     if not ledgers.is_dir():
         return []
     return [
         {
-            "site": account.site,
+            "site": ledger_file.site,
             "what": line["what"],
             "unit": line["unit"],
-            "bookings": len(account.bookings),
+            "bookings": len(ledger_file.bookings),
             "epsilon": line["epsilon"],
             "delta": line["delta"],
         }
-        for account in accounts(ledgers)
-        for line in account.bookings[-1:]
+        for ledger_file in ledger_files(ledgers)
+        for line in ledger_file.bookings[-1:]
     ]
 
 

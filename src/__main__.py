@@ -32,10 +32,10 @@ def main() -> None:
     pass
 
 
-@main.command("request-sealing")
+@main.command("request-encryption-key")
 @name_option
 @workspace_option
-def request_sealing(name: str, workspace: Path) -> None:
+def request_encryption_key(name: str, workspace: Path) -> None:
     """Add the site's second key to its certificate request; print the words for the desk."""
     from src.trust import encryption_key, fingerprint
 
@@ -66,7 +66,7 @@ def request_words(request: Path) -> None:
 @workspace_option
 @click.option("--new-authority", is_flag=True, help="Accept another authority than before.")
 def receive(package: Path, workspace: Path, new_authority: bool) -> None:
-    """Take a package or a newer deny list from the desk."""
+    """Take a package or a newer revocation list from the desk."""
     from src.trust import fingerprint
     from src.trust.certificate import utc_now
     from src.trust.package import receive as take
@@ -215,9 +215,9 @@ def ledger() -> None:
 @workspace_option
 def show_ledger(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
-    from src.differential_privacy.guarantee import promises
+    from src.differential_privacy.guarantee import guarantees
     from src.differential_privacy.ledger import folder
-    from src.differential_privacy.spending import overview
+    from src.differential_privacy.spending import spending
     from src.plan import plan as plans
     from src.plan import rules
     from src.trust.bundle import PLAN
@@ -225,7 +225,7 @@ def show_ledger(name: str, workspace: Path) -> None:
 
     plan = plans.read(workspace / PLAN)
     rules.check(plan, name=str(workspace / PLAN))
-    found = overview(read(folder()), promises(plan), name)
+    found = spending(read(folder()), guarantees(plan), name)
     for data_set in found:
         _show_data_set(data_set)
     if not found:
@@ -235,10 +235,10 @@ def show_ledger(name: str, workspace: Path) -> None:
 
 
 def _show_data_set(data_set: "DataSet") -> None:
-    account = data_set.account
-    since = account.lines[0]["time"][:10]
-    about = f"{account.site}, {account.patients} patients, since {since}"
-    console.print(f"[bold]{account.path.name}[/]  {about}", soft_wrap=True)
+    ledger_file = data_set.ledger_file
+    since = ledger_file.lines[0]["time"][:10]
+    about = f"{ledger_file.site}, {ledger_file.patients} patients, since {since}"
+    console.print(f"[bold]{ledger_file.path.name}[/]  {about}", soft_wrap=True)
     for other in data_set.beside:
         console.print(f"  shares patients with {other}, counted in")
     if data_set.booked:
@@ -260,16 +260,16 @@ def _booked_table(booked: "list[Booked]") -> Table:
     names = ("run", "what", "unit", "rounds", "noise", "rate", "steps", "booked")
     table = Table(*names, box=None, padding=(0, 1, 0, 2))
     for entry in booked:
-        release = entry.release
+        event = entry.event
         days = dict.fromkeys((entry.first[:10], entry.last[:10]))
         table.add_row(
             entry.run[:8],
             entry.what,
             entry.unit,
             f"{entry.rounds}",
-            f"{release.noise_multiplier:.3f}",
-            f"{release.sample_rate:g}",
-            f"{release.steps}",
+            f"{event.noise_multiplier:.3f}",
+            f"{event.sample_rate:g}",
+            f"{event.steps}",
             " – ".join(days),
         )
     return table

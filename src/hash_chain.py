@@ -16,10 +16,10 @@ from src.errors import Refused
 
 START = "0" * 64  # what stands in the first line as the hash of the line before
 
-Line = dict[str, Any]
+Entry = dict[str, Any]
 
 
-class Chain:
+class HashChain:
     """path: the file; its folder is made. mode: of a new file, under the process's umask."""
 
     def __init__(self, path: Path, mode: int = 0o666) -> None:
@@ -80,7 +80,7 @@ def digest(line: Mapping[str, Any]) -> str:
     return hashlib.sha256(encoded(line)).hexdigest()
 
 
-def read(path: Path) -> list[Line]:
+def read(path: Path) -> list[Entry]:
     """The lines of a file whose chain holds.
 
     Refused: no file, or the first line that was altered, dropped, moved or torn, by its number.
@@ -103,7 +103,7 @@ def read(path: Path) -> list[Line]:
     return lines
 
 
-def _parsed(data: bytes) -> Line | None:
+def _parsed(data: bytes) -> Entry | None:
     """The line; None unless it stands there as `encoded` writes it."""
     try:
         line = json.loads(data)

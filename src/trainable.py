@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def tuned(network: "nn.Module", words: Iterable[str] | None) -> set[str]:
+def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[str]:
     """Names of the tuned parameters, as in `network.named_parameters()`. words None: all of them.
 
     A word is a module's class (`GroupNorm`: every one of them) or its place in the network
@@ -30,7 +30,7 @@ def tuned(network: "nn.Module", words: Iterable[str] | None) -> set[str]:
         named = {name for name in names if any(name.startswith(f"{m}.") for m in modules)}
         if not named:
             raise ValueError(
-                f"tune: {word!r} names no parameter of {type(network).__name__}. "
+                f"trainable: {word!r} names no parameter of {type(network).__name__}. "
                 f"There are: {', '.join(_words(network))}."
             )
         found |= named

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import ceremonies, sealing
+from tests import ceremonies
 from tests.ceremonies import Clock
+from tests.secure_aggregation import sealing
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

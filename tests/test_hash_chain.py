@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 
 from src import hash_chain
 from src.errors import Refused
-from src.hash_chain import Chain
+from src.hash_chain import HashChain
 
 
 @pytest.fixture
-def made(tmp_path) -> Chain:
-    made = Chain(tmp_path / "chain.jsonl")
+def made(tmp_path) -> HashChain:
+    made = HashChain(tmp_path / "chain.jsonl")
     for number in range(5):
         made.append(event="counted", number=number)
     return made
 
 
-def numbers(made: Chain) -> list[int]:
+def numbers(made: HashChain) -> list[int]:
     return [line["number"] for line in hash_chain.read(made.path)]
 
 
 def test_lines_come_back_in_order_and_each_holds_the_hash_of_the_one_before(tmp_path):
-    made = Chain(tmp_path / "deep" / "chain.jsonl")
+    made = HashChain(tmp_path / "deep" / "chain.jsonl")
     heads = [made.append(event=event) for event in ("one", "two", "three")]
     lines = hash_chain.read(made.path)
     assert [line["event"] for line in lines] == ["one", "two", "three"]
@@ -113,7 +113,7 @@ def test_lines_longer_than_a_block_are_chained(made):
 def test_threads_wait_for_each_other(made):
     def write() -> None:
         for number in range(20):
-            Chain(made.path).append(event="counted", number=number)
+            HashChain(made.path).append(event="counted", number=number)
 
     threads = [Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -126,8 +126,8 @@ def test_threads_wait_for_each_other(made):
 def test_a_writer_that_is_killed_has_kept_every_line_it_was_told_of(tmp_path):
     path = tmp_path / "chain.jsonl"
     code = (
-        "import sys; from pathlib import Path; from src.hash_chain import Chain\n"
-        "made, number = Chain(Path(sys.argv[1])), 0\n"
+        "import sys; from pathlib import Path; from src.hash_chain import HashChain\n"
+        "made, number = HashChain(Path(sys.argv[1])), 0\n"
         "while True:\n"
         "    made.append(event='counted', number=number); print(number, flush=True); number += 1"
     )
@@ -135,14 +135,14 @@ def test_a_writer_that_is_killed_has_kept_every_line_it_was_told_of(tmp_path):
         assert writer.stdout is not None
         told = [int(writer.stdout.readline()) for _ in range(30)]
         os.kill(writer.pid, signal.SIGKILL)
-    Chain(path).append(event="counted", number=-1)
+    HashChain(path).append(event="counted", number=-1)
     kept = [line["number"] for line in hash_chain.read(path)]
     assert kept[: len(told)] == told
     assert kept[:-1] == list(range(len(kept) - 1))  # at most one more line than was told
 
 
 def test_the_mode_is_that_of_a_new_file(tmp_path):
-    Chain(tmp_path / "own.jsonl", mode=0o600).append(event="x")
+    HashChain(tmp_path / "own.jsonl", mode=0o600).append(event="x")
     assert (tmp_path / "own.jsonl").stat().st_mode & 0o777 == 0o600
 
 

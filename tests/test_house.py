@@ -10,49 +10,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# The ground: single files, each may import those before it.
+GROUND = ["require", "errors", "files", "hash_chain", "model_vector", "trainable"]
 # A room may import only from rooms on a lower floor, and from itself.
-FLOOR = {
-    "scripts": 5,
-    "certs": 5,
-    "src.__main__": 4,
-    "src.evaluation": 3,
-    "src.inference": 2,
-    "src.aggregation": 2,
-    "src.trust": 3,
-    "src.data": 1,
-    "src.model": 1,
-    "src.training": 1,
-    "src.privacy": 1,
-    "src.plan.plan": 0,
-    "src.plan.rules": 0,
-    "src.trainable": 0,
-    "src.model_vector": 0,
-    "src.require": 0,
-    "src.files": 0,
-    "src.errors": 0,
-    "src.hash_chain": 0,
-}
-GROUND = [
-    "src.require",
-    "src.files",
-    "src.errors",
-    "src.hash_chain",
-    "src.model_vector",
-    "src.trainable",
-    "src.plan.plan",
-    "src.plan.rules",
-]  # each may import those before it
-DOORS = {
-    "src/engines/openfl/data_loader.py",
-    "src/engines/openfl/task_runner.py",
-    "src/engines/openfl/collaborator.py",
-    "src/engines/openfl/client.py",
-    "src/preflight/connection.py",
-    "src/engines/openfl/pipeline.py",
-    "src/engines/openfl/aggregation_function.py",
-    "src/engines/openfl/assigner.py",
-    "src/engines/openfl/aggregator.py",
-}
+FLOORS = [
+    [f"src.{file}" for file in GROUND],
+    ["src.plan"],
+    ["src.secure_aggregation", "src.training", "src.aggregation", "src.data", "src.model"],
+    ["src.differential_privacy", "src.evaluation"],
+    ["src.rounds", "src.trust", "src.inference"],
+    ["src.engines"],
+    ["src.verbs", "src.preflight"],
+    ["src.__main__"],
+    ["scripts", "certs"],
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+TOP = len(FLOORS) - 1
+ENGINE = "src/engines/openfl/"
 
 
 def python_files() -> list[Path]:
@@ -84,11 +58,13 @@ def room_of(path: Path) -> str:
 def broken_rules(importer: str, imported: str) -> bool:
     if importer == imported or importer not in FLOOR:
         return False
-    if imported in GROUND:
-        return importer in GROUND and GROUND.index(imported) > GROUND.index(importer)
-    return FLOOR[imported] >= FLOOR[importer] and FLOOR[importer] != 5
+    files = [f"src.{file}" for file in GROUND]
+    if importer in files and imported in files:
+        return files.index(imported) > files.index(importer)
+    return FLOOR[imported] >= FLOOR[importer] and FLOOR[importer] != TOP
 
 
+@pytest.mark.xfail(strict=True, reason="the seam to the engine is not cut yet")
 def test_rooms_import_downwards_only():
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
@@ -103,7 +79,7 @@ def test_the_import_rule_can_fail():
     assert broken_rules("src.data", "src.training")
     assert broken_rules("src.training", "src.evaluation")
     assert broken_rules("src.require", "src.model_vector")
-    assert broken_rules("src.plan.plan", "src.data")
+    assert broken_rules("src.plan", "src.data")
     assert not broken_rules("src.evaluation", "src.data")
 
 
@@ -111,13 +87,15 @@ def test_every_room_has_a_floor():
     assert {room_of(path) for path in python_files()} - {"src", "src.__init__"} <= set(FLOOR)
 
 
-def test_only_doors_import_openfl():
+@pytest.mark.xfail(strict=True, reason="the seam to the engine is not cut yet")
+def test_only_one_room_imports_openfl_and_grpc():
     touching = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "src").rglob("*.py")
-        if any(module.split(".")[0] == "openfl" for module in imports(path))
+        if {module.split(".")[0] for module in imports(path)} & {"openfl", "grpc"}
     }
-    assert touching == DOORS
+    assert {path for path in touching if not path.startswith(ENGINE)} == set()
+    assert touching
 
 
 def test_every_file_begins_with_what_it_is():

@@ -55,7 +55,7 @@ class CanarySite:
         """All crops of a canary are the canary."""
         return np.full(crops, patient), np.zeros(crops, np.float32)
 
-    def marks(self, part: str) -> list[str]:
+    def identifiers(self, part: str) -> list[str]:
         """Nobody's."""
         return []
 

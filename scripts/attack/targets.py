@@ -199,7 +199,7 @@ class Kit(Base):
         """By the desk; the list reaches the aggregator as a file."""
         desk = self.desk
         desk.revoke(site, "keyCompromise")
-        path = self.folder / "desk" / "denied.crl"
+        path = self.folder / "desk" / "revoked.crl"
         path.write_bytes(desk.deny_list())
         receive(path, self.aggregator, utc_now())
 

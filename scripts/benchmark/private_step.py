@@ -114,7 +114,7 @@ def _work(name: str, side: int) -> Callable[[], None]:
     from src.differential_privacy.dp_sgd import private_gradient
     from src.model.losses import DiceBCE
     from src.model.unet import GliomaUNet
-    from src.trainable import tuned
+    from src.trainable import trainable_names
 
     torch.manual_seed(0)
     network, loss = GliomaUNet(), DiceBCE()
@@ -122,7 +122,7 @@ def _work(name: str, side: int) -> Callable[[], None]:
     regions = (torch.rand(CROPS, 3, side, side, side) > 0.8).float()
     batches = [slice(start, start + BATCH) for start in range(0, CROPS, BATCH)]
     words = ("GroupNorm", "head") if name == OURS_PART else None
-    parameters = [p for n, p in network.named_parameters() if n in tuned(network, words)]
+    parameters = [p for n, p in network.named_parameters() if n in trainable_names(network, words)]
     optimiser = torch.optim.SGD(parameters, 0.01)
 
     def plain() -> None:

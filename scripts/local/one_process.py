@@ -17,10 +17,10 @@ from cryptography.x509.oid import NameOID
 
 from src.errors import Refused
 from src.secure_aggregation.keys import SumKeys
-from src.secure_aggregation.server import SealedRounds
+from src.secure_aggregation.server import EncryptedRounds
 from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import SealedSite
-from src.trust import fingerprint, signed
+from src.secure_aggregation.site import EncryptingSite
+from src.trust import fingerprint, signed_statement
 from src.trust.certificate import utc_now
 
 BUNDLE = "b0" * 32
@@ -72,16 +72,16 @@ class SigningGate:
 
     def sign(self, kind, statement) -> bytes:
         key, certificate = certified(self.own)
-        return signed.sign(kind, statement, key, certificate)
+        return signed_statement.sign(kind, statement, key, certificate)
 
     def verify(self, kind, content, *, in_force):
-        sha256 = signed.signer(content)
+        sha256 = signed_statement.signer(content)
         for name in self.members.sites:
             member = self.members.site(name)
             if member.sha256 == sha256:
                 if in_force and name in self.denied:
                     raise Refused(f"{name} was revoked")
-                return member, signed.verify(kind, content, certified(name)[1], name=name)
+                return member, signed_statement.verify(kind, content, certified(name)[1], name=name)
         raise Refused("nobody in the member list")
 
     def log(self, event, **details):
@@ -119,7 +119,7 @@ class Federation:
     def site(self, name: str, folder: Path | None = None, keys: SumKeys | None = None):
         """A site as it starts: what it knows lies in its folder."""
         home = folder or self.folder / name
-        return SealedSite(
+        return EncryptingSite(
             self.encryption,
             self.gate(name),
             name,
@@ -129,17 +129,17 @@ class Federation:
             home,
         )
 
-    def restart(self, name: str) -> SealedSite:
+    def restart(self, name: str) -> EncryptingSite:
         """A site's process ends, and another begins in its folder."""
         self.sites[name].close()
         self.sites[name] = self.site(name)
         return self.sites[name]
 
-    def new_aggregator(self) -> SealedRounds:
+    def new_aggregator(self) -> EncryptedRounds:
         """An aggregator as it starts: what it knows lies in its folder."""
         gate = self.gate()
         home = self.folder / "aggregator"
-        return SealedRounds(self.encryption, gate, self.initial.size, home)
+        return EncryptedRounds(self.encryption, gate, self.initial.size, home)
 
     def gather(self, *absent: str) -> None:
         """Close the first roster over all but the absent."""
@@ -163,7 +163,7 @@ class Federation:
         site = self.sites[name]
         kept = site.kept()
         if kept is None and not site.takes_part:
-            return site.report_only()
+            return site.announce_only()
         if kept is None:
             kept = site.seal(model, self.cases[name])
             site.keep(kept)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scripts.partition.strategies import Sites
     from src.data.case import CaseError, CaseFiles
     from src.data.layouts import Dataset
-    from src.data.quality import Examined, Finding
+    from src.data.quality import CaseFinding, Examined
 
 Tell = Callable[[int, int], None]
 Rows = dict[str, dict[str, str]]  # of clinical.csv, by case id
@@ -40,7 +40,7 @@ class Made:
     """The site folders that came to be, and what was found about their cases without stopping."""
 
     sites: list[SiteMade]
-    findings: "list[Finding]"
+    findings: "list[CaseFinding]"
 
 
 def silent(done: int, total: int) -> None:
@@ -183,13 +183,13 @@ def _partition(
 
 def _examine(
     members: "Sites", refused: "dict[str, CaseError]", tell: Tell
-) -> "tuple[list[Examined], list[Finding]]":
+) -> "tuple[list[Examined], list[CaseFinding]]":
     """Read every case, by id, so that of two equal ones the first stays wherever they are."""
-    from src.data.quality import Finding, examine, findings_of, in_order
+    from src.data.quality import CaseFinding, assess_case, findings_of, in_order
 
     cases = sorted((c for own in members.values() for c in own), key=lambda case: case.case_id)
-    examined = examine(cases, workers=_readers(len(cases)), progress=tell)
-    findings = [Finding(name, "error", str(error)) for name, error in refused.items()]
+    examined = assess_case(cases, workers=_readers(len(cases)), progress=tell)
+    findings = [CaseFinding(name, "error", str(error)) for name, error in refused.items()]
     return examined, in_order(findings + findings_of(examined))
 
 
@@ -197,7 +197,7 @@ def _readers(cases: int) -> int:
     return 1 if cases <= FEW_CASES else min(MOST_READERS, len(os.sched_getaffinity(0)))
 
 
-def _refusal(findings: "list[Finding]", bad: int, total: int) -> str:
+def _refusal(findings: "list[CaseFinding]", bad: int, total: int) -> str:
     listed = "\n".join(f"  - {f.message}" for f in findings if f.severity == "error")
     return (
         f"{bad} of {total} cases are refused, nothing was written:\n{listed}\n"

@@ -32,7 +32,7 @@ def silent(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CaseFinding:
     """Something about a case: "error" (must not be used) or "warning"; the message names it."""
 
     case_id: str
@@ -49,7 +49,7 @@ class Examined:
     """
 
     files: CaseFiles
-    findings: tuple[Finding, ...]
+    findings: tuple[CaseFinding, ...]
     voxels_sha256: str = ""
     spacing_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     volumes_ml: dict[str, float] | None = None
@@ -57,17 +57,17 @@ class Examined:
 
 def inspect_folder(
     root: Path, kind: str, *, labelled: bool = True, workers: int = 1, progress: Progress = silent
-) -> list[Finding]:
+) -> list[CaseFinding]:
     """All findings about the cases of a data set folder, worst first; empty when all is well.
 
     ValueError: there is no case of this kind at all.
     """
     cases, refused = scan_cases(root, kind, labelled=labelled)
-    findings = [Finding(name, "error", str(error)) for name, error in refused.items()]
-    return in_order(findings + findings_of(examine(cases, workers=workers, progress=progress)))
+    findings = [CaseFinding(name, "error", str(error)) for name, error in refused.items()]
+    return in_order(findings + findings_of(assess_case(cases, workers=workers, progress=progress)))
 
 
-def examine(
+def assess_case(
     cases: list[CaseFiles], *, workers: int = 1, progress: Progress = silent
 ) -> list[Examined]:
     """Read every case once, in `workers` processes (about 0.5 GB each for 240 x 240 x 155)."""
@@ -85,14 +85,14 @@ def examine(
         return collect(pool.map(examine_case, cases))
 
 
-def findings_of(examined: list[Examined]) -> list[Finding]:
+def findings_of(examined: list[Examined]) -> list[CaseFinding]:
     """The findings of every case, and those that only all cases together show."""
     own = [finding for case in examined for finding in case.findings]
     whole = [case for case in examined if case.voxels_sha256]
     return own + _duplicates(whole) + _odd_one_out(whole)
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
+def in_order(findings: Iterable[CaseFinding]) -> list[CaseFinding]:
     """Errors first, each by case."""
     return sorted(findings, key=lambda f: (f.severity, f.case_id, f.message))
 
@@ -102,7 +102,7 @@ def examine_case(files: CaseFiles) -> Examined:
     try:
         case = read_case(files)
     except CaseError as error:
-        return Examined(files, (Finding(files.case_id, "error", str(error)),))
+        return Examined(files, (CaseFinding(files.case_id, "error", str(error)),))
     brain = case.brain
     texts = [*_brain_warnings(case, brain), *_label_warnings(case, brain)]
     flair = np.ascontiguousarray(case.images[SEQUENCES.index("flair")])
@@ -110,7 +110,9 @@ def examine_case(files: CaseFiles) -> Examined:
     digest.update(flair.data)
     return Examined(
         files,
-        tuple(Finding(case.case_id, "warning", f"Case {case.case_id}: {text}") for text in texts),
+        tuple(
+            CaseFinding(case.case_id, "warning", f"Case {case.case_id}: {text}") for text in texts
+        ),
         digest.hexdigest(),
         case.spacing_mm,
         _volumes_ml(case),
@@ -167,7 +169,7 @@ def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
     return found
 
 
-def _duplicates(examined: list[Examined]) -> list[Finding]:
+def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
     """The same voxels twice: under two patients, training and test would share a person."""
     first: dict[str, CaseFiles] = {}
     found = []
@@ -180,25 +182,25 @@ def _duplicates(examined: list[Examined]) -> list[Finding]:
             text = (
                 f"Cases {other.case_id} and {files.case_id} have the same FLAIR voxels; one scan?"
             )
-            found.append(Finding(files.case_id, "warning", text))
+            found.append(CaseFinding(files.case_id, "warning", text))
             continue
         text = (
             f"Case {files.case_id} (patient {files.patient_id}) has the same FLAIR voxels as case "
             f"{other.case_id} (patient {other.patient_id}): expected another patient. Keep one; "
             "public collections overlap."
         )
-        found.append(Finding(files.case_id, "error", text))
+        found.append(CaseFinding(files.case_id, "error", text))
     return found
 
 
-def _odd_one_out(examined: list[Examined]) -> list[Finding]:
+def _odd_one_out(examined: list[Examined]) -> list[CaseFinding]:
     """Cases whose voxels have another size than most; patches of both would mix scales."""
     edges = Counter(tuple(round(edge, 2) for edge in case.spacing_mm) for case in examined)
     if len(edges) < 2:
         return []
     usual = edges.most_common(1)[0][0]
     return [
-        Finding(
+        CaseFinding(
             case.files.case_id,
             "warning",
             f"Case {case.files.case_id}: voxels of {_edges(case.spacing_mm)}, most others have "

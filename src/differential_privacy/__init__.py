@@ -1,1 +1,1 @@
-"""What each patient or site is promised: mechanisms that add noise, and the books of what is spent."""
+"""Mechanisms that add noise, and the books of what they spend."""

@@ -1,4 +1,4 @@
-"""The accountant: what epsilon a sequence of noised releases has cost, at a given delta.
+"""The accountant: what epsilon a sequence of noised events has cost, at a given delta.
 
 A release is a Gaussian mechanism on a Poisson sample of the patients. Renyi differential privacy
 (Mironov, Talwar, Zhang 2019, arXiv:1908.10530) is Opacus' own arithmetic and is what budgets are
@@ -31,7 +31,7 @@ PRV_WORTH = 100.0  # epsilon above which PRV would need gigabytes, to say what m
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release:
+class DpEvent:
     """What was released. noise_multiplier: standard deviation of the noise over the sensitivity,
     0 for none. sample_rate: chance of each patient to be in a step. steps: how often, each time
     with fresh samples and noise.
@@ -47,33 +47,33 @@ class Release:
         require.whole("steps", self.steps, at_least=1)
 
 
-def epsilon(releases: Iterable[Release], delta: float) -> float:
+def epsilon(events: Iterable[DpEvent], delta: float) -> float:
     """Epsilon of all of them together, by RDP. None: 0. Without noise: inf.
 
     Order and grouping do not matter, to the last bit. ValueError: delta is not inside (0, 1).
     """
     _check_delta(delta)
-    history = _history(releases)
+    history = _history(events)
     if not history:
         return 0.0
     best = math.inf
     for order in sorted(ORDERS, key=lambda order: order < CHEAP):
         if _least(order, delta) < best:
-            moments = sum(_rdp(order, *release) for release in history)
+            moments = sum(_rdp(order, *event) for event in history)
             best = min(best, moments + _least(order, delta))
     return max(best, 0.0)
 
 
-def epsilon_prv(releases: Iterable[Release], delta: float) -> float:
+def epsilon_prv(events: Iterable[DpEvent], delta: float) -> float:
     """The tighter bound by PRV, never above `epsilon`; where that is above 100, `epsilon`."""
-    releases = list(releases)
-    bound = epsilon(releases, delta)
+    events = list(events)
+    bound = epsilon(events, delta)
     if not 0 < bound <= PRV_WORTH:
         return bound
     from opacus.accountants import PRVAccountant
 
     accountant = PRVAccountant()
-    accountant.history = _history(releases)
+    accountant.history = _history(events)
     # Opacus 1.6 takes the logarithm of 1 - q also at q = 1, where -inf is right, and bounds its
     # domain with a list of orders that ends early, where a larger domain is as good.
     with np.errstate(divide="ignore"), warnings.catch_warnings():
@@ -90,7 +90,7 @@ def calibrate(*, epsilon: float, delta: float, sample_rate: float, steps: int) -
     """
     require.positive("epsilon", epsilon)
     _check_delta(delta)
-    Release(noise_multiplier=1.0, sample_rate=sample_rate, steps=steps)
+    DpEvent(noise_multiplier=1.0, sample_rate=sample_rate, steps=steps)
     from opacus.accountants.utils import get_noise_multiplier
 
     usable = [order for order in ORDERS if order <= SERIES or sample_rate == 1]
@@ -118,11 +118,11 @@ def _check_delta(delta: float) -> None:
         raise ValueError(f"delta must lie between 0 and 1, got {delta!r}.")
 
 
-def _history(releases: Iterable[Release]) -> list[tuple[float, float, int]]:
+def _history(events: Iterable[DpEvent]) -> list[tuple[float, float, int]]:
     """(noise multiplier, sample rate, steps), as Opacus has it: steps of one kind in one entry."""
     steps: Counter[tuple[float, float]] = Counter()
-    for release in releases:
-        steps[release.noise_multiplier, release.sample_rate] += release.steps
+    for event in events:
+        steps[event.noise_multiplier, event.sample_rate] += event.steps
     return [(*kind, number) for kind, number in sorted(steps.items())]
 
 

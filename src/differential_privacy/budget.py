@@ -6,7 +6,7 @@ from typing import Any
 
 from src import require
 from src.differential_privacy import ledger
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import BudgetSpent, Ledger
 
 WHEN_SPENT = ("leave", "stop")
@@ -20,7 +20,7 @@ class Budget:
     """
 
     ledger: Ledger
-    a_round: Release
+    a_round: DpEvent
     unit: str
     epsilon: float
     delta: float
@@ -34,13 +34,13 @@ class Budget:
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
 
     @classmethod
-    def open(cls, gate: Any, site: str, marks: Collection[str], **settings: Any) -> "Budget":
+    def open(cls, gate: Any, site: str, identifiers: Collection[str], **settings: Any) -> "Budget":
         """With the ledger of these patients, in this machine's folder, for the gate's run.
 
         settings: a_round, unit, epsilon, delta, rounds, when_spent, what. BudgetSpent: a new run
         that could not pay for its first round. One that has begun is resumed all the same.
         """
-        opened = Ledger.open(ledger.folder(), site, marks, gate)
+        opened = Ledger.open(ledger.folder(), site, identifiers, gate)
         budget = cls(opened, run=gate.members.run, **settings)
         if not budget.pays() and not opened.booked(budget.run):
             raise BudgetSpent(

@@ -26,10 +26,10 @@ from torch import nn
 
 from src import require
 from src.differential_privacy import accountant, gaussian
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.differential_privacy.independence import refuse_coupling
-from src.trainable import tuned
+from src.trainable import trainable_names
 
 T = TypeVar("T")
 SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
@@ -43,7 +43,7 @@ class Patients(Protocol):
     def patient_crops(
         self, patient: Any, crops: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]: ...
-    def marks(self, part: str) -> list[str]: ...
+    def identifiers(self, part: str) -> list[str]: ...
 
 
 def private_gradient(
@@ -85,11 +85,12 @@ class PatientDPSGD:
 
     epsilon, delta: what the whole run may spend of each patient's privacy. sample_rate: q.
     steps: a round. clip_norm: C. patients: P, the same at every site. crops: of a patient in a
-    step. learning_rate: of round 0; round r uses learning_rate * decay**r. tune: which parameters
-    are trained (`src.trainable`); None: all. spare_rounds: further rounds that the noise is calibrated
-    for, since a round that was interrupted is counted again. budget: epsilon that a patient of a
-    site may have spent over all runs; None: this run's. when_spent: leave (the site goes on
-    listening, the others go on) or stop (the run ends).
+    step. learning_rate: of round 0; round r uses learning_rate * decay**r. trainable: which
+    parameters
+    are trained (`src.trainable`); None: all. spare_rounds: further rounds that the noise is
+    calibrated for, since a round that was interrupted is counted again. budget: epsilon that a
+    patient of a site may have spent over all runs; None: this run's. when_spent: leave (the
+    site goes on listening, the others go on) or stop (the run ends).
     """
 
     SPENDS: ClassVar[bool] = True  # privacy
@@ -108,7 +109,7 @@ class PatientDPSGD:
     learning_rate: float = 0.05
     decay: float = 1.0
     momentum: float = 0.0
-    tune: tuple[str, ...] | None = None
+    trainable: tuple[str, ...] | None = None
     spare_rounds: int = 1
     budget: float | None = None
     when_spent: str = "leave"
@@ -126,11 +127,11 @@ class PatientDPSGD:
         require.in_range("momentum", self.momentum, 0.0, 0.999)
         require.whole("spare_rounds", self.spare_rounds)
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
-        if self.tune is not None:
-            object.__setattr__(self, "tune", tuple(self.tune))
+        if self.trainable is not None:
+            object.__setattr__(self, "trainable", tuple(self.trainable))
         refuse_too_small(self.budget, self.epsilon)
 
-    def a_round(self, rounds: int) -> Release:
+    def a_round(self, rounds: int) -> DpEvent:
         """What one of so many rounds releases, as the accountant sees it."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon,
@@ -138,16 +139,16 @@ class PatientDPSGD:
             sample_rate=self.sample_rate,
             steps=self.steps * (rounds + self.spare_rounds),
         )
-        return Release(noise_multiplier=multiplier, sample_rate=self.sample_rate, steps=self.steps)
+        return DpEvent(noise_multiplier=multiplier, sample_rate=self.sample_rate, steps=self.steps)
 
-    def promise(self, rounds: int) -> str:
+    def describe(self, rounds: int) -> str:
         """What a hospital signs, in words."""
-        release = self.a_round(rounds)
+        event = self.a_round(rounds)
         return (
             f"differential privacy per patient (all scans of a person): epsilon {self.epsilon:g} "
             f"at delta {self.delta:g} over {rounds} rounds of {self.steps} steps and "
             f"{self.spare_rounds} spare, sample rate {self.sample_rate:g}, noise multiplier "
-            f"{release.noise_multiplier:.3f}, clipped at {self.clip_norm:g}; booked in the site's "
+            f"{event.noise_multiplier:.3f}, clipped at {self.clip_norm:g}; booked in the site's "
             f"ledger, which refuses beyond epsilon {self.budget or self.epsilon:g}"
         )
 
@@ -159,7 +160,7 @@ class PatientDPSGD:
         budget = Budget.open(
             gate,
             site,
-            data.marks("training"),
+            data.identifiers("training"),
             a_round=self.a_round(rounds),
             unit="patient",
             epsilon=self.budget or self.epsilon,
@@ -187,7 +188,7 @@ class PatientDPSGD:
         is drawn from the operating system. An algorithm's own term, free of data, comes after the
         noise.
         """
-        names = tuned(model, self.tune)
+        names = trainable_names(model, self.trainable)
         parameters = [p for name, p in model.named_parameters() if name in names]
         learning_rate = self.learning_rate * self.decay**round_number
         optimiser = torch.optim.SGD(parameters, learning_rate, momentum=self.momentum)

@@ -38,7 +38,7 @@ class Outlook:
         return self.sites <= MOST_SUMMANDS
 
 
-def outlook(noise_multiplier: float, values: int, sites: int, contributors: int) -> Outlook:
+def feasibility(noise_multiplier: float, values: int, sites: int, contributors: int) -> Outlook:
     """For so many sites and tuned values. contributors: honest ones that are counted on."""
     noise = noise_multiplier * math.sqrt(values / (contributors * sites))
     return Outlook(sites, contributors, noise)
@@ -49,7 +49,7 @@ def table(
 ) -> list[Outlook]:
     """For several numbers of sites, with the plan's usual `min_sites` for each."""
     return [
-        outlook(noise_multiplier, values, number, max(2, usual_min_sites(number) - accomplices))
+        feasibility(noise_multiplier, values, number, max(2, usual_min_sites(number) - accomplices))
         for number in sites
     ]
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.differential_privacy import accountant
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.plan import plan as plans
 
-Bound = Callable[[Iterable[Release]], float]
+Bound = Callable[[Iterable[DpEvent]], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
+class Guarantee:
     """what: is released, in words. of: the part of a site's patients who are in it. epsilon: of the
-    run. budget: epsilon that all runs together may spend. rounds: that release something. tune:
-    which parameters do; None: all. part: the plan's.
+    run. budget: epsilon that all runs together may spend. rounds: that release something.
+    trainable: which parameters do; None: all. part: the plan's.
     """
 
     what: str
@@ -24,9 +24,9 @@ class Promise:
     epsilon: float
     budget: float
     delta: float
-    a_round: Release
+    a_round: DpEvent
     rounds: int
-    tune: tuple[str, ...] | None
+    trainable: tuple[str, ...] | None
     part: Any
 
     def after(self, rounds: int) -> float:
@@ -34,7 +34,7 @@ class Promise:
         return accountant.epsilon([self.a_round] * rounds, self.delta)
 
 
-def promises(plan: Mapping[str, Any]) -> list[Promise]:
+def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
     """Those of a plan, in the order in which a site spends; none: it is not private."""
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
     runner = plan["task_runner"].get("settings") or {}
@@ -42,16 +42,16 @@ def promises(plan: Mapping[str, Any]) -> list[Promise]:
     noise = (pipeline.get("settings") or {}).get("noise")
     found = []
     if local := _spending(runner.get("local")):
-        release = local.a_round(rounds)
-        found.append(_promise("training", "training", "patient", local, release, rounds))
+        event = local.a_round(rounds)
+        found.append(_guarantee("training", "training", "patient", local, event, rounds))
     if noise:
         built = plans.build(noise)
-        release = built.a_round(plans.build(pipeline).encryption, rounds)
-        found.append(_promise("a noised update", "training", "site", built, release, rounds))
-    if releases := _spending(runner.get("releases")):
-        release = releases.a_round(rounds)
+        event = built.a_round(plans.build(pipeline).encryption, rounds)
+        found.append(_guarantee("a noised update", "training", "site", built, event, rounds))
+    if reported_metrics := _spending(runner.get("reported_metrics")):
+        event = reported_metrics.a_round(rounds)
         scores = ("noised validation scores", "validation", "patient")
-        found.append(_promise(*scores, releases, release, rounds + 1))
+        found.append(_guarantee(*scores, reported_metrics, event, rounds + 1))
     return found
 
 
@@ -62,8 +62,10 @@ def _spending(part: Mapping[str, Any] | None) -> Any:
     return None
 
 
-def _promise(what: str, of: str, unit: str, part: Any, a_round: Release, rounds: int) -> Promise:
-    return Promise(
+def _guarantee(
+    what: str, of: str, unit: str, part: Any, a_round: DpEvent, rounds: int
+) -> Guarantee:
+    return Guarantee(
         what=what,
         of=of,
         unit=unit,
@@ -72,12 +74,12 @@ def _promise(what: str, of: str, unit: str, part: Any, a_round: Release, rounds:
         delta=part.delta,
         a_round=a_round,
         rounds=rounds,
-        tune=getattr(part, "tune", None),
+        trainable=getattr(part, "trainable", None),
         part=part,
     )
 
 
-def reach(bound: Bound, a_round: Release, budget: float, most: int) -> int:
+def reach(bound: Bound, a_round: DpEvent, budget: float, most: int) -> int:
     """How many more rounds, up to `most`, a budget pays for. bound: epsilon with these on top."""
     low, high = 0, most
     while low < high:

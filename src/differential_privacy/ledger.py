@@ -25,19 +25,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from src import hash_chain, require
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger_file import (
     FILES,
     SALT,
     UNITS,
-    Account,
-    accounts,
+    LedgerFile,
     epsilon_of,
+    ledger_files,
     salt_check,
 )
 from src.errors import Refused
 from src.files import write_atomically
-from src.hash_chain import Chain, Line
+from src.hash_chain import Entry, HashChain
 
 KIND = "privacy-ledger/v1"
 VARIABLE = "GLIOMA_LEDGER"
@@ -68,26 +68,29 @@ def folder() -> Path:
     return Path(state) / "glioma-federation" / "ledger"
 
 
-def as_opened(folder: Path, site: str, marks: Collection[str]) -> Account:
-    """The account of a data set as a ledger would be begun; nothing is written.
+def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFile:
+    """The ledger_file of a data set as a ledger would be begun; nothing is written.
 
-    marks: strings by which its patients are recognised, in whatever run: one `id …` for each, and
+    identifiers: strings by which its patients are recognised, in whatever run: one `id …` for
+    each, and
     others beside. They are kept as keyed hashes alone. ValueError: none, or a name that is a path.
     """
-    if not marks or not all(marks) or Path(site).name != site:
-        raise ValueError(f"expected a site and its patients, got {site!r}, {len(marks)} marks.")
+    if not identifiers or not all(identifiers) or Path(site).name != site:
+        raise ValueError(
+            f"expected a site and its patients, got {site!r}, {len(identifiers)} identifiers."
+        )
     salt = folder / SALT
     key = salt.read_bytes() if salt.is_file() else b""
-    hashes = sorted({hmac.new(key, mark.encode(), "sha256").hexdigest() for mark in marks})
+    hashes = sorted({hmac.new(key, mark.encode(), "sha256").hexdigest() for mark in identifiers})
     data_set = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
     line = {
         "event": "opened",
         "site": site,
-        "patients": len({mark for mark in marks if mark.startswith(ID)}) or len(hashes),
-        "marks": hashes,
+        "patients": len({mark for mark in identifiers if mark.startswith(ID)}) or len(hashes),
+        "identifiers": hashes,
         "salt": salt_check(folder),
     }
-    return Account(folder / f"{site}-{data_set}.jsonl", [line])
+    return LedgerFile(folder / f"{site}-{data_set}.jsonl", [line])
 
 
 class Ledger:
@@ -95,36 +98,36 @@ class Ledger:
 
     def __init__(self, path: Path, gate: Gate) -> None:
         self.path = path
-        self._chain = Chain(path, mode=0o600)
+        self._chain = HashChain(path, mode=0o600)
         self._gate = gate
 
     @classmethod
-    def open(cls, folder: Path, site: str, marks: Collection[str], gate: Gate) -> "Ledger":
+    def open(cls, folder: Path, site: str, identifiers: Collection[str], gate: Gate) -> "Ledger":
         """The ledger of a site's data set, begun if there is none.
 
-        marks: what its patients are known by, see `as_opened`. gate: the site's, identified.
+        identifiers: what its patients are known by, see `as_opened`. gate: the site's, identified.
         Refused: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
         """
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         if folder.stat().st_mode & 0o077:
             raise Refused(f"{folder} can be read by other users: `chmod 700 {folder}`.")
         with alone(folder):
-            if not (folder / SALT).is_file() and not accounts(folder):
+            if not (folder / SALT).is_file() and not ledger_files(folder):
                 write_atomically(folder / SALT, secrets.token_bytes(32), mode=0o600)
-            new = as_opened(folder, site, marks)
+            new = as_opened(folder, site, identifiers)
             ledger = cls(new.path, gate)
-            if new.path not in {account.path for account in accounts(folder)}:
+            if new.path not in {ledger_file.path for ledger_file in ledger_files(folder)}:
                 ledger._write(**new.lines[0], certificate=ledger._pem())
         return ledger
 
-    def spent(self, delta: float, *, unit: str = "patient", more: Iterable[Release] = ()) -> float:
+    def spent(self, delta: float, *, unit: str = "patient", more: Iterable[DpEvent] = ()) -> float:
         """Epsilon of everything booked of these patients, and of `more` (in `unit`) on top."""
         with alone(self.path.parent):
             return self._spent(delta, unit, more)
 
     def book(
         self,
-        release: Release,
+        event: DpEvent,
         *,
         unit: str,
         run: str,
@@ -140,7 +143,7 @@ class Ledger:
         require.one_of("unit", unit, UNITS)
         with alone(self.path.parent):
             before = self._spent(delta, unit, ())
-            after = self._spent(delta, unit, [release])
+            after = self._spent(delta, unit, [event])
             if not after <= budget:
                 raise BudgetSpent(
                     f"{what} of round {round_number} would bring what is known of each {unit} to "
@@ -151,9 +154,9 @@ class Ledger:
             head = self._write(
                 "booked",
                 unit=unit,
-                noise_multiplier=release.noise_multiplier,
-                sample_rate=release.sample_rate,
-                steps=release.steps,
+                noise_multiplier=event.noise_multiplier,
+                sample_rate=event.sample_rate,
+                steps=event.steps,
                 run=run,
                 round=round_number,
                 what=what,
@@ -166,21 +169,21 @@ class Ledger:
         return after
 
     def booked(self, run: str) -> int:
-        """How many releases of a run are booked in this file."""
+        """How many events of a run are booked in this file."""
         with alone(self.path.parent):
             own, _ = self._read()
         return sum(line["run"] == run for line in own.bookings)
 
-    def _spent(self, delta: float, unit: str, more: Iterable[Release]) -> float:
+    def _spent(self, delta: float, unit: str, more: Iterable[DpEvent]) -> float:
         own, every = self._read()
         return epsilon_of(own, every, delta, unit=unit, more=more)
 
-    def _read(self) -> tuple[Account, list[Account]]:
+    def _read(self) -> tuple[LedgerFile, list[LedgerFile]]:
         """(this data set's, all of the folder), as they stand on disk now."""
-        every = accounts(self.path.parent)
-        for account in every:
-            if account.path == self.path:
-                return account, every
+        every = ledger_files(self.path.parent)
+        for ledger_file in every:
+            if ledger_file.path == self.path:
+                return ledger_file, every
         raise Refused(f"{self.path} is gone. Restore it from the backup.")
 
     def _renew(self) -> None:
@@ -196,7 +199,7 @@ class Ledger:
         """Append a line and, in it, the signature over all of it and over all before it."""
         time = self._gate.now().isoformat(timespec="seconds")
 
-        def signed(number: int, previous: str) -> Line:
+        def signed(number: int, previous: str) -> Entry:
             line = {"event": event, "time": time, **content, "n": number, "previous": previous}
             envelope = self._gate.sign(KIND, {"line": hash_chain.digest(line)})
             return {**line, "envelope": json.loads(envelope)}
@@ -204,7 +207,7 @@ class Ledger:
         return self._chain.append_made(signed)
 
 
-def signed_digest(line: Line) -> str:
+def signed_digest(line: Entry) -> str:
     """What the signature in a line must be under: the line's hash without it."""
     return hash_chain.digest({key: value for key, value in line.items() if key != "envelope"})
 
@@ -215,5 +218,5 @@ def alone(folder: Path) -> Iterator[None]:
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for path in folder.glob(FILES):
-            Chain(path).repair()
+            HashChain(path).repair()
         yield

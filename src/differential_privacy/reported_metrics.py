@@ -13,7 +13,7 @@ import numpy as np
 
 from src import require
 from src.differential_privacy import accountant, gaussian
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.budget import Budget, refuse_too_small
 from src.plan.plan import build
 
@@ -144,14 +144,14 @@ class NoisyDice(NoMetrics):
         require.whole("patients", self.patients, at_least=1)
         refuse_too_small(self.budget, self.epsilon)
 
-    def a_round(self, rounds: int) -> Release:
+    def a_round(self, rounds: int) -> DpEvent:
         """What one of rounds + 1 validations releases; the noise is calibrated for one to spare."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon, delta=self.delta, sample_rate=1.0, steps=rounds + 2
         )
-        return Release(noise_multiplier=multiplier)
+        return DpEvent(noise_multiplier=multiplier)
 
-    def promise(self, rounds: int) -> str:
+    def describe(self, rounds: int) -> str:
         """What a hospital signs, in words."""
         spread = self.a_round(rounds).noise_multiplier * math.sqrt(len(REGIONS)) / self.patients
         return (
@@ -165,7 +165,7 @@ class NoisyDice(NoMetrics):
         budget = Budget.open(
             gate,
             site,
-            data.marks("validation"),
+            data.identifiers("validation"),
             a_round=self.a_round(rounds),
             unit="patient",
             epsilon=self.budget or self.epsilon,

@@ -17,11 +17,11 @@ import numpy as np
 
 from src import require
 from src.differential_privacy import accountant
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
-from src.differential_privacy.feasibility import enough, outlook
+from src.differential_privacy.feasibility import enough, feasibility
 from src.secure_aggregation.fixed_point import FixedPoint, share_of_field
 from src.secure_aggregation.settings import Encryption
 
@@ -33,8 +33,8 @@ class SiteDP:
     """Settings. epsilon, delta: what the whole run may spend of a site's privacy.
 
     clip_norm: longest update (trained model - opened model) over the tuned values, in model units.
-    tune: which parameters move (`src.trainable`); None: all. What training has moved elsewhere stays
-    at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
+    trainable: which parameters move (`src.trainable`); None: all. What training has moved elsewhere
+    stays at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
     when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
     """
 
@@ -47,7 +47,7 @@ class SiteDP:
     epsilon: float
     delta: float
     clip_norm: float
-    tune: tuple[str, ...] | None = None
+    trainable: tuple[str, ...] | None = None
     budget: float | None = None
     when_spent: str = "leave"
 
@@ -56,8 +56,8 @@ class SiteDP:
         require.in_range("delta", self.delta, 1e-10, 0.01)
         require.positive("clip_norm", self.clip_norm)
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
-        if self.tune is not None:
-            object.__setattr__(self, "tune", tuple(self.tune))
+        if self.trainable is not None:
+            object.__setattr__(self, "trainable", tuple(self.trainable))
         refuse_too_small(self.budget, self.epsilon)
 
     def check(self, encryption: Encryption) -> None:
@@ -73,7 +73,7 @@ class SiteDP:
                 "subtract it."
             )
 
-    def a_round(self, encryption: Encryption, rounds: int) -> Release:
+    def a_round(self, encryption: Encryption, rounds: int) -> DpEvent:
         """What one round releases, as the accountant sees it."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon,
@@ -81,12 +81,12 @@ class SiteDP:
             sample_rate=1.0,
             steps=bookings(encryption, rounds),
         )
-        return Release(noise_multiplier=multiplier)
+        return DpEvent(noise_multiplier=multiplier)
 
     def shared(self, encryption: Encryption, sites: int, rounds: int, values: int) -> SharedNoise:
         """The noise for so many enrolled sites, training rounds and tuned values.
 
-        ValueError: too few sites for the promise, or too many for the fields.
+        ValueError: too few sites for the guarantee, or too many for the fields.
         """
         return SharedNoise(
             noise_multiplier=self.a_round(encryption, rounds).noise_multiplier,
@@ -103,7 +103,7 @@ class SiteDP:
         """What an engineer should know before the run."""
         found = []
         multiplier, values = shared.noise_multiplier, shared.values
-        here = outlook(multiplier, values, shared.sites, shared.contributors)
+        here = feasibility(multiplier, values, shared.sites, shared.contributors)
         if not here.worthwhile:
             needed = enough(multiplier, values)
             found.append(
@@ -113,11 +113,11 @@ class SiteDP:
                 "would be enough. Tune fewer values, or take privacy per patient (plan/dp.yaml)."
             )
         local = (plan["task_runner"].get("settings") or {}).get("local") or {}
-        words = (local.get("settings") or {}).get("tune")
-        if local and set(words or ()) != set(self.tune or ()):
+        words = (local.get("settings") or {}).get("trainable")
+        if local and set(words or ()) != set(self.trainable or ()):
             found.append(
                 f"task_runner.local tunes {_listed(words)}, compression_pipeline.noise "
-                f"{_listed(self.tune)}: what only one of them names is trained in vain."
+                f"{_listed(self.trainable)}: what only one of them names is trained in vain."
             )
         return found
 
@@ -139,8 +139,8 @@ class SiteDP:
         budget = Budget.open(
             gate,
             site,
-            data.marks("training"),
-            a_round=Release(noise_multiplier=shared.noise_multiplier),
+            data.identifiers("training"),
+            a_round=DpEvent(noise_multiplier=shared.noise_multiplier),
             unit="site",
             epsilon=self.budget or self.epsilon,
             delta=self.delta - FAILURE,
@@ -150,7 +150,7 @@ class SiteDP:
         )
         return SiteNoise(shared, tuple(tuned), budget)
 
-    def promise(self, rounds: int) -> str:
+    def describe(self, rounds: int) -> str:
         """What a hospital signs, in words."""
         return (
             f"differential privacy per site: epsilon {self.epsilon:g} at delta {self.delta:g} over "

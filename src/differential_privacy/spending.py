@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from src.differential_privacy import accountant
-from src.differential_privacy.accountant import Release
-from src.differential_privacy.guarantee import Promise, reach
-from src.differential_privacy.ledger_file import Account, epsilon_of, release_of, together
-from src.hash_chain import Line
+from src.differential_privacy.accountant import DpEvent
+from src.differential_privacy.guarantee import Guarantee, reach
+from src.differential_privacy.ledger_file import LedgerFile, epsilon_of, event_of, together
+from src.hash_chain import Entry
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Booked:
     run: str
     what: str
     unit: str
-    release: Release
+    event: DpEvent
     rounds: int
     first: str
     last: str
@@ -43,61 +43,72 @@ class Spent:
 class DataSet:
     """One ledger. beside: names of those that are counted with it."""
 
-    account: Account
+    ledger_file: LedgerFile
     beside: list[str]
     booked: list[Booked]
     spent: list[Spent]
 
 
-def overview(known: Sequence[Account], promises: Sequence[Promise], site: str) -> list[DataSet]:
+def spending(
+    known: Sequence[LedgerFile], guarantees: Sequence[Guarantee], site: str
+) -> list[DataSet]:
     """Every data set of a site, and those that share a patient with one of them.
 
-    promises: the plan's, none if it is not private.
+    guarantees: the plan's, none if it is not private.
     """
-    own = [account for account in known if account.site == site]
-    wanted = [account for account in known if any(together(account, own, "patient"))]
+    own = [ledger_file for ledger_file in known if ledger_file.site == site]
+    wanted = [ledger_file for ledger_file in known if any(together(ledger_file, own, "patient"))]
     return [
         DataSet(
-            account,
-            [other.path.name for other in together(account, known, "patient") if other != account],
-            _booked(account.bookings),
-            [_spent(account, known, unit, promises) for unit in _units(account, promises)],
+            ledger_file,
+            [
+                other.path.name
+                for other in together(ledger_file, known, "patient")
+                if other != ledger_file
+            ],
+            _booked(ledger_file.bookings),
+            [
+                _spent(ledger_file, known, unit, guarantees)
+                for unit in _units(ledger_file, guarantees)
+            ],
         )
-        for account in wanted
+        for ledger_file in wanted
     ]
 
 
-def _booked(lines: Iterable[Line]) -> list[Booked]:
-    kinds: dict[tuple, list[Line]] = {}
+def _booked(lines: Iterable[Entry]) -> list[Booked]:
+    kinds: dict[tuple, list[Entry]] = {}
     for line in lines:
-        kind = line["run"], line["what"], line["unit"], release_of(line)
+        kind = line["run"], line["what"], line["unit"], event_of(line)
         kinds.setdefault(kind, []).append(line)
     return [
-        Booked(run, what, unit, release, len(found), found[0]["time"], found[-1]["time"])
-        for (run, what, unit, release), found in kinds.items()
+        Booked(run, what, unit, event, len(found), found[0]["time"], found[-1]["time"])
+        for (run, what, unit, event), found in kinds.items()
     ]
 
 
-def _units(account: Account, promises: Sequence[Promise]) -> list[str]:
-    booked = [line["unit"] for line in account.bookings]
-    return list(dict.fromkeys([*booked, *(promise.unit for promise in promises)])) or ["patient"]
+def _units(ledger_file: LedgerFile, guarantees: Sequence[Guarantee]) -> list[str]:
+    booked = [line["unit"] for line in ledger_file.bookings]
+    return list(dict.fromkeys([*booked, *(guarantee.unit for guarantee in guarantees)])) or [
+        "patient"
+    ]
 
 
 def _spent(
-    account: Account, known: Sequence[Account], unit: str, promises: Sequence[Promise]
+    ledger_file: LedgerFile, known: Sequence[LedgerFile], unit: str, guarantees: Sequence[Guarantee]
 ) -> Spent:
     """At the plan's delta; without a plan at that of the last booking, or 1/1000."""
-    whats = {line["what"] for line in account.bookings}
-    fitting = [promise for promise in promises if promise.unit == unit]
-    fitting.sort(key=lambda promise: promise.what not in whats)
-    promise = fitting[0] if fitting else None
-    deltas = [line["delta"] for line in account.bookings if line["unit"] == unit]
-    delta = promise.delta if promise else (deltas or [1e-3])[-1]
-    cost = partial(epsilon_of, account, known, delta, unit=unit)
+    whats = {line["what"] for line in ledger_file.bookings}
+    fitting = [guarantee for guarantee in guarantees if guarantee.unit == unit]
+    fitting.sort(key=lambda guarantee: guarantee.what not in whats)
+    guarantee = fitting[0] if fitting else None
+    deltas = [line["delta"] for line in ledger_file.bookings if line["unit"] == unit]
+    delta = guarantee.delta if guarantee else (deltas or [1e-3])[-1]
+    cost = partial(epsilon_of, ledger_file, known, delta, unit=unit)
     rdp, prv = cost(), cost(bound=accountant.epsilon_prv)
-    if promise is None:
+    if guarantee is None:
         return Spent(unit, delta, rdp, prv)
     more = reach(
-        lambda rounds: cost(more=rounds), promise.a_round, promise.budget, 2 * promise.rounds
+        lambda rounds: cost(more=rounds), guarantee.a_round, guarantee.budget, 2 * guarantee.rounds
     )
-    return Spent(unit, delta, rdp, prv, promise.budget, more)
+    return Spent(unit, delta, rdp, prv, guarantee.budget, more)

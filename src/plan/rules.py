@@ -126,7 +126,8 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
                 f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
                 + (
                     "the aggregator cannot look into encrypted updates, only add them; the rule "
-                    "must be src.secure_aggregation.encrypted_sum.EncryptedSum (or take plan/plain.yaml)."
+                    "must be src.secure_aggregation.encrypted_sum.EncryptedSum (or take "
+                    "plan/plain.yaml)."
                     if sealed
                     else "updates come unencrypted, and this rule adds encrypted ones. Set "
                     "compression_pipeline to src.engines.openfl.pipeline.EncryptedPipeline."
@@ -174,11 +175,13 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
                 f"{name}: {where}: {part['template']} does not declare PER_PATIENT: {why}. Take "
                 "another, or declare it in its class after proving it."
             )
-    releases = _value(plan, "task_runner.releases")
-    if releases and not _declares(releases, "PRIVATE"):
+    reported_metrics = _value(plan, "task_runner.reported_metrics")
+    if reported_metrics and not _declares(reported_metrics, "PRIVATE"):
         raise PlanError(
-            f"{name}: task_runner.releases: {releases['template']}: metrics of private cases are a "
-            "release too. Take PublicValidation, NoisyDice or NoMetrics of src.differential_privacy.reported_metrics."
+            f"{name}: task_runner.reported_metrics: {reported_metrics['template']}: metrics of "
+            f"private cases are a "
+            "release too. Take PublicValidation, NoisyDice or NoMetrics of "
+            "src.differential_privacy.reported_metrics."
         )
     split = _value(plan, "data_loader.split")
     if "patches" in (plan["data_loader"].get("settings") or {}) and split != "independent":

@@ -12,26 +12,26 @@ from openfl.transport.grpc.common import create_header
 
 from src.engines.openfl.client import details, refusal
 from src.errors import APPROVAL
-from src.preflight.finding import Patient, State
+from src.preflight.finding import Examination, State
 from src.trust import approval, bundle, fingerprint, members
 
 TIMEOUT_S = 5.0
 
 
-def line(patient: Patient) -> Iterator[tuple[State, str]]:
+def line(examination: Examination) -> Iterator[tuple[State, str]]:
     """The first step that fails is named, with the exact reason."""
-    if patient.name is None:
+    if examination.name is None:
         return
-    host, port = patient.address
+    host, port = examination.address
     for step in (_resolve, _connect, _handshake, _introduce):
-        problem = step(patient, host, port)
+        problem = step(examination, host, port)
         if problem:
             yield "fail", problem
             return
     yield "ok", f"{host}:{port} is the aggregator, and it runs what this site has approved"
 
 
-def _resolve(patient: Patient, host: str, port: int) -> str | None:
+def _resolve(examination: Examination, host: str, port: int) -> str | None:
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -39,7 +39,7 @@ def _resolve(patient: Patient, host: str, port: int) -> str | None:
     return None
 
 
-def _connect(patient: Patient, host: str, port: int) -> str | None:
+def _connect(examination: Examination, host: str, port: int) -> str | None:
     try:
         socket.create_connection((host, port), TIMEOUT_S).close()
     except ConnectionRefusedError:
@@ -55,10 +55,10 @@ def _connect(patient: Patient, host: str, port: int) -> str | None:
     return None
 
 
-def _handshake(patient: Patient, host: str, port: int) -> str | None:
-    context = ssl.create_default_context(cafile=str(patient.workspace / members.CHAIN_FILE))
+def _handshake(examination: Examination, host: str, port: int) -> str | None:
+    context = ssl.create_default_context(cafile=str(examination.workspace / members.CHAIN_FILE))
     context.set_alpn_protocols(["h2"])
-    own = patient.workspace / "cert" / "client" / f"col_{patient.name}.crt"
+    own = examination.workspace / "cert" / "client" / f"col_{examination.name}.crt"
     context.load_cert_chain(own, own.with_suffix(".key"))
     try:
         with (
@@ -78,7 +78,7 @@ def _handshake(patient: Patient, host: str, port: int) -> str | None:
         return f"{host}:{port} refuses this site's certificate: {reason}. Ask the desk."
     except OSError as error:
         return f"{host}:{port} does not speak TLS as an aggregator does ({error})."
-    expected = patient.members.aggregator.certificate
+    expected = examination.members.aggregator.certificate
     if shown != expected.public_bytes(Encoding.DER):
         return (
             f"{host}:{port} holds a good certificate, but not the one in the member list "
@@ -87,23 +87,23 @@ def _handshake(patient: Patient, host: str, port: int) -> str | None:
     return None
 
 
-def _introduce(patient: Patient, host: str, port: int) -> str | None:
+def _introduce(examination: Examination, host: str, port: int) -> str | None:
     """A ping, then the approval: refused identities and other bundles show here."""
-    assert patient.name is not None
-    plan = Plan.parse(patient.workspace.absolute() / bundle.PLAN)
+    assert examination.name is not None
+    plan = Plan.parse(examination.workspace.absolute() / bundle.PLAN)
     header = create_header(
-        sender=patient.name,
+        sender=examination.name,
         receiver=plan.aggregator_uuid,
-        federation_uuid=f"run_{patient.members.run}",
+        federation_uuid=f"run_{examination.members.run}",
         single_col_cert_common_name="",
     )
-    own = patient.workspace / "cert" / "client" / f"col_{patient.name}.crt"
+    own = examination.workspace / "cert" / "client" / f"col_{examination.name}.crt"
     credentials = grpc.ssl_channel_credentials(
-        patient.members.aggregator.certificate.public_bytes(Encoding.PEM),
+        examination.members.aggregator.certificate.public_bytes(Encoding.PEM),
         own.with_suffix(".key").read_bytes(),
         own.read_bytes(),
     )
-    content = (patient.workspace / approval.FILE).read_bytes()
+    content = (examination.workspace / approval.FILE).read_bytes()
     message = aggregator_pb2.TaskResults(
         header=header,
         task_name=APPROVAL,

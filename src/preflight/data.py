@@ -6,21 +6,21 @@ from pathlib import Path
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.quality import inspect_folder
 from src.engines.openfl.data_loader import SPLITS
-from src.preflight.finding import Patient, State
+from src.preflight.finding import Examination, State
 
 LOADER = "src.engines.openfl.data_loader.SiteData"
 FEW_PATIENTS = 4
 
 
-def data(patient: Patient) -> Iterator[tuple[State, str]]:
+def data(examination: Examination) -> Iterator[tuple[State, str]]:
     """Paths, kind, numbers, one pass of quality control. A refused case is named, to the site."""
-    if patient.name is None:
+    if examination.name is None:
         return
-    loader = patient.plan["data_loader"]
+    loader = examination.plan["data_loader"]
     if loader["template"] != LOADER:
         yield "ok", f"read by {loader['template']}, which is not examined"
         return
-    folder = data_folder(patient)
+    folder = data_folder(examination)
     settings = loader["settings"]
     kind = settings.get("kind") or read_dataset_yaml(folder).kind
     files = find_cases(folder, kind)
@@ -39,14 +39,14 @@ def data(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "ok", text
 
 
-def data_folder(patient: Patient) -> Path:
+def data_folder(examination: Examination) -> Path:
     """Where the site's cases lie, from plan/data.yaml. ValueError: it is not named there."""
-    path = patient.workspace / "plan" / "data.yaml"
+    path = examination.workspace / "plan" / "data.yaml"
     for line in path.read_text().splitlines():
         name, comma, folder = line.partition(",")
-        if comma and name.strip() == patient.name:
-            return patient.workspace / folder.strip()
+        if comma and name.strip() == examination.name:
+            return examination.workspace / folder.strip()
     raise ValueError(
-        f"{path} names no data folder for {patient.name}: "
-        f"fx collaborator create -n {patient.name} -d data/{patient.name}"
+        f"{path} names no data folder for {examination.name}: "
+        f"fx collaborator create -n {examination.name} -d data/{examination.name}"
     )

@@ -6,18 +6,18 @@ from pathlib import Path
 from rich.table import Table
 
 from src.preflight import data, identity, machine, plan, privacy
-from src.preflight.finding import Check, Finding, Patient
+from src.preflight.finding import Check, Examination, Finding
 from src.trust.certificate import utc_now
 
 RULES: dict[str, Check] = {
     "plan": plan.rules,
     "member list": identity.member_list,
     "own certificate": identity.own,
-    "sealing key": identity.sealing,
+    "encryption key": identity.encryption,
     "keys": identity.keys,
     "keys of sums": identity.sum_keys,
     "requests": identity.requests,
-    "deny list": identity.deny_list,
+    "revocation list": identity.deny_list,
     "expiry": identity.expiry,
     "roster": identity.roster,
     "address": plan.address,
@@ -43,18 +43,20 @@ def examine(
 
     offline: leave the line to the aggregator out.
     """
-    patient = Patient(workspace, name, now())
+    examination = Examination(workspace, name, now())
     rules = dict(RULES)
     if not offline:
         from src.preflight.connection import line  # imports OpenFL: a second or two
 
         rules["line"] = line
-    return [finding for rule, check in rules.items() for finding in _apply(rule, check, patient)]
+    return [
+        finding for rule, check in rules.items() for finding in _apply(rule, check, examination)
+    ]
 
 
-def _apply(rule: str, check: Check, patient: Patient) -> Iterator[Finding]:
+def _apply(rule: str, check: Check, examination: Examination) -> Iterator[Finding]:
     try:
-        for state, text in check(patient):
+        for state, text in check(examination):
             yield Finding(rule, state, text)
     except (ValueError, OSError) as error:  # Refused, PlanError, StaleState, CaseError, files
         yield Finding(rule, "fail", str(error))

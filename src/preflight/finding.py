@@ -24,7 +24,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Patient:
+class Examination:
     """A workspace to be examined. name: the site's; None at the aggregator."""
 
     workspace: Path
@@ -56,4 +56,4 @@ class Patient:
         return network["agg_addr"], int(network["agg_port"])
 
 
-Check = Callable[[Patient], Iterator[tuple[State, str]]]
+Check = Callable[[Examination], Iterator[tuple[State, str]]]

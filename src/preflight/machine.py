@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-from src.preflight.finding import Patient, State
+from src.preflight.finding import Examination, State
 from src.trust import audit
 
 NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
@@ -16,9 +16,9 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 PYTHON = "3.11"
 
 
-def versions(patient: Patient) -> Iterator[tuple[State, str]]:
+def versions(examination: Examination) -> Iterator[tuple[State, str]]:
     """What is installed is what requirements.txt pins: other versions compute other numbers."""
-    lines = (patient.workspace / "requirements.txt").read_text().splitlines()
+    lines = (examination.workspace / "requirements.txt").read_text().splitlines()
     lines = [line.partition("#")[0].strip() for line in lines]
     pins = [line.partition("==") for line in lines if line]
     wrong = []
@@ -42,9 +42,9 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def disk(patient: Patient) -> Iterator[tuple[State, str]]:
+def disk(examination: Examination) -> Iterator[tuple[State, str]]:
     """Room for checkpoints, logs and a site's cache."""
-    free = shutil.disk_usage(patient.workspace).free
+    free = shutil.disk_usage(examination.workspace).free
     if free < NEEDED_BYTES:
         yield (
             "fail",
@@ -56,28 +56,28 @@ def disk(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "ok", f"{free / 1e9:.0f} GB free"
 
 
-def clock(patient: Patient) -> Iterator[tuple[State, str]]:
+def clock(examination: Examination) -> Iterator[tuple[State, str]]:
     """The clock has not gone back behind what was logged or issued."""
-    latest = patient.members.aggregator.certificate.not_valid_before_utc
-    path = patient.workspace / audit.FILE
+    latest = examination.members.aggregator.certificate.not_valid_before_utc
+    path = examination.workspace / audit.FILE
     if path.is_file():
         lines = path.read_bytes().splitlines()
         if lines:
             latest = max(latest, datetime.fromisoformat(json.loads(lines[-1])["time"]))
-    if patient.now + CLOCK_TOLERANCE < latest:
+    if examination.now + CLOCK_TOLERANCE < latest:
         yield (
             "fail",
-            f"it is {patient.now:%F %T} UTC here, but {latest:%F %T} is past. Set the clock.",
+            f"it is {examination.now:%F %T} UTC here, but {latest:%F %T} is past. Set the clock.",
         )
     else:
-        yield "ok", f"{patient.now:%F %H:%M} UTC"
+        yield "ok", f"{examination.now:%F %H:%M} UTC"
 
 
-def port(patient: Patient) -> Iterator[tuple[State, str]]:
+def port(examination: Examination) -> Iterator[tuple[State, str]]:
     """Nobody listens on the aggregator's port yet (gRPC would share it without a word)."""
-    if patient.name is not None:
+    if examination.name is not None:
         return
-    _, number = patient.address
+    _, number = examination.address
     with socket.socket() as probe:
         probe.settimeout(2)
         if probe.connect_ex(("127.0.0.1", number)) == 0:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.plan import plan as plans
-from src.preflight.finding import Patient, State
+from src.preflight.finding import Examination, State
 from src.rounds.run_state import RunState
 from src.secure_aggregation.bfv import MOST_BYTES, SUM
 
@@ -12,16 +12,16 @@ LARGEST_MESSAGE_BYTES = 2**30  # openfl 1.9, transport/grpc/common.py: the model
 LARGEST_BLOB_BYTES = 10**9  # SQLite: a model that is not encrypted lies in the checkpoint as one
 
 
-def rules(patient: Patient) -> Iterator[tuple[State, str]]:
+def rules(examination: Examination) -> Iterator[tuple[State, str]]:
     """Everything that `plan/README.md` says is refused."""
-    rounds = patient.plan["aggregator"]["settings"]["rounds_to_train"]
+    rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
     yield "ok", f"{rounds} rounds, nothing in it is refused"
 
 
-def address(patient: Patient) -> Iterator[tuple[State, str]]:
+def address(examination: Examination) -> Iterator[tuple[State, str]]:
     """The plan's address is the name in the aggregator's certificate."""
-    host, port = patient.address
-    name = patient.members.aggregator.name
+    host, port = examination.address
+    name = examination.members.aggregator.name
     if host.lower() != name:
         yield (
             "fail",
@@ -32,11 +32,11 @@ def address(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "ok", f"{host}:{port}"
 
 
-def size(patient: Patient) -> Iterator[tuple[State, str]]:
+def size(examination: Examination) -> Iterator[tuple[State, str]]:
     """The model, as it travels, fits into one message of OpenFL's and into its checkpoint."""
-    path = patient.workspace / patient.plan["aggregator"]["settings"]["init_state_path"]
+    path = examination.workspace / examination.plan["aggregator"]["settings"]["init_state_path"]
     found, limit, why = path.stat().st_size, LARGEST_BLOB_BYTES, "OpenFL 1.9's checkpoint holds"
-    encryption = plans.build(patient.plan["compression_pipeline"]).encryption
+    encryption = plans.build(examination.plan["compression_pipeline"]).encryption
     if encryption is not None:  # its initial weights are float32
         found = encryption.chunks(found // 4) * MOST_BYTES[SUM]
         limit, why = LARGEST_MESSAGE_BYTES, "OpenFL 1.9 sends"
@@ -46,36 +46,41 @@ def size(patient: Patient) -> Iterator[tuple[State, str]]:
         yield "ok", f"{found / 1e6:.1f} MB a message"
 
 
-def encryption(patient: Patient) -> Iterator[tuple[State, str]]:
+def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
     """Enough sites are enrolled for the plan's encryption."""
-    found = plans.build(patient.plan["compression_pipeline"]).encryption
+    found = plans.build(examination.plan["compression_pipeline"]).encryption
     if found is None:
         yield "warn", "updates are not encrypted: the aggregator reads every site's model"
         return
-    needed = found.needed(len(patient.members.sites))
-    yield "ok", f"{found.bits}-bit sums of at least {needed} of {len(patient.members.sites)} sites"
+    needed = found.needed(len(examination.members.sites))
+    yield (
+        "ok",
+        f"{found.bits}-bit sums of at least {needed} of {len(examination.members.sites)} sites",
+    )
 
 
-def noise(patient: Patient) -> Iterator[tuple[State, str]]:
+def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether anything can be learnt under the plan's privacy per site."""
-    pipeline = plans.build(patient.plan["compression_pipeline"])
+    pipeline = plans.build(examination.plan["compression_pipeline"])
     if pipeline.noise is None:
         return
     from src.engines.openfl.pipeline import read_plain_model
 
-    settings, sites = patient.plan["aggregator"]["settings"], len(patient.members.sites)
-    initial = patient.workspace / settings["init_state_path"]
-    shared, _ = pipeline.shared_noise(patient.plan, sites, lambda: read_plain_model(initial).size)
-    for warning in pipeline.noise.warnings(shared, patient.plan):
+    settings, sites = examination.plan["aggregator"]["settings"], len(examination.members.sites)
+    initial = examination.workspace / settings["init_state_path"]
+    shared, _ = pipeline.shared_noise(
+        examination.plan, sites, lambda: read_plain_model(initial).size
+    )
+    for warning in pipeline.noise.warnings(shared, examination.plan):
         yield "warn", warning
     yield "ok", f"{shared.values} values are noised, counting on {shared.contributors} honest sites"
 
 
-def state(patient: Patient) -> Iterator[tuple[State, str]]:
+def state(examination: Examination) -> Iterator[tuple[State, str]]:
     """The aggregator's checkpoint is none, or this run's."""
-    if patient.name is not None:
+    if examination.name is not None:
         return
-    settings = patient.plan["aggregator"]["settings"]
-    database = patient.workspace / Path(settings.get("persistent_db_path", "tensor.db"))
-    resumed = RunState(database).belongs(patient.bundle.digest)
+    settings = examination.plan["aggregator"]["settings"]
+    database = examination.workspace / Path(settings.get("persistent_db_path", "tensor.db"))
+    resumed = RunState(database).belongs(examination.bundle.digest)
     yield "ok", "an interrupted run, which will be resumed" if resumed else "a fresh run"

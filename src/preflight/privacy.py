@@ -5,39 +5,39 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from src.differential_privacy.guarantee import Promise, promises, reach
+from src.differential_privacy.guarantee import Guarantee, guarantees, reach
 from src.differential_privacy.ledger import VARIABLE, as_opened, folder
-from src.differential_privacy.ledger_file import Account, epsilon_of, together
+from src.differential_privacy.ledger_file import LedgerFile, epsilon_of, together
 from src.plan import plan as plans
 from src.preflight.data import LOADER, data_folder
-from src.preflight.finding import Patient, State
+from src.preflight.finding import Examination, State
 from src.trust import ledger_check
 
 
-def privacy(patient: Patient) -> Iterator[tuple[State, str]]:
-    """Of a private plan, at a site: ledgers verified, and each promise against what is left."""
-    promised = promises(patient.plan)
+def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
+    """Of a private plan, at a site: ledgers verified, and each guarantee against what is left."""
+    promised = guarantees(examination.plan)
     if not promised:
-        yield "ok", "the plan promises no differential privacy"
+        yield "ok", "the plan guarantees no differential privacy"
         return
-    if patient.name is None:
-        rounds = patient.plan["aggregator"]["settings"]["rounds_to_train"]
-        for promise in promised:
-            yield "ok", promise.part.promise(rounds)
+    if examination.name is None:
+        rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
+        for guarantee in promised:
+            yield "ok", guarantee.part.describe(rounds)
         return
     place = folder()
-    yield from _place(place, patient.workspace)
-    found = list(ledger_check.check(place, patient.workspace, patient.now))
+    yield from _place(place, examination.workspace)
+    found = list(ledger_check.check(place, examination.workspace, examination.now))
     yield from (finding for finding in found if finding[0] != "ok")
     known = ledger_check.read(place)
     yield "ok", f"{place}: {len(known)} ledgers, chains and signatures hold, none is missing"
-    if patient.plan["data_loader"]["template"] != LOADER:
+    if examination.plan["data_loader"]["template"] != LOADER:
         return
-    site = plans.build(patient.plan["data_loader"], data_path=str(data_folder(patient)))
-    for promise in promised:
-        if marks := site.marks(promise.of):
-            own = as_opened(place, patient.name, marks)
-            yield _paid(promise, own, known, patient.members.run)
+    site = plans.build(examination.plan["data_loader"], data_path=str(data_folder(examination)))
+    for guarantee in promised:
+        if identifiers := site.identifiers(guarantee.of):
+            own = as_opened(place, examination.name, identifiers)
+            yield _paid(guarantee, own, known, examination.members.run)
 
 
 def _place(place: Path, workspace: Path) -> Iterator[tuple[State, str]]:
@@ -57,23 +57,25 @@ def _place(place: Path, workspace: Path) -> Iterator[tuple[State, str]]:
         )
 
 
-def _paid(promise: Promise, own: Account, known: Sequence[Account], run: str) -> tuple[State, str]:
+def _paid(
+    guarantee: Guarantee, own: LedgerFile, known: Sequence[LedgerFile], run: str
+) -> tuple[State, str]:
     """What is spent, and how far what is left reaches."""
-    others = [account for account in known if account.path != own.path]
-    same = [account for account in known if account.path == own.path]
+    others = [ledger_file for ledger_file in known if ledger_file.path != own.path]
+    same = [ledger_file for ledger_file in known if ledger_file.path == own.path]
     own = same[0] if same else own
-    cost = partial(epsilon_of, own, [own, *others], promise.delta, unit=promise.unit)
+    cost = partial(epsilon_of, own, [own, *others], guarantee.delta, unit=guarantee.unit)
     begun = sum(
-        line["run"] == run and line["unit"] == promise.unit
-        for account in together(own, known, promise.unit)
-        for line in account.bookings
+        line["run"] == run and line["unit"] == guarantee.unit
+        for ledger_file in together(own, known, guarantee.unit)
+        for line in ledger_file.bookings
     )
-    ahead = max(promise.rounds - begun, 0)
-    more = reach(lambda rounds: cost(more=rounds), promise.a_round, promise.budget, ahead)
+    ahead = max(guarantee.rounds - begun, 0)
+    more = reach(lambda rounds: cost(more=rounds), guarantee.a_round, guarantee.budget, ahead)
     spent = (
-        f"{promise.what}: epsilon {cost():.3f} of each {promise.unit} is spent, and this run's "
-        f"{ahead} rounds bring it to {cost(more=[promise.a_round] * ahead):.3f}; the plan allows "
-        f"{promise.budget:g} (delta {promise.delta:g})"
+        f"{guarantee.what}: epsilon {cost():.3f} of each {guarantee.unit} is spent, and this run's "
+        f"{ahead} rounds bring it to {cost(more=[guarantee.a_round] * ahead):.3f}; the plan allows "
+        f"{guarantee.budget:g} (delta {guarantee.delta:g})"
     )
     if more == ahead:
         return "ok", spent

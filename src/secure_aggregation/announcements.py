@@ -1,8 +1,9 @@
-"""Reports and rosters: who takes part in a round, each signed by the site itself.
+"""Announcements and rosters: who takes part in a round, each signed by the site itself.
 
-In every round a site signs one report for the next: a fresh public mask key, and the digest of all
-that it has seen of the run so far. The reports of a round, as the aggregator collects them, are the
-next round's roster. The aggregator can leave a report out; it cannot write one.
+In every round a site signs one announcement for the next: a fresh public mask key, and the digest
+of all
+that it has seen of the run so far. The announcements of a round, as the aggregator collects them,
+are the next round's roster. The aggregator can leave a announcement out; it cannot write one.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from src.errors import Refused
 from src.secure_aggregation.bfv import MOST_SUMMANDS
 
-KIND = "mask-report/v1"
+KIND = "mask-announcement/v1"
 VOID = b"void"
 
 
@@ -31,7 +32,7 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
+class Announcement:
     """text: as signed. site, certificate (SHA-256), mask_key (X25519, hex), transcript (hex)."""
 
     text: str
@@ -45,7 +46,7 @@ class Report:
 def write(
     gate: Gate, site: str, round_number: int, key: X25519PrivateKey, transcript: bytes
 ) -> str:
-    """This site's signed report for one round."""
+    """This site's signed announcement for one round."""
     statement = {
         "run": gate.members.run,
         "bundle": gate.bundle.digest,
@@ -58,14 +59,14 @@ def write(
     return gate.sign(KIND, statement).decode()
 
 
-def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> Report:
-    """A report, verified. in_force: its signer must not be revoked now; past rounds stand.
+def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> Announcement:
+    """A announcement, verified. in_force: its signer must not be revoked now; past rounds stand.
 
-    Refused: not a report for this round of this run and bundle, signed by the site it names.
+    Refused: not a announcement for this round of this run and bundle, signed by the site it names.
     """
     member, statement = gate.verify(KIND, text.encode(), in_force=in_force)
     try:
-        report = Report(
+        announcement = Announcement(
             text,
             statement["round"],
             statement["site"],
@@ -73,56 +74,65 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
             statement["mask_key"],
             statement["transcript"],
         )
-        lengths = {len(bytes.fromhex(report.mask_key)), len(bytes.fromhex(report.transcript))}
-        found = (statement["run"], statement["bundle"], report.round)
+        lengths = {
+            len(bytes.fromhex(announcement.mask_key)),
+            len(bytes.fromhex(announcement.transcript)),
+        }
+        found = (statement["run"], statement["bundle"], announcement.round)
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{member.name}'s report cannot be read: {error!r}.") from None
+        raise Refused(f"{member.name}'s announcement cannot be read: {error!r}.") from None
     if found != (gate.members.run, gate.bundle.digest, round_number):
         raise Refused(
-            f"{member.name}'s report is not for round {round_number} of this run and bundle."
+            f"{member.name}'s announcement is not for round {round_number} of this run and bundle."
         )
-    if (report.site, report.certificate) != (member.name, member.sha256):
-        raise Refused(f"{member.name} has signed a report in the name of {report.site}.")
+    if (announcement.site, announcement.certificate) != (member.name, member.sha256):
+        raise Refused(
+            f"{member.name} has signed a announcement in the name of {announcement.site}."
+        )
     if lengths != {32}:
-        raise Refused(f"{member.name}'s report for round {round_number} holds no key or digest.")
-    return report
+        raise Refused(
+            f"{member.name}'s announcement for round {round_number} holds no key or digest."
+        )
+    return announcement
 
 
 @dataclass(frozen=True)
 class Roster:
-    """The reports of one round, sorted by site."""
+    """The announcements of one round, sorted by site."""
 
     round: int
-    reports: tuple[Report, ...]
+    announcements: tuple[Announcement, ...]
 
     @property
     def sites(self) -> list[str]:
         """Names."""
-        return [report.site for report in self.reports]
+        return [announcement.site for announcement in self.announcements]
 
     @property
     def texts(self) -> list[str]:
-        """The reports as signed."""
-        return [report.text for report in self.reports]
+        """The announcements as signed."""
+        return [announcement.text for announcement in self.announcements]
 
     @property
     def mask_keys(self) -> dict[str, bytes]:
         """Public mask keys by certificate."""
-        return {r.certificate: bytes.fromhex(r.mask_key) for r in self.reports}
+        return {r.certificate: bytes.fromhex(r.mask_key) for r in self.announcements}
 
     @property
     def transcript(self) -> bytes:
-        """What all of them had seen when they reported."""
-        return bytes.fromhex(self.reports[0].transcript)
+        """What all of them had seen when they announced."""
+        return bytes.fromhex(self.announcements[0].transcript)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over the signed reports, in the order of names."""
+        """SHA-256 over the signed announcements, in the order of names."""
         return hashlib.sha256(json.dumps(self.texts).encode()).digest()
 
-    def of(self, site: str) -> Report | None:
-        """That site's report; None: it is not in."""
-        return next((report for report in self.reports if report.site == site), None)
+    def of(self, site: str) -> Announcement | None:
+        """That site's announcement; None: it is not in."""
+        return next(
+            (announcement for announcement in self.announcements if announcement.site == site), None
+        )
 
 
 def roster(
@@ -140,21 +150,25 @@ def roster(
     things: then somebody has shown them different models or rosters.
     """
     found = [read(gate, text, round_number, in_force=in_force) for text in texts]
-    reports = tuple(sorted(found, key=lambda report: report.site))
-    if not min_sites <= len(reports) <= MOST_SUMMANDS:
+    announcements = tuple(sorted(found, key=lambda announcement: announcement.site))
+    if not min_sites <= len(announcements) <= MOST_SUMMANDS:
         raise Refused(
-            f"The roster of round {round_number} has {len(reports)} sites, allowed are {min_sites} "
+            f"The roster of round {round_number} has {len(announcements)} sites, allowed are "
+            f"{min_sites} "
             f"to {MOST_SUMMANDS} (compression_pipeline.min_sites)."
         )
     for what in ("site", "mask_key"):
-        if len({getattr(report, what) for report in reports}) < len(reports):
+        if len({getattr(announcement, what) for announcement in announcements}) < len(
+            announcements
+        ):
             raise Refused(f"The roster of round {round_number} has the same {what} twice.")
-    if agreed and len({report.transcript for report in reports}) > 1:
+    if agreed and len({announcement.transcript for announcement in announcements}) > 1:
         raise Refused(
-            f"The federation has been split: in their reports for round {round_number} the sites "
+            f"The federation has been split: in their announcements for round {round_number} the "
+            f"sites "
             "have seen different rounds before. Stop, and call the other sites and the desk."
         )
-    return Roster(round_number, reports)
+    return Roster(round_number, announcements)
 
 
 def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
@@ -163,5 +177,5 @@ def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
 
 
 def salt(transcript: bytes, roster: Roster) -> bytes:
-    """What masks and tags of a round are bound to: its roster and the model trained from."""
+    """What masks and macs of a round are bound to: its roster and the model trained from."""
     return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = b"GFS1"
-MOST_HEADER = 1 << 20
+MOST_HEADER_BYTES = 1 << 20
 
 
 class WireError(ValueError):
@@ -45,14 +45,14 @@ def header_of(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         start = file.read(8)
         (length,) = struct.unpack("<I", start[4:]) if len(start) == 8 else (0,)
-        return header(start + file.read(min(length, MOST_HEADER)))
+        return header(start + file.read(min(length, MOST_HEADER_BYTES)))
 
 
 def _header(message: bytes) -> tuple[dict[str, Any], int]:
     if not is_sealed(message) or len(message) < 8:
         raise WireError(f"expected a sealed message ({MAGIC!r}), got {bytes(message[:4])!r}.")
     (length,) = struct.unpack_from("<I", message, 4)
-    if length > min(MOST_HEADER, len(message) - 8):
+    if length > min(MOST_HEADER_BYTES, len(message) - 8):
         raise WireError(f"a header of {length} bytes in a message of {len(message)}.")
     try:
         found = json.loads(message[8 : 8 + length])

@@ -1,4 +1,4 @@
-"""The sites' two keys of a run: one encrypts, one makes the tags. The aggregator has neither."""
+"""The sites' two keys of a run: one encrypts, one makes the macs. The aggregator has neither."""
 
 import base64
 import hashlib
@@ -11,10 +11,10 @@ from src.secure_aggregation import bfv
 
 @dataclass(frozen=True)
 class SumKeys:
-    """he: the secret key of the scheme. tag: 32 bytes. Never printed."""
+    """he: the secret key of the scheme. mac: 32 bytes. Never printed."""
 
     he: bytes = field(repr=False)
-    tag: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> "SumKeys":
@@ -23,14 +23,14 @@ class SumKeys:
 
     def commitment(self, salt: bytes) -> str:
         """SHA-256 over salt and keys, in hex: what the member list says of them."""
-        return hashlib.sha256(salt + self.tag + self.he).hexdigest()
+        return hashlib.sha256(salt + self.mac + self.he).hexdigest()
 
     def statement(self) -> dict[str, object]:
         """As JSON, for the sealed envelope."""
         return {
             "parameters": bfv.parameters(),
             "he_key": base64.b64encode(self.he).decode(),
-            "tag_key": base64.b64encode(self.tag).decode(),
+            "tag_key": base64.b64encode(self.mac).decode(),
         }
 
     @classmethod
@@ -38,7 +38,7 @@ class SumKeys:
         """From a statement. ValueError: made for other parameters, or damaged."""
         if statement.get("parameters") != json.loads(json.dumps(bfv.parameters())):
             raise ValueError(f"made for other parameters: {statement.get('parameters')}")
-        tag = base64.b64decode(statement["tag_key"], validate=True)
-        if len(tag) != 32:
-            raise ValueError("the tag key has not 32 bytes.")
-        return cls(base64.b64decode(statement["he_key"], validate=True), tag)
+        mac = base64.b64decode(statement["tag_key"], validate=True)
+        if len(mac) != 32:
+            raise ValueError("the mac key has not 32 bytes.")
+        return cls(base64.b64decode(statement["he_key"], validate=True), mac)

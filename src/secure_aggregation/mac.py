@@ -1,8 +1,8 @@
-"""Tag: one slot a chunk that only holders of the sites' key can make, and that adds like the rest.
+"""MAC: one slot a chunk that only holders of the sites' key can make, and that adds like the rest.
 
 A linear message authentication code (Wegman, Carter 1981, doi:10.1016/0022-0000(81)90033-7):
-tag = <r, m> + pad mod t, with r secret and fixed, the pad new for each site, chunk and round. The
-sum's tag fits the sum's values and the roster's pads; any other change passes once in 2^48 tries.
+mac = <r, m> + pad mod t, with r secret and fixed, the pad new for each site, chunk and round. The
+sum's mac fits the sum's values and the roster's pads; any other change passes once in 2^48 tries.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ LIMB = 16  # bits; products of limbs and their sums stay exact in float64
 BLOCK = 16  # chunks at a time, so that their limbs stay in the processor's cache
 
 
-class Tagger:
-    """key: of the tags, 32 bytes. length: payload slots of a chunk. modulus: t, a prime."""
+class Mac:
+    """key: of the macs, 32 bytes. length: payload slots of a chunk. modulus: t, a prime."""
 
     def __init__(self, key: bytes, length: int, modulus: int) -> None:
         self._key = key
         self._modulus = modulus
-        (weights,) = uniform(derive(key, "tag-weights/v1"), 0, 1, length, modulus)
+        (weights,) = uniform(derive(key, "mac-weights/v1"), 0, 1, length, modulus)
         self._limbs = _limbs(weights).T  # (length, 3)
 
-    def tags(self, payload: np.ndarray, salt: bytes, sites: Iterable[str]) -> np.ndarray:
-        """(C,) uint64: the tags of `payload` (C, length) as the sum over `sites`.
+    def macs(self, payload: np.ndarray, salt: bytes, sites: Iterable[str]) -> np.ndarray:
+        """(C,) uint64: the macs of `payload` (C, length) as the sum over `sites`.
 
         sites: certificates' SHA-256; one site's own upload is the sum over itself.
         """
@@ -38,7 +38,7 @@ class Tagger:
                 for other in range(3):
                     total[block] += dots[:, other] << (LIMB * (power + other))
         for site in sites:
-            pad = derive(self._key, "tag-pad/v1", salt=salt, info=site.encode())
+            pad = derive(self._key, "mac-pad/v1", salt=salt, info=site.encode())
             total += uniform(pad, 0, 1, chunks, self._modulus)[0].astype(object)
         return (total % self._modulus).astype(np.uint64)
 

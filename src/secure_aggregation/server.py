@@ -18,13 +18,13 @@ from src.errors import Refused
 from src.files import write_atomically
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import DOWNLOAD, LEAVE, REPORT, STOP, UPDATE
+from src.secure_aggregation.site import ANNOUNCEMENT, DOWNLOAD, LEAVE, STOP, UPDATE
 from src.secure_aggregation.workers import Adders, WorkerRefused
 
 logger = logging.getLogger(__name__)
 
 PER_RECORD = 4  # bytes of a record's length
-MOST_HEADER = 16384  # of an upload: one report and some names
+MOST_UPLOAD_HEADER_BYTES = 16384  # of an upload: one announcement and some names
 
 
 class RunStopped(RuntimeError):
@@ -33,7 +33,9 @@ class RunStopped(RuntimeError):
 
 @dataclass
 class State:
-    """round: the open one. rosters: reports by round, from the last sum's on. sum: its round."""
+    """round: the open one. rosters: announcements by round, from the last sum's on. sum: its
+    round.
+    """
 
     round: int = 0
     rosters: dict[str, list[str]] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class State:
     changes: list[int] = field(default_factory=list)
 
 
-class SealedRounds:
+class EncryptedRounds:
     """gate: an `AggregatorGate`. values: of the model. folder: below the aggregator's local_state.
 
     ValueError: too few sites are enrolled for an encrypted run.
@@ -57,7 +59,7 @@ class SealedRounds:
         self._chunks = encryption.chunks(values)
         self._parameters = encryption.fingerprint(values)
         record = bfv.MOST_BYTES[bfv.FRESH] + PER_RECORD
-        self.most_bytes = self._chunks * record + MOST_HEADER
+        self.most_bytes = self._chunks * record + MOST_UPLOAD_HEADER_BYTES
         self._adders = Adders(self._chunks)
         self._added: set[str] = set()  # whose uploads are in the adders' sum
         self._lock = Lock()
@@ -107,32 +109,36 @@ class SealedRounds:
         return self._state_of(self.state.round).is_file()
 
     def lacks(self, site: str) -> bool:
-        """Whether the first roster is still open, and this site has not reported for it."""
+        """Whether the first roster is still open, and this site has not announced for it."""
         return not self.gathered and not (self._uploads_of(-1) / site).is_file()
 
-    def introduced(self, site: str, report: bytes) -> None:
-        """Take a site's report for round 0. Refused: it is none. Later ones change nothing."""
+    def introduced(self, site: str, announcement: bytes) -> None:
+        """Take a site's announcement for round 0. Refused: it is none. Later ones change
+        nothing.
+        """
         if self.gathered:
             return
-        found = announcements.read(self.gate, report.decode(errors="replace"), 0)
+        found = announcements.read(self.gate, announcement.decode(errors="replace"), 0)
         if found.site != site:
-            raise Refused(f"{site} has brought the report of {found.site}.")
-        write_atomically(self._uploads_of(-1) / site, framing.pack(self._as_report(found.text)))
+            raise Refused(f"{site} has brought the announcement of {found.site}.")
+        write_atomically(
+            self._uploads_of(-1) / site, framing.pack(self._as_announcement(found.text))
+        )
 
-    def _as_report(self, text: str) -> dict[str, str]:
-        return {"kind": REPORT, "report": text}
+    def _as_announcement(self, text: str) -> dict[str, str]:
+        return {"kind": ANNOUNCEMENT, "announcement": text}
 
     def gather(self, present: Iterable[str]) -> bool:
-        """Close the first roster if all that are present have reported; whether it is closed."""
+        """Close the first roster if all that are present have announced; whether it is closed."""
         with self._lock:
             if self.gathered:
                 return True
-            reported = self._reports(-1, self.enrolled)
-            if len(reported) < self.min_sites or not set(present) <= set(reported):
+            announced = self._announcements(-1, self.enrolled)
+            if len(announced) < self.min_sites or not set(present) <= set(announced):
                 return False
-            self._write(State(rosters={"0": [reported[name] for name in sorted(reported)]}), [])
+            self._write(State(rosters={"0": [announced[name] for name in sorted(announced)]}), [])
             self.state = State(**json.loads(self._state_of(0).read_text()))
-            logger.info("Round 0 begins with %s.", ", ".join(sorted(reported)))
+            logger.info("Round 0 begins with %s.", ", ".join(sorted(announced)))
             return True
 
     # -- what sites send ---------------------------------------------------------------------
@@ -148,7 +154,7 @@ class SealedRounds:
         try:
             header = framing.header(message)
             found = {key: header[key] for key in ("run", "round", "site", "parameters")}
-            kind, report = header["kind"], header["report"]
+            kind, announcement = header["kind"], header["announcement"]
         except (framing.WireError, KeyError, TypeError) as error:
             raise Refused(f"not a sealed upload: {error!r}.") from None
         expected = {
@@ -158,7 +164,7 @@ class SealedRounds:
             "parameters": self._parameters,
         }
         wrong = [key for key, value in expected.items() if found[key] != value]
-        if wrong or round_number != self.state.round or not isinstance(report, str):
+        if wrong or round_number != self.state.round or not isinstance(announcement, str):
             raise Refused(
                 f"an upload for another {', '.join(wrong) or 'round'} than {site}'s of round "
                 f"{self.state.round}."
@@ -169,25 +175,25 @@ class SealedRounds:
                 if path.read_bytes() == message:
                     return
                 raise Refused(f"{site} has answered round {round_number} already, differently.")
-            self._check_report(site, report, header.get("left"))
+            self._check_announcement(site, announcement, header.get("left"))
             if kind == UPDATE:
                 self._check_roster(site, header.get("roster"))
                 self._add(site, message)
-            elif kind != REPORT:
+            elif kind != ANNOUNCEMENT:
                 raise Refused(f"an upload of kind {kind!r}.")
             else:
                 self._records(message, 0)
             write_atomically(path, message)
 
-    def _check_report(self, site: str, report: str, left: Any) -> None:
-        """A report of its own for the next round, or the word why it has none."""
-        if not report:
+    def _check_announcement(self, site: str, announcement: str, left: Any) -> None:
+        """A announcement of its own for the next round, or the word why it has none."""
+        if not announcement:
             if left not in (LEAVE, STOP):
-                raise Refused(f"{site} has brought no report, and does not say why.")
+                raise Refused(f"{site} has brought no announcement, and does not say why.")
             return
-        written = announcements.read(self.gate, report, self.state.round + 1)
+        written = announcements.read(self.gate, announcement, self.state.round + 1)
         if written.site != site:
-            raise Refused(f"{site} has brought the report of {written.site}.")
+            raise Refused(f"{site} has brought the announcement of {written.site}.")
 
     def _roster(self, state: State, round_number: int) -> announcements.Roster:
         texts = state.rosters[str(round_number)]
@@ -228,16 +234,18 @@ class SealedRounds:
         """End the open round; why it came to nothing, None: it did not.
 
         sites: whose answers count. Writes the next round's state; it becomes the open one with
-        `advance`. RunStopped: too few have reported, or a limit of the plan is exceeded.
+        `advance`. RunStopped: too few have announced, or a limit of the plan is exceeded.
         """
         with self._lock:
             state, number = self.state, self.state.round
             roster = self._roster(state, number)
             updates, answers = self._answers(number, sites)
             missing = [site for site in roster.sites if site not in updates]
-            reported = {site: head["report"] for site, head in answers.items() if head["report"]}
-            self._check_enough(number, reported, answers)
-            following = [reported[name] for name in sorted(reported)]
+            announced = {
+                site: head["announcement"] for site, head in answers.items() if head["announcement"]
+            }
+            self._check_enough(number, announced, answers)
+            following = [announced[name] for name in sorted(announced)]
             rosters = {} if not missing else dict(state.rosters)
             rosters |= {str(number): state.rosters[str(number)], str(number + 1): following}
             new = State(
@@ -245,14 +253,14 @@ class SealedRounds:
                 rosters,
                 state.sum if missing else number,
                 state.voids + [number] * bool(missing),
-                state.changes + [number + 1] * (sorted(reported) != roster.sites),
+                state.changes + [number + 1] * (sorted(announced) != roster.sites),
             )
             self._check_limits(new)
             self._write(new, self._summed(updates, roster.sites) if not missing else self._last())
             return f"no update from {', '.join(missing)}" if missing else None
 
-    def _check_enough(self, number: int, reported: dict, answers: dict[str, dict]) -> None:
-        left = {site: head["left"] for site, head in answers.items() if not head["report"]}
+    def _check_enough(self, number: int, announced: dict, answers: dict[str, dict]) -> None:
+        left = {site: head["left"] for site, head in answers.items() if not head["announcement"]}
         for site in left:
             logger.warning("Round %d: %s has spent its budget of privacy.", number, site)
             self.gate.log("privacy spent", site=site, round=number, then=left[site])
@@ -261,10 +269,10 @@ class SealedRounds:
                 f"After round {number}, {', '.join(left)} has spent its budget of privacy, and the "
                 "plan ends the run then (task_runner.local.when_spent: stop)."
             )
-        if len(reported) < self.min_sites:
+        if len(announced) < self.min_sites:
             spent = f" The budget of privacy is spent at {', '.join(left)}." if left else ""
             raise RunStopped(
-                f"Only {len(reported)} sites have reported for round {number + 1}, "
+                f"Only {len(announced)} sites have announced for round {number + 1}, "
                 f"min_sites is {self.min_sites}.{spent} Start the others, then the aggregator."
             )
 
@@ -279,9 +287,11 @@ class SealedRounds:
                     updates[site] = path
         return updates, answers
 
-    def _reports(self, number: int, sites: Iterable[str]) -> dict[str, str]:
+    def _announcements(self, number: int, sites: Iterable[str]) -> dict[str, str]:
         _, answers = self._answers(number, sites)
-        return {site: head["report"] for site, head in answers.items() if head["report"]}
+        return {
+            site: head["announcement"] for site, head in answers.items() if head["announcement"]
+        }
 
     def _check_limits(self, state: State) -> None:
         limits = (

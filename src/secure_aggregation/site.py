@@ -1,6 +1,6 @@
 """A site in an encrypted run: opens the sum of a round, seals its own update for the next.
 
-The rules that keep one hospital's update unreadable are here: one report a round, no update
+The rules that keep one hospital's update unreadable are here: one announcement a round, no update
 without a roster that holds it, no second encryption for a round, no answer to an older round, no
 second look at a sum that has failed verification.
 """
@@ -21,16 +21,16 @@ from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.announcements import VOID, Roster
 from src.secure_aggregation.fixed_point import FixedPoint, Sum, to_residues, to_signed
 from src.secure_aggregation.keys import SumKeys
-from src.secure_aggregation.mac import Tagger
+from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.masks import mask, pair_keys
 from src.secure_aggregation.settings import PAYLOAD, Encryption
-from src.secure_aggregation.site_state import FILE, UPLOAD, Record
+from src.secure_aggregation.site_state import FILE, UPLOAD, SiteState
 from src.secure_aggregation.workers import Ciphers, WorkerRefused
 
 logger = logging.getLogger(__name__)
 
-DOWNLOAD, UPDATE, REPORT = "download", "update", "report"
-LEAVE, STOP = "leave", "stop"  # why an answer brings no report
+DOWNLOAD, UPDATE, ANNOUNCEMENT = "download", "update", "announcement"
+LEAVE, STOP = "leave", "stop"  # why an answer brings no announcement
 
 
 class Budget(Protocol):
@@ -53,14 +53,14 @@ class Opened:
 
 
 class Noise(Protocol):
-    """Differential privacy: encodes an update with noise; `src.differential_privacy.site_level` has one."""
+    """Differential privacy: encodes an update with noise (`differential_privacy.site_level`)."""
 
     def encode(
         self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int
     ) -> np.ndarray: ...
 
 
-class SealedSite:
+class EncryptingSite:
     """site: its name. sizes: of the network's tensors. initial: the bundle's model, float32 (P,).
 
     gate: a `SiteGate`. keys: of the run. folder: the workspace. noise: set by plans that have it.
@@ -90,11 +90,11 @@ class SealedSite:
         self.fixed = FixedPoint(encryption.bits, self._modulus, tuple(sizes))
         self._chunks = encryption.chunks(self.fixed.size)
         self._parameters = encryption.fingerprint(self.fixed.size)
-        self._tagger = Tagger(keys.tag, PAYLOAD, self._modulus)
+        self._mac = Mac(keys.mac, PAYLOAD, self._modulus)
         self._ciphers = Ciphers(keys.he, self._chunks)
         run, bundle = gate.members.run, gate.bundle.digest
         self._start = bytes.fromhex(bundle)  # the transcript's beginning: weights included
-        self.record = Record.read(folder / FILE, run, bundle)
+        self.state = SiteState.read(folder / FILE, run, bundle)
         self.opened: Opened | None = None
         self.budgets: list[Budget] = []  # of privacy, none in most plans
         self._expected: int | None = None
@@ -111,22 +111,22 @@ class SealedSite:
         """End the workers."""
         self._ciphers.close()
 
-    # -- reports -----------------------------------------------------------------------------
+    # -- announcements -----------------------------------------------------------------------------
 
     def introduction(self) -> list[bytes]:
-        """The report for round 0, until that round has begun; then none."""
-        if self.record.round >= 0:
+        """The announcement for round 0, until that round has begun; then none."""
+        if self.state.round >= 0:
             return []
-        return [self._report(0, self._start).encode()]
+        return [self._announcement(0, self._start).encode()]
 
-    def _report(self, round_number: int, transcript: bytes) -> str:
-        """The one report of this site for a round: made once, kept before it is sent."""
-        text = self.record.report(round_number)
+    def _announcement(self, round_number: int, transcript: bytes) -> str:
+        """The one announcement of this site for a round: made once, kept before it is sent."""
+        text = self.state.announcement(round_number)
         if not text:
-            key = self.record.new_report(round_number)
+            key = self.state.new_announcement(round_number)
             text = announcements.write(self.gate, self.site, round_number, key, transcript)
-            self.record.reports[str(round_number)]["text"] = text
-            self.record.save()
+            self.state.announcements[str(round_number)]["text"] = text
+            self.state.save()
         return text
 
     # -- what comes down ---------------------------------------------------------------------
@@ -137,7 +137,7 @@ class SealedSite:
         Refused: of another run, older than what was opened here before, with a roster or a chain
         of rounds that does not hold, or a sum that is not exactly its roster's. The last is final.
         """
-        self.record.check()
+        self.state.check()
         try:
             header = framing.header(message)
             expected = (DOWNLOAD, self.gate.members.run, self._parameters)
@@ -152,18 +152,18 @@ class SealedSite:
             raise Refused(f"What came as a model cannot be read: {error!r}.") from None
         if self._expected not in (None, round_number):
             raise Refused(f"The model is of round {round_number}, asked was {self._expected}.")
-        if round_number < self.record.round:
+        if round_number < self.state.round:
             raise Refused(
                 f"The aggregator is in round {round_number}; this site has begun round "
-                f"{self.record.round} of this run. It answers no older round. If the aggregator "
+                f"{self.state.round} of this run. It answers no older round. If the aggregator "
                 "was restored from a backup, the run has to be started anew."
             )
         seen, model = self._follow(message, rosters, round_number, summed)
         self._compare(seen)
         self._count(rosters, summed)
         self.opened = Opened(round_number, rosters[round_number], seen[round_number], model)
-        if round_number > self.record.round:
-            self.record.begin(round_number, seen[round_number])
+        if round_number > self.state.round:
+            self.state.begin(round_number, seen[round_number])
         return model
 
     def _rosters(self, told: dict, round_number: int, summed: int | None) -> dict[int, Roster]:
@@ -202,57 +202,58 @@ class SealedSite:
             before = max(number - 1, 0)
             if before in seen and roster.transcript != seen[before]:
                 raise Refused(
-                    f"The federation has been split: the sites' reports for round {number} do not "
+                    f"The federation has been split: the sites' announcements for round {number} "
+                    f"do not "
                     "follow from the rounds that were shown here."
                 )
         return seen, model
 
     def _sum(self, message: bytes, roster: Roster, transcript: bytes) -> tuple[np.ndarray, Sum]:
-        """(payload slots (C, N - 1), the sum) after every chunk's tag was checked."""
+        """(payload slots (C, N - 1), the sum) after every chunk's mac was checked."""
         count, longest = self._chunks, bfv.MOST_BYTES[bfv.SUM]
         try:
             slots = self._ciphers.decrypt(framing.records(message, count=count, most_bytes=longest))
         except (framing.WireError, WorkerRefused) as error:
             raise Refused(f"The sum of round {roster.round} is damaged: {error}") from None
         payload = np.ascontiguousarray(slots[:, :PAYLOAD])
-        sites = [report.certificate for report in roster.reports]
-        tags = self._tagger.tags(payload, announcements.salt(transcript, roster), sites)
-        wrong = np.flatnonzero(tags != slots[:, PAYLOAD])
+        sites = [announcement.certificate for announcement in roster.announcements]
+        macs = self._mac.macs(payload, announcements.salt(transcript, roster), sites)
+        wrong = np.flatnonzero(macs != slots[:, PAYLOAD])
         if len(wrong):
             self._fail(
                 f"The sum of round {roster.round} is not the sum over its roster "
-                f"({', '.join(roster.sites)}): {len(wrong)} of {len(tags)} tags are wrong. The "
+                f"({', '.join(roster.sites)}): {len(wrong)} of {len(macs)} macs are wrong. The "
                 "aggregator or a site has changed it."
             )
         signed = to_signed(payload.reshape(-1)[: self.fixed.slots], self._modulus)
         try:
-            return payload, self.fixed.decode(signed, len(roster.reports), self.total)
+            return payload, self.fixed.decode(signed, len(roster.announcements), self.total)
         except ValueError as error:
             self._fail(f"The sum of round {roster.round} is no mean: {error} A site has lied.")
             raise
 
     def _fail(self, reason: str) -> None:
-        self.record.fail(reason)
+        self.state.fail(reason)
         self.gate.log("verification failed", site=self.site, reason=reason)
         raise Refused(f"{reason} This is final for the run; nothing of it was used.")
 
     def _compare(self, seen: dict[int, bytes]) -> None:
         """What this site has seen itself must be in the chain, where the chain reaches back."""
-        own = seen.get(self.record.round)
-        if own is not None and own.hex() != self.record.transcript:
+        own = seen.get(self.state.round)
+        if own is not None and own.hex() != self.state.transcript:
             raise Refused(
-                f"The federation has been split: round {self.record.round} began here with "
-                "another model, or after other rounds, than the sites' reports say."
+                f"The federation has been split: round {self.state.round} began here with "
+                "another model, or after other rounds, than the sites' announcements say."
             )
 
     def _count(self, rosters: dict[int, Roster], summed: int | None) -> None:
         """Void rounds and changes of the roster, over the run as far as it was seen here."""
         numbers = sorted(rosters)
-        voids = set(self.record.voids) | set(numbers[0 if summed is None else 1 : -1])
-        changes = set(self.record.changes) | {
+        voids = set(self.state.voids) | set(numbers[0 if summed is None else 1 : -1])
+        changes = set(self.state.changes) | {
             n for n in numbers[1:] if rosters[n].sites != rosters[n - 1].sites
         }
-        self.record.voids, self.record.changes = sorted(voids), sorted(changes)
+        self.state.voids, self.state.changes = sorted(voids), sorted(changes)
         limits = (
             ("rounds came to nothing", voids, "max_void", self.encryption.max_void),
             (
@@ -273,13 +274,13 @@ class SealedSite:
 
     @property
     def takes_part(self) -> bool:
-        """Whether the opened round's roster holds this site's own report, unchanged."""
+        """Whether the opened round's roster holds this site's own announcement, unchanged."""
         opened = self._opened()
         mine = opened.roster.of(self.site)
-        return mine is not None and mine.text == self.record.report(opened.round)
+        return mine is not None and mine.text == self.state.announcement(opened.round)
 
     def _opened(self) -> Opened:
-        if self.opened is None or self.opened.round != self.record.round:
+        if self.opened is None or self.opened.round != self.state.round:
             raise Refused("There is no opened round to answer.")
         return self.opened
 
@@ -293,26 +294,28 @@ class SealedSite:
         round_number = self._opened().round
         for budget in self.budgets:
             left = budget.after(round_number) if kind == UPDATE else ""
-            if left or (kind == REPORT and not budget.pays()):
+            if left or (kind == ANNOUNCEMENT and not budget.pays()):
                 return left or budget.when_spent
         return ""
 
-    def report_only(self) -> bytes:
+    def announce_only(self) -> bytes:
         """The answer of a site that is not in the round's roster: in the next one it will be.
 
-        A site whose budget of privacy is spent does not report: it listens, and gets the model.
+        A site whose budget of privacy is spent does not announcement: it listens, and gets the
+        model.
         """
-        return framing.pack(self._header(REPORT))
+        return framing.pack(self._header(ANNOUNCEMENT))
 
     def seal(self, model: np.ndarray, cases: int) -> bytes:
-        """The encrypted, tagged and masked share of a trained model (P,), with the next report.
+        """The encrypted, authenticated and masked share of a trained model (P,), with the next
+        announcement.
 
         Refused: the site is not in the roster, has more cases than its cap, has sealed this
         round's update already, or its ledger does not pay for the noised one. ValueError: values
         that are not finite.
         """
         opened = self._opened()
-        if not self.takes_part or self.record.upload:
+        if not self.takes_part or self.state.upload:
             raise Refused(
                 f"Round {opened.round}: this site is not in the roster, or has sent its update."
             )
@@ -325,10 +328,10 @@ class SealedSite:
         payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
         own = self.gate.members.site(self.site).sha256
         salt = announcements.salt(opened.transcript, opened.roster)
-        tags = self._tagger.tags(payload, salt, [own])
-        private = self.record.mask_key(opened.round)
+        macs = self._mac.macs(payload, salt, [own])
+        private = self.state.mask_key(opened.round)
         keys = pair_keys(own, private, opened.roster.mask_keys, salt)
-        slots = mask(own, keys, np.column_stack([payload, tags]), self._modulus)
+        slots = mask(own, keys, np.column_stack([payload, macs]), self._modulus)
         return framing.pack(self._header(UPDATE), self._ciphers.encrypt(slots))
 
     def _encoded(self, opened: Opened, model: np.ndarray, cases: int) -> np.ndarray:
@@ -362,7 +365,7 @@ class SealedSite:
             "site": self.site,
             "parameters": self._parameters,
             "roster": opened.roster.digest.hex(),
-            "report": "" if left else self._report(opened.round + 1, opened.transcript),
+            "announcement": "" if left else self._announcement(opened.round + 1, opened.transcript),
         } | ({"left": left} if left else {})
 
     # -- the complete message of the round, on disk before its first byte leaves ---------------
@@ -370,22 +373,22 @@ class SealedSite:
     def keep(self, message: bytes) -> None:
         """Put the whole upload on disk: from here on the round is answered so, or not at all."""
         opened = self._opened()
-        if self.record.upload:
+        if self.state.upload:
             raise Refused(f"Round {opened.round} was answered already.")
         write_atomically(self.folder / "local_state" / UPLOAD.name, message, mode=0o600)
-        self.record.upload = {
+        self.state.upload = {
             "round": opened.round,
             "salt": announcements.salt(opened.transcript, opened.roster).hex(),
             "sha256": hashlib.sha256(message).hexdigest(),
         }
-        self.record.save()
+        self.state.save()
 
     def kept(self) -> bytes | None:
         """The upload that was kept for the opened round; None: there is none yet.
 
         Refused: it was made for another roster or from another model than are shown now.
         """
-        opened, upload = self._opened(), self.record.upload
+        opened, upload = self._opened(), self.state.upload
         if upload is None:
             return None
         if upload["salt"] != announcements.salt(opened.transcript, opened.roster).hex():

@@ -1,7 +1,7 @@
 """A site's record of the run: what must survive a power cut so that no mask is ever used twice.
 
 One file, mode 0600, written whole before anything that depends on it leaves the site. Whoever loses
-it loses its mask keys, and reports anew.
+it loses its mask keys, and announcements anew.
 """
 
 import json
@@ -18,9 +18,9 @@ UPLOAD = Path("local_state/upload")  # the complete message of the round, as it 
 
 
 @dataclass
-class Record:
+class SiteState:
     """round: the highest that this site has opened, -1 before the first. transcript: hex, of what
-    it had seen at that round's start. reports: {round: {"key": hex, "text": signed}}. voids,
+    it had seen at that round's start. announcements: {round: {"key": hex, "text": signed}}. voids,
     changes: rounds. upload: {"round", "salt", "sha256"} of UPLOAD. failed: why, once and for all.
     """
 
@@ -29,14 +29,14 @@ class Record:
     bundle: str
     round: int = -1
     transcript: str = ""
-    reports: dict[str, dict[str, str]] = field(default_factory=dict)
+    announcements: dict[str, dict[str, str]] = field(default_factory=dict)
     voids: list[int] = field(default_factory=list)
     changes: list[int] = field(default_factory=list)
     upload: dict | None = None
     failed: str = ""
 
     @classmethod
-    def read(cls, path: Path, run: str, bundle: str) -> "Record":
+    def read(cls, path: Path, run: str, bundle: str) -> "SiteState":
         """The record of this run; a new one if there is none, or only another run's.
 
         Refused: it is damaged, or this run's sum has failed verification here before.
@@ -47,7 +47,8 @@ class Record:
             found = cls(path, **json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise Refused(
-                f"{path} is damaged ({error}). Restore it, or move it away: the site then reports "
+                f"{path} is damaged ({error}). Restore it, or move it away: the site then "
+                f"announcements "
                 "anew and misses a round."
             ) from None
         if found.run != run or found.bundle != bundle:
@@ -68,28 +69,30 @@ class Record:
     def begin(self, round_number: int, transcript: bytes) -> None:
         """A round has begun: keys and bytes of those before it are erased."""
         self.round, self.transcript = round_number, transcript.hex()
-        self.reports = {r: kept for r, kept in self.reports.items() if int(r) >= round_number}
+        self.announcements = {
+            r: kept for r, kept in self.announcements.items() if int(r) >= round_number
+        }
         if self.upload and self.upload["round"] < round_number:
             self.upload = None
             self.path.with_name(UPLOAD.name).unlink(missing_ok=True)
         self.save()
 
     def fail(self, reason: str) -> None:
-        """Record a failed verification. Nothing of this run is decrypted here any more."""
+        """SiteState a failed verification. Nothing of this run is decrypted here any more."""
         self.failed = reason
         self.save()
 
-    def new_report(self, round_number: int) -> X25519PrivateKey:
+    def new_announcement(self, round_number: int) -> X25519PrivateKey:
         """A fresh mask key for one round, not yet saved."""
         key = X25519PrivateKey.generate()
-        self.reports[str(round_number)] = {"key": key.private_bytes_raw().hex(), "text": ""}
+        self.announcements[str(round_number)] = {"key": key.private_bytes_raw().hex(), "text": ""}
         return key
 
-    def report(self, round_number: int) -> str:
+    def announcement(self, round_number: int) -> str:
         """The text that this site has signed for a round; empty: none, or its key is lost."""
-        return self.reports.get(str(round_number), {}).get("text", "")
+        return self.announcements.get(str(round_number), {}).get("text", "")
 
     def mask_key(self, round_number: int) -> X25519PrivateKey:
-        """The private key to that report."""
-        kept = self.reports[str(round_number)]["key"]
+        """The private key to that announcement."""
+        kept = self.announcements[str(round_number)]["key"]
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(kept))

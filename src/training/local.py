@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from src import require
-from src.trainable import tuned
+from src.trainable import trainable_names
 from src.training.compute import Compute
 
 
@@ -45,8 +45,8 @@ class LocalTraining:
     steps: optimiser steps a round. epochs: instead of steps, passes over the site's cases.
     batch_size: patches a step; 2 or more, since torch falls back to a slow convolution below.
     learning_rate: of round 0; round r uses learning_rate * decay**r.
-    clip_norm: largest gradient norm of a step. tune: which parameters are trained (`src.trainable`);
-    None: all. The others stay as they are.
+    clip_norm: largest gradient norm of a step. trainable: which parameters are trained
+    (`src.trainable`); None: all. The others stay as they are.
     """
 
     steps: int | None = None
@@ -57,7 +57,7 @@ class LocalTraining:
     momentum: float = 0.9
     weight_decay: float = 1e-5
     clip_norm: float = 5.0
-    tune: Sequence[str] | None = None
+    trainable: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -101,10 +101,10 @@ class LocalTraining:
     ) -> float:
         """Train `model` in place on the site's batches; the mean loss over the steps.
 
-        ValueError: a loss that is not finite; the model is then of no use. Or a word of `tune`
+        ValueError: a loss that is not finite; the model is then of no use. Or a word of `trainable`
         names nothing.
         """
-        names = tuned(model, self.tune)
+        names = trainable_names(model, self.trainable)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in names)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

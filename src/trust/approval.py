@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from src.errors import Refused
 from src.files import write_atomically
 from src.trust import bundle as bundles
-from src.trust import signed
+from src.trust import signed_statement
 from src.trust.bundle import Bundle
 from src.trust.members import Member
 
@@ -42,7 +42,7 @@ def approve(
     for path in _texts(workspace, bundle):
         write_atomically(kept / path, (workspace / path).read_bytes())
     write_atomically(kept / "manifest", bundle.manifest())
-    signed = signed.sign(KIND, statement, key, member.certificate)
+    signed = signed_statement.sign(KIND, statement, key, member.certificate)
     write_atomically(workspace / FILE, signed)
     return workspace / FILE
 
@@ -52,7 +52,7 @@ def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) 
 
     Refused: no approval, another's, of another run or bundle (an old one, replayed), altered.
     """
-    found = signed.verify(KIND, content, member.certificate, name=name)
+    found = signed_statement.verify(KIND, content, member.certificate, name=name)
     for what, expected in (("site", member.name), ("run", run), ("bundle", digest)):
         if found.get(what) != expected:
             raise Refused(

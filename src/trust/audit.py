@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from src import hash_chain
 from src.errors import Refused
-from src.trust import fingerprint, signed
+from src.trust import fingerprint, signed_statement
 
 KIND = "audit"
 FILE = Path("logs/audit.jsonl")
@@ -29,7 +29,7 @@ class AuditLog:
         self.path = path
         self.party = party
         self._clock = clock
-        self._chain = hash_chain.Chain(path)
+        self._chain = hash_chain.HashChain(path)
 
     def write(self, event: str, **details: Any) -> str:
         """Append one line, on disk when this returns; its hash."""
@@ -45,7 +45,7 @@ class AuditLog:
     def sign(self, key: RSAPrivateKey, certificate: x509.Certificate, **details: Any) -> None:
         """Append a line and the party's signature over its hash: over all that came before."""
         head = self.write("round ended", **details)
-        signed = signed.sign(KIND, {"party": self.party, "head": head}, key, certificate)
+        signed = signed_statement.sign(KIND, {"party": self.party, "head": head}, key, certificate)
         self.write("signed", envelope=json.loads(signed))
 
 
@@ -75,7 +75,7 @@ def _check_signature(line, head: str, known: dict[str, x509.Certificate], place:
     if keyid not in known:
         raise Refused(f"{place}: signed with certificate {keyid[:16]}…, which is not this party's.")
     content = json.dumps(line["envelope"]).encode()
-    signed = signed.verify(KIND, content, known[keyid], name=place)
+    signed = signed_statement.verify(KIND, content, known[keyid], name=place)
     if signed != {"party": line["party"], "head": head}:
         raise Refused(f"{place}: the signature is under another log.")
 

@@ -1,7 +1,8 @@
 """Certificates of the federation: roles, names, and the exact reason why one is not good.
 
 root (path length 1) - signing authority (path length 0) - leaves. A leaf has one role, and nothing
-in it serves another (RFC 5280): a site's certificate is no server's, a sealing key does not sign.
+in it serves another (RFC 5280): a site's certificate is no server's, a encryption key does not
+sign.
 """
 
 from dataclasses import dataclass
@@ -28,20 +29,20 @@ class Role:
 
 AGGREGATOR = Role("aggregator", ExtendedKeyUsageOID.SERVER_AUTH, signs=True)
 SITE = Role("site", ExtendedKeyUsageOID.CLIENT_AUTH, signs=True)
-SEALING = Role("sealing", ExtendedKeyUsageOID.EMAIL_PROTECTION, signs=False)
+ENCRYPTION = Role("encryption", ExtendedKeyUsageOID.EMAIL_PROTECTION, signs=False)
 DESK = Role("desk", ExtendedKeyUsageOID.EMAIL_PROTECTION, signs=True)
-ROLES = {role.name: role for role in (AGGREGATOR, SITE, SEALING, DESK)}
+ROLES = {role.name: role for role in (AGGREGATOR, SITE, ENCRYPTION, DESK)}
 
 
 @dataclass(frozen=True)
-class Chain:
+class CertificatePath:
     """The federation's authority: the signing certificate and the root above it."""
 
     signing: x509.Certificate
     root: x509.Certificate
 
     @classmethod
-    def read(cls, path: Path) -> "Chain":
+    def read(cls, path: Path) -> "CertificatePath":
         """From a PEM file with the signing certificate first. Refused: it is no such chain."""
         try:
             signing, root = x509.load_pem_x509_certificates(path.read_bytes())

@@ -12,12 +12,12 @@ from src.errors import Refused
 from src.files import write_atomically, write_secret
 from src.trust import fingerprint
 
-FOLDER = Path("cert/sealing")
-ENTRY = "sealing.csr"
+FOLDER = Path("cert/encryption")
+ENTRY = "encryption.csr"
 
 
 def request(workspace: Path, name: str) -> str:
-    """Make the sealing key and add its request to the package that `fx` has made.
+    """Make the encryption key and add its request to the package that `fx` has made.
 
     The fingerprint of the package, which the desk compares. A key that is there is kept.
     Refused: `fx collaborator generate-cert-request` has not been run here for this name.

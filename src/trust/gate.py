@@ -20,17 +20,25 @@ from src.differential_privacy.guarantee import promises
 from src.errors import Refused, marked
 from src.files import write_atomically
 from src.plan import plan as plans
-from src.trust import approval, bundle, fingerprint, key_transport, ledger_check, members, signed
+from src.trust import (
+    approval,
+    bundle,
+    fingerprint,
+    key_transport,
+    ledger_check,
+    members,
+    signed_statement,
+)
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
-from src.trust.certificate import AGGREGATOR, SITE, Chain
+from src.trust.certificate import AGGREGATOR, SITE, CertificatePath
 from src.trust.members import Member
-from src.trust.revocation import DenyList
+from src.trust.revocation import RevocationList
 
 logger = logging.getLogger(__name__)
 
 MOST_REFUSALS = 1000
-ROSTER = Path("plan/cols.yaml")
+COLLABORATORS = Path("plan/cols.yaml")
 OWN = {SITE: "client/col_{}.crt", AGGREGATOR: "server/agg_{}.crt"}  # as `fx` names them
 PINNED = Path("local_state/aggregator.crt")
 
@@ -45,8 +53,8 @@ class Gate:
         self.now = now
         self.members = members.read(self.workspace, now())
         self.bundle = bundle.read(self.workspace)
-        self.chain = Chain.read(self.workspace / members.CHAIN_FILE)
-        self.deny = DenyList(self.workspace, self.chain.signing, self._log_revoked)
+        self.chain = CertificatePath.read(self.workspace / members.CHAIN_FILE)
+        self.deny = RevocationList(self.workspace, self.chain.signing, self._log_revoked)
         self._revoked: set[str] = set()
 
     @property
@@ -64,7 +72,9 @@ class Gate:
         self._log_revoked()
 
     def _log_revoked(self) -> None:
-        """Each member whose certificate is on the deny list, once: also one that never calls."""
+        """Each member whose certificate is on the revocation list, once: also one that never
+        calls.
+        """
         for member in self.members.members:
             if member.name not in self._revoked and self._is_revoked(member):
                 self._revoked.add(member.name)
@@ -80,20 +90,22 @@ class Gate:
 
     def sign(self, kind: str, statement: Any) -> bytes:
         """A statement of this party's, signed with the key with which it speaks."""
-        return signed.sign(kind, statement, self.key, self.certificate)
+        return signed_statement.sign(kind, statement, self.key, self.certificate)
 
     def verify(self, kind: str, content: bytes, *, in_force: bool) -> tuple[Member, Any]:
         """(the site that has signed it, the statement). in_force: it must not be revoked now.
 
         Refused: no site of the member list has signed these bytes as this kind.
         """
-        sha256 = signed.signer(content)
+        sha256 = signed_statement.signer(content)
         for name in self.members.sites:
             member = self.members.site(name)
             if member.sha256 == sha256:
                 if in_force:
                     self.deny.check(member.certificate.serial_number, name=name)
-                statement = signed.verify(kind, content, member.certificate, name=f"{name}'s")
+                statement = signed_statement.verify(
+                    kind, content, member.certificate, name=f"{name}'s"
+                )
                 return member, statement
         raise Refused(f"nobody in the member list has the certificate {sha256[:16]}…")
 
@@ -185,7 +197,8 @@ class AggregatorGate(Gate):
         """Check everything before the server listens. names: OpenFL's roster. The federation."""
         if sorted(names) != self.members.sites:
             raise Refused(
-                f"{ROSTER} lists {', '.join(sorted(names)) or 'nobody'}; the member list signed by "
+                f"{COLLABORATORS} lists {', '.join(sorted(names)) or 'nobody'}; the member list "
+                f"signed by "
                 f"the desk lists {', '.join(self.members.sites)}. Take the desk's package: "
                 "python -m src receive"
             )
@@ -247,7 +260,7 @@ class AggregatorGate(Gate):
         return site in self._approved
 
     def revoked(self, site: str) -> bool:
-        """Whether the site's certificate is on the deny list now."""
+        """Whether the site's certificate is on the revocation list now."""
         return self._is_revoked(self.members.site(site))
 
     def _tell(self, who: str, refusal: Refused) -> None:
@@ -267,7 +280,7 @@ class AggregatorGate(Gate):
 
 
 def own_certificate(
-    workspace: Path, member: members.Member, chain: Chain, now: datetime
+    workspace: Path, member: members.Member, chain: CertificatePath, now: datetime
 ) -> tuple[x509.Certificate, RSAPrivateKey]:
     """A party's own certificate and its key. Refused: not the ones of the member list."""
     path = workspace / "cert" / OWN[member.role].format(member.name)
@@ -283,4 +296,4 @@ def own_certificate(
 
 def write_roster(workspace: Path, sites: list[str]) -> None:
     """OpenFL's list of sites, as the desk has signed it."""
-    write_atomically(workspace / ROSTER, yaml.safe_dump({"collaborators": sites}))
+    write_atomically(workspace / COLLABORATORS, yaml.safe_dump({"collaborators": sites}))

@@ -1,6 +1,6 @@
 """The keys of encrypted sums on their way: signed by the desk, then sealed for one site (CMS).
 
-RFC 5652: SignedData by the desk inside EnvelopedData (AES-256-CBC, RSA) for the site's sealing
+RFC 5652: SignedData by the desk inside EnvelopedData (AES-256-CBC, RSA) for the site's encryption
 certificate. `openssl cms -decrypt`, then `-verify`, opens and checks the same bytes. Sealing alone
 proves nothing: anybody can seal to a public certificate, and a flipped byte goes unnoticed.
 """
@@ -90,11 +90,11 @@ def open_keys(
         )
     if not path.is_file():
         raise Refused(f"{path} is missing. It comes in this site's package from the desk.")
-    assert member.sealing is not None
+    assert member.encryption is not None
     own = sealing_key or workspace / encryption_key.FOLDER / f"col_{member.name}.key"
-    key = certificates.read_key(own, member.sealing)
+    key = certificates.read_key(own, member.encryption)
     try:
-        signed = pkcs7.pkcs7_decrypt_der(path.read_bytes(), member.sealing, key, [])
+        signed = pkcs7.pkcs7_decrypt_der(path.read_bytes(), member.encryption, key, [])
     except (ValueError, TypeError) as error:
         raise Refused(f"{path} is not sealed for this site, or damaged: {error}") from None
     content = _verified(signed, workspace, now, name=str(path))
@@ -141,7 +141,7 @@ def _verified(signed: bytes, workspace: Path, now: datetime, *, name: str) -> by
 
 def refuse_foreign_keys(workspace: Path) -> None:
     """Refused if this workspace, an aggregator's, holds what only the desk or sites may hold."""
-    found = [*workspace.glob(f"{FOLDER}/*"), *workspace.glob(f"{sealing.FOLDER}/*.key")]
+    found = [*workspace.glob(f"{FOLDER}/*"), *workspace.glob(f"{encryption_key.FOLDER}/*.key")]
     found += [path for name in DESKS_OWN for path in workspace.rglob(name)]
     if found:
         raise Refused(

@@ -12,75 +12,83 @@ from pathlib import Path
 from cryptography import x509
 
 from src.differential_privacy.ledger import BOOKED, KIND, alone, signed_digest
-from src.differential_privacy.ledger_file import Account, accounts
+from src.differential_privacy.ledger_file import LedgerFile, ledger_files
 from src.errors import Refused
-from src.hash_chain import Line, digest
+from src.hash_chain import Entry, digest
 from src.preflight.finding import State
-from src.trust import audit, fingerprint, members, signed
+from src.trust import audit, fingerprint, members, signed_statement
 from src.trust import certificate as certificates
-from src.trust.certificate import SITE, Chain
+from src.trust.certificate import SITE, HashChain
 
 
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
     """What was found, in words. Refused: the first thing that is not as it was written."""
     listed = members.read(workspace, now)
-    authority = Chain.read(workspace / members.CHAIN_FILE)
+    authority = HashChain.read(workspace / members.CHAIN_FILE)
     known = read(folder)
     signers = [member.certificate for member in listed.members]
-    for account in known:
-        found = _signers(account)
+    for ledger_file in known:
+        found = _signers(ledger_file)
         signers += [certificate for _, certificate in found]
-        yield "ok", f"{account.path}: {len(account.lines)} lines, chain and signatures hold"
+        yield "ok", f"{ledger_file.path}: {len(ledger_file.lines)} lines, chain and signatures hold"
         for line, certificate in found:
-            if text := _foreign(account, line, certificate, authority):
+            if text := _foreign(ledger_file, line, certificate, authority):
                 yield "warn", text
     yield "ok", _against(known, workspace / audit.FILE, signers, folder)
 
 
-def read(folder: Path) -> list[Account]:
+def read(folder: Path) -> list[LedgerFile]:
     """Every ledger of a folder, torn ends mended; none where there is no folder. Refused."""
     if not folder.is_dir():
         return []
     with alone(folder):
-        return accounts(folder)
+        return ledger_files(folder)
 
 
-def _signers(account: Account) -> list[tuple[Line, x509.Certificate]]:
+def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
     """(line, certificate) from which on it signs. Refused: a signature that does not hold."""
-    found: list[tuple[Line, x509.Certificate]] = []
-    for line in account.lines:
-        place = f"{account.path}: line {line['n']}"
+    found: list[tuple[Entry, x509.Certificate]] = []
+    for line in ledger_file.lines:
+        place = f"{ledger_file.path}: line {line['n']}"
         if "certificate" in line:
             pem = line["certificate"].encode()
             found.append((line, x509.load_pem_x509_certificate(pem)))
         _, certificate = found[-1]
         content = json.dumps(line.get("envelope")).encode()
-        if signed.signer(content) != fingerprint.of_certificate(certificate):
+        if signed_statement.signer(content) != fingerprint.of_certificate(certificate):
             raise Refused(f"{place}: signed with another certificate than the ledger names.")
-        if signed.verify(KIND, content, certificate, name=place) != {"line": signed_digest(line)}:
+        if signed_statement.verify(KIND, content, certificate, name=place) != {
+            "line": signed_digest(line)
+        }:
             raise Refused(f"{place}: the signature is under another line.")
     return found
 
 
 def _foreign(
-    account: Account, line: Line, certificate: x509.Certificate, authority: Chain
+    ledger_file: LedgerFile, line: Entry, certificate: x509.Certificate, authority: HashChain
 ) -> str | None:
     """What is to be said of a certificate that this federation did not issue to this site."""
-    place = f"{account.path}: line {line['n']}"
+    place = f"{ledger_file.path}: line {line['n']}"
     try:
         written = datetime.fromisoformat(line["time"])
         authority.check(certificate, SITE, name=place, now=written)
     except Refused as refusal:
         return f"{refusal} Written in another federation? If you know of none, ask who wrote it."
     name, _ = certificates.parse_common_name(certificates.subject(certificate))
-    return None if name == account.site else f"{place}: {name} has signed {account.site}'s ledger."
+    return (
+        None
+        if name == ledger_file.site
+        else f"{place}: {name} has signed {ledger_file.site}'s ledger."
+    )
 
 
-def _against(known: list[Account], log: Path, signers: list[x509.Certificate], folder: Path) -> str:
+def _against(
+    known: list[LedgerFile], log: Path, signers: list[x509.Certificate], folder: Path
+) -> str:
     if not log.is_file():
         return f"{log}: no such log, so nothing that it could miss"
     noted = [line for line in audit.verify(log, signers) if line["event"] == BOOKED]
-    heads = {digest(line) for account in known for line in account.lines}
+    heads = {digest(line) for ledger_file in known for line in ledger_file.lines}
     for line in noted:
         if line["head"] not in heads:
             raise Refused(

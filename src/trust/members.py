@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.errors import Refused
 from src.trust import certificate as certificates
-from src.trust import fingerprint, signed
-from src.trust.certificate import AGGREGATOR, DESK, ROLES, SEALING, SITE, Chain, Role
+from src.trust import fingerprint, signed_statement
+from src.trust.certificate import AGGREGATOR, DESK, ENCRYPTION, ROLES, SITE, CertificatePath, Role
 
 KIND = "members"
 FILE = Path("cert/members.json")
@@ -22,12 +22,14 @@ CHAIN_FILE = Path("cert/cert_chain.crt")
 
 @dataclass(frozen=True)
 class Member:
-    """One party. sealing: a site's certificate for what is encrypted to it; None at aggregators."""
+    """One party. encryption: a site's certificate for what is encrypted to it; None at
+    aggregators.
+    """
 
     name: str
     role: Role
     certificate: x509.Certificate
-    sealing: x509.Certificate | None
+    encryption: x509.Certificate | None
 
     @property
     def sha256(self) -> str:
@@ -79,8 +81,9 @@ class Members:
                     "role": member.role.name,
                     "sha256": member.sha256,
                     "certificate": _pem(member.certificate),
-                    "sealing_sha256": member.sealing and fingerprint.of_certificate(member.sealing),
-                    "sealing": member.sealing and _pem(member.sealing),
+                    "sealing_sha256": member.encryption
+                    and fingerprint.of_certificate(member.encryption),
+                    "encryption": member.encryption and _pem(member.encryption),
                 }
                 for member in self.members
             ],
@@ -89,20 +92,20 @@ class Members:
 
 def read(workspace: Path, now: datetime) -> Members:
     """The list in a workspace, every certificate in it checked. Refused: with the reason."""
-    chain = Chain.read(workspace / CHAIN_FILE)
+    chain = CertificatePath.read(workspace / CHAIN_FILE)
     desk = certificates.read_certificate(workspace / DESK_FILE)
     chain.check(desk, DESK, name=str(workspace / DESK_FILE), now=now)
     path = workspace / FILE
-    members = parse(signed.read(KIND, path, desk), name=str(path))
+    members = parse(signed_statement.read(KIND, path, desk), name=str(path))
     for member in members.members:
         place = f"{path}: {member.name}"
         chain.check(member.certificate, member.role, name=place, now=now)
         if certificates.dns_names(member.certificate) != [member.name]:
             raise Refused(f"{place}: its certificate names another party.")
         if member.role == SITE:
-            if member.sealing is None:
-                raise Refused(f"{place}: a site needs a sealing certificate.")
-            chain.check(member.sealing, SEALING, name=f"{place}, sealing", now=now)
+            if member.encryption is None:
+                raise Refused(f"{place}: a site needs a encryption certificate.")
+            chain.check(member.encryption, ENCRYPTION, name=f"{place}, encryption", now=now)
     return members
 
 
@@ -121,12 +124,12 @@ def parse(statement: dict[str, Any], *, name: str) -> Members:
 
 
 def _member(entry: dict[str, Any]) -> Member:
-    sealing = entry["sealing"]
+    encryption = entry["encryption"]
     return Member(
         entry["name"],
         ROLES[entry["role"]],
         x509.load_pem_x509_certificate(entry["certificate"].encode()),
-        x509.load_pem_x509_certificate(sealing.encode()) if sealing else None,
+        x509.load_pem_x509_certificate(encryption.encode()) if encryption else None,
     )
 
 

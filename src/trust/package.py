@@ -1,4 +1,6 @@
-"""What comes from the desk, a package or a newer deny list: checked before it replaces anything."""
+"""What comes from the desk, a package or a newer revocation list: checked before it replaces
+anything.
+"""
 
 import tempfile
 import zipfile
@@ -12,12 +14,12 @@ from src.errors import Refused
 from src.files import write_atomically
 from src.trust import certificate as certificates
 from src.trust import encryption_key, key_transport, members, revocation
-from src.trust.certificate import AGGREGATOR, SEALING, SITE, Chain
+from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
 from src.trust.gate import write_roster
 
 LARGEST_BYTES = 4 << 20
-ROLES = {"client": SITE, "server": AGGREGATOR, "sealing": SEALING}  # by folder
-SHARED = ("cert_chain.crt", "desk.crt", "members.json", "denied.crl")
+ROLES = {"client": SITE, "server": AGGREGATOR, "encryption": ENCRYPTION}  # by folder
+SHARED = ("cert_chain.crt", "desk.crt", "members.json", "revoked.crl")
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,15 @@ class Received:
 
 
 def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = False) -> Received:
-    """Check a package or a deny list, then put it in place.
+    """Check a package or a revocation list, then put it in place.
 
     Refused, and nothing is replaced: it is for another party, of another authority (unless
     `new_root`), not signed by the desk, or holds anything that it should not.
     """
     if package.suffix == ".crl":
-        chain = Chain.read(workspace / members.CHAIN_FILE)
-        content = {"denied.crl": package.read_bytes()}
-        revocation.parse(content["denied.crl"], chain.signing, name=str(package))
+        chain = CertificatePath.read(workspace / members.CHAIN_FILE)
+        content = {"revoked.crl": package.read_bytes()}
+        revocation.parse(content["revoked.crl"], chain.signing, name=str(package))
         return Received(_put(content, workspace, chain), chain.root, False)
     content = _unpack(package)
     with tempfile.TemporaryDirectory() as folder:
@@ -46,13 +48,13 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
         for name, data in content.items():
             write_atomically(stage / "cert" / name, data)
         listed = members.read(stage, now)
-        chain = Chain.read(stage / members.CHAIN_FILE)
-        revocation.DenyList(stage, chain.signing)
+        chain = CertificatePath.read(stage / members.CHAIN_FILE)
+        revocation.RevocationList(stage, chain.signing)
         _check_own(content, stage, workspace, chain, now)
         _check_keys(stage, listed, workspace, now)
     known = workspace / members.CHAIN_FILE
     root_is_new = not known.is_file()
-    if not root_is_new and not new_root and Chain.read(known).root != chain.root:
+    if not root_is_new and not new_root and CertificatePath.read(known).root != chain.root:
         raise Refused(
             f"{package} is of another authority than the one known here. If the desk has made a "
             "new one, compare its words by telephone and repeat with --new-authority."
@@ -85,7 +87,9 @@ def _unpack(package: Path) -> dict[str, bytes]:
     return content
 
 
-def _check_own(content, stage: Path, workspace: Path, chain: Chain, now: datetime) -> None:
+def _check_own(
+    content, stage: Path, workspace: Path, chain: CertificatePath, now: datetime
+) -> None:
     """Every leaf in the package fits a key that this party has, and its role."""
     leaves = [Path(name) for name in content if Path(name).parent.name in ROLES]
     if not leaves:
@@ -99,17 +103,17 @@ def _check_own(content, stage: Path, workspace: Path, chain: Chain, now: datetim
 
 def _check_keys(stage: Path, listed: members.Members, workspace: Path, now: datetime) -> None:
     """Keys of encrypted sums are this site's, and by the desk; the bundle is compared at start."""
-    for path in stage.glob(f"{key_envelope.FOLDER}/*"):
+    for path in stage.glob(f"{key_transport.FOLDER}/*"):
         name = path.stem.removeprefix("col_")
         key = workspace / encryption_key.FOLDER / f"col_{name}.key"
         key_transport.open_keys(stage, listed.site(name), listed, None, now, sealing_key=key)
 
 
-def _put(content: dict[str, bytes], workspace: Path, chain: Chain) -> list[Path]:
-    newer = revocation.parse(content["denied.crl"], chain.signing, name="denied.crl")
+def _put(content: dict[str, bytes], workspace: Path, chain: CertificatePath) -> list[Path]:
+    newer = revocation.parse(content["revoked.crl"], chain.signing, name="revoked.crl")
     seen = workspace / revocation.SEEN
     if seen.is_file() and revocation.number(newer) < int(seen.read_text()):
-        raise Refused("The deny list is older than the one known here. Get the newest one.")
+        raise Refused("The revocation list is older than the one known here. Get the newest one.")
     files = []
     for name, data in content.items():
         path = workspace / "cert" / name

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from src.differential_privacy.guarantee import promises
+from src.differential_privacy.guarantee import guarantees
 from src.plan import plan as plans
 from src.plan import rules
 from src.trust import approval, bundle, fingerprint, members
-from src.trust.certificate import Chain
+from src.trust.certificate import CertificatePath
 from src.trust.members import Members
 
 KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this is
@@ -36,7 +36,7 @@ def review(workspace: Path, now: datetime) -> Review:
     plan = plans.read(workspace / bundle.PLAN)
     rules.check(plan, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
-    root = fingerprint.of_certificate(Chain.read(chain).root) if signed else ""
+    root = fingerprint.of_certificate(CertificatePath.read(chain).root) if signed else ""
     first = approval.last_approved(workspace) is None
     changes = None if first else approval.changes(workspace, found)
     return Review(found.digest, root, listed, _facts(workspace, plan, found), changes)
@@ -62,7 +62,7 @@ def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str,
     facts += [("leaves the site", text) for text in _declared(plan, "LEAVES")]
     facts += [("privacy", text) for text in _declared(plan, "PRIVACY")]
     facts += [
-        ("privacy", found.part.promise(settings["rounds_to_train"])) for found in promises(plan)
+        ("privacy", found.part.describe(settings["rounds_to_train"])) for found in guarantees(plan)
     ]
     return [
         *facts,

@@ -1,4 +1,5 @@
-"""The deny list: an X.509 certificate revocation list (RFC 5280 s.5), re-read when it changes.
+"""The revocation list: an X.509 certificate revocation list (RFC 5280 s.5), re-read when it
+changes.
 
 It reaches a party as a file and is enforced at its next call, without a restart. A list with a
 lower number than one seen before is refused, so that nobody can bring back a revoked certificate
@@ -14,11 +15,11 @@ from cryptography import x509
 from src.errors import Refused
 from src.files import write_atomically
 
-FILE = Path("cert/denied.crl")
+FILE = Path("cert/revoked.crl")
 SEEN = Path("local_state/denied.number")
 
 
-class DenyList:
+class RevocationList:
     """The list in a workspace, issued by `signing`. on_new: called when another one was read.
 
     Refused, also by every method: missing, not by the authority, or older than one seen before.

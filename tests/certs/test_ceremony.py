@@ -50,7 +50,7 @@ def at() -> str:
 GOOD_FOR = {
     f"aggregator/cert/server/agg_{ADDRESS}.crt": "sslserver",
     "one/cert/client/col_one.crt": "sslclient",
-    "one/cert/sealing/col_one.crt": "smimeencrypt",
+    "one/cert/encryption/col_one.crt": "smimeencrypt",
     "desk/desk.crt": "smimesign",
 }
 
@@ -144,7 +144,7 @@ def test_a_renamed_request_is_refused(desk, new_site):
         content = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("col_one.csr", content["col_three.csr"])
-        archive.writestr("sealing.csr", content["sealing.csr"])
+        archive.writestr("encryption.csr", content["encryption.csr"])
     with pytest.raises(Refused, match="asks for 'three', expected the name 'one'"):
         desk.inspect(package)
 
@@ -159,7 +159,7 @@ def test_a_package_with_two_requests_is_refused(desk, new_site):
 
 def test_a_package_without_a_sealing_key_is_refused(desk, new_site):
     package = make_request(new_site, "three", sealed=False)
-    with pytest.raises(Refused, match=r"request-sealing"):
+    with pytest.raises(Refused, match=r"request-encryption-key"):
         desk.inspect(package)
 
 
@@ -173,7 +173,7 @@ def test_an_altered_request_is_refused(desk, new_site):
     altered = x509.load_der_x509_csr(bytes(der)).public_bytes(ceremonies.PEM)
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("col_three.csr", altered)
-        archive.writestr("sealing.csr", content["sealing.csr"])
+        archive.writestr("encryption.csr", content["encryption.csr"])
     with pytest.raises(Refused, match="its own signature is wrong"):
         desk.inspect(package)
 
@@ -193,10 +193,10 @@ def test_an_exchanged_sealing_key_changes_the_words(desk, new_site, tmp_path):
     with zipfile.ZipFile(package) as archive:
         own = archive.read("col_three.csr")
     with zipfile.ZipFile(other) as archive:
-        foreign = archive.read("sealing.csr")
+        foreign = archive.read("encryption.csr")
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("col_three.csr", own)
-        archive.writestr("sealing.csr", foreign)
+        archive.writestr("encryption.csr", foreign)
     with pytest.raises(Refused, match="not the words"):
         desk.issue(package, heard)
 
@@ -240,10 +240,10 @@ def test_a_renewed_site_keeps_its_keys_and_gets_a_new_common_name(desk, clock, p
     old = read_certificate(parties / "one/cert/client/col_one.crt")
     clock.pass_days(61)
     assert states(desk)["one", "site"] == ["renew"]
-    speaking, sealing = desk.renew("one")
+    speaking, encryption = desk.renew("one")
     assert speaking.public_key() == old.public_key()
     assert speaking.subject != old.subject
-    assert sealing.extensions.get_extension_for_class(x509.KeyUsage).value.key_encipherment
+    assert encryption.extensions.get_extension_for_class(x509.KeyUsage).value.key_encipherment
     assert states(desk)["one", "site"] == ["replaced", "good"]
     assert states(desk)["two", "site"] == ["renew"]  # nobody else's was touched
     assert desk.renew("one") == []
@@ -262,7 +262,7 @@ def test_a_revoked_site_gets_a_new_certificate_for_a_new_key(desk, tmp_path):
 def test_the_deny_list_is_one_that_openssl_reads_and_enforces(desk, parties, tmp_path):
     one, two = (parties / f"{s}/cert/client/col_{s}.crt" for s in SITES)
     desk.revoke("one", "keyCompromise")
-    crl = tmp_path / "denied.crl"
+    crl = tmp_path / "revoked.crl"
     crl.write_bytes(desk.deny_list())
     with_list = ("-crl_check", "-CRLfile", str(crl))
     assert "certificate revoked" in openssl_verify(parties, one, "sslclient", *with_list).stderr
@@ -279,7 +279,7 @@ def test_a_revocation_that_revokes_nothing_says_so(desk):
 
 def test_expired_certificates_are_shown_as_such(desk, clock):
     clock.pass_days(91)
-    assert states(desk)["one", "sealing"] == ["expired"]
+    assert states(desk)["one", "encryption"] == ["expired"]
 
 
 # -- what goes out -----------------------------------------------------------------------------

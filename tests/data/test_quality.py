@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src.data.layouts import find_cases
-from src.data.quality import examine, examine_case, findings_of, inspect_folder
+from src.data.quality import assess_case, examine_case, findings_of, inspect_folder
 
 SHAPE = (26, 26, 26)  # at 4 mm the brain's box is 88 mm
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
@@ -163,7 +163,9 @@ def test_several_processes_find_the_same_in_the_same_order(data):
     copy_flair(data, 0, 2)
     cases = find_cases(data, "brats2021")
     seen = []
-    parallel = examine(cases, workers=2, progress=lambda done, total: seen.append((done, total)))
-    assert parallel == examine(cases)
-    assert findings_of(parallel) == findings_of(examine(cases))
+    parallel = assess_case(
+        cases, workers=2, progress=lambda done, total: seen.append((done, total))
+    )
+    assert parallel == assess_case(cases)
+    assert findings_of(parallel) == findings_of(assess_case(cases))
     assert seen == [(1, 3), (2, 3), (3, 3)]

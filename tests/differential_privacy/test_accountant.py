@@ -11,7 +11,7 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 from opacus.accountants.utils import get_noise_multiplier
 
 from src.differential_privacy import accountant
-from src.differential_privacy.accountant import Release, calibrate, epsilon, epsilon_prv
+from src.differential_privacy.accountant import DpEvent, calibrate, epsilon, epsilon_prv
 
 SITE_OF_FOUR = [(q, steps, 1 / 40) for q in (0.25, 0.5, 1.0) for steps in (1, 4, 10)]
 LARGER = [
@@ -28,8 +28,8 @@ GRID = [(sigma, *rest) for sigma in SIGMAS for rest in SITE_OF_FOUR + LARGER]
 ONCE = list({(sigma, q): (sigma, q, steps, delta) for sigma, q, steps, delta in GRID}.values())
 
 
-def release(sigma: float, q: float = 1.0, steps: int = 1) -> Release:
-    return Release(noise_multiplier=sigma, sample_rate=q, steps=steps)
+def event(sigma: float, q: float = 1.0, steps: int = 1) -> DpEvent:
+    return DpEvent(noise_multiplier=sigma, sample_rate=q, steps=steps)
 
 
 def opacus_rdp(history, delta: float, alphas) -> tuple[float, float]:
@@ -57,7 +57,7 @@ def google_pld(sigma: float, q: float, steps: int, delta: float) -> float:
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), ONCE)
 @pytest.mark.filterwarnings("ignore:Optimal order is the")  # Opacus', of its own shorter list
 def test_epsilon_is_opacus_own_where_its_orders_suffice_and_never_above(sigma, q, steps, delta):
-    ours = epsilon([release(sigma, q, steps)], delta)
+    ours = epsilon([event(sigma, q, steps)], delta)
     alphas = sorted({*RDPAccountant.DEFAULT_ALPHAS, 11})  # its list leaves out this one alone
     theirs, order = opacus_rdp([(sigma, q, steps)], delta, alphas)
     assert ours <= theirs + 1e-6
@@ -69,7 +69,7 @@ def test_epsilon_is_opacus_own_where_its_orders_suffice_and_never_above(sigma, q
 @pytest.mark.parametrize("delta", [1e-6, 1e-3, 0.025])
 def test_epsilon_is_opacus_own_over_the_same_orders(sigma, delta):
     history = [(sigma, 1.0, 10), (2 * sigma, 1.0, 3)]
-    ours = epsilon([release(*entry) for entry in history], delta)
+    ours = epsilon([event(*entry) for entry in history], delta)
     theirs, _ = opacus_rdp(history, delta, sorted(accountant.ORDERS))
     assert ours == pytest.approx(theirs, abs=1e-6)
 
@@ -77,18 +77,18 @@ def test_epsilon_is_opacus_own_over_the_same_orders(sigma, delta):
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), GRID)
 def test_epsilon_is_never_below_what_google_finds(sigma, q, steps, delta):
     google = google_pld(sigma, q, steps, delta)
-    assert epsilon([release(sigma, q, steps)], delta) >= 0.99 * google
+    assert epsilon([event(sigma, q, steps)], delta) >= 0.99 * google
 
 
 def test_too_little_noise_booked_would_be_found_by_that_comparison():
     google = google_pld(1.0, 0.25, 100, 1e-2)
-    assert epsilon([release(1.5, 0.25, 100)], 1e-2) < 0.99 * google
+    assert epsilon([event(1.5, 0.25, 100)], 1e-2) < 0.99 * google
 
 
 @pytest.mark.parametrize(("sigma", "q", "steps", "delta"), GRID[::5])
 def test_prv_lies_between_googles_value_and_rdp(sigma, q, steps, delta):
-    upper = epsilon([release(sigma, q, steps)], delta)
-    found = epsilon_prv([release(sigma, q, steps)], delta)
+    upper = epsilon([event(sigma, q, steps)], delta)
+    found = epsilon_prv([event(sigma, q, steps)], delta)
     assert found <= upper
     if upper <= accountant.PRV_WORTH:
         google = google_pld(sigma, q, steps, delta)
@@ -99,7 +99,7 @@ def test_prv_lies_between_googles_value_and_rdp(sigma, q, steps, delta):
 def test_prv_is_opacus_own_also_for_releases_of_several_kinds():
     theirs = PRVAccountant()
     theirs.history = [(1.0, 0.1, 40), (3.0, 0.2, 10)]
-    ours = epsilon_prv([release(3.0, 0.2, 10), release(1.0, 0.1, 40)], 1e-3)
+    ours = epsilon_prv([event(3.0, 0.2, 10), event(1.0, 0.1, 40)], 1e-3)
     assert ours == pytest.approx(theirs.get_epsilon(1e-3), abs=1e-9)
 
 
@@ -110,17 +110,17 @@ def test_a_single_gaussian_by_hand():
     # RDP of order a: a / (2 z^2). With z = 1 and a = 3 at delta 0.05:
     # 1.5 + log(2/3) - (log 0.05 + log 3) / 2 = 2.0432, and no order is better by much.
     by_hand = 1.5 + math.log(2 / 3) - (math.log(0.05) + math.log(3)) / 2
-    assert by_hand - 0.01 < epsilon([release(1.0)], 0.05) <= by_hand
+    assert by_hand - 0.01 < epsilon([event(1.0)], 0.05) <= by_hand
 
 
 def test_nothing_released_costs_nothing_and_no_noise_costs_everything():
     assert epsilon([], 1e-3) == epsilon_prv([], 1e-3) == 0
-    assert epsilon([release(0.0)], 1e-3) == epsilon_prv([release(0.0)], 1e-3) == math.inf
-    assert epsilon([release(5.0), release(0.0, 0.1)], 1e-3) == math.inf
+    assert epsilon([event(0.0)], 1e-3) == epsilon_prv([event(0.0)], 1e-3) == math.inf
+    assert epsilon([event(5.0), event(0.0, 0.1)], 1e-3) == math.inf
 
 
 def test_much_noise_costs_almost_nothing_and_less_with_more_of_it():
-    costs = [epsilon([release(sigma)], 1e-6) for sigma in (1e7, 1e5, 1e4, 1e3)]
+    costs = [epsilon([event(sigma)], 1e-6) for sigma in (1e7, 1e5, 1e4, 1e3)]
     assert costs[0] == 0  # delta alone covers it
     assert costs == sorted(costs)
     assert 0 < costs[1] < costs[3] < 0.01
@@ -129,7 +129,7 @@ def test_much_noise_costs_almost_nothing_and_less_with_more_of_it():
 # -- properties --------------------------------------------------------------------------------
 
 RELEASES = st.builds(
-    release,
+    event,
     st.sampled_from([0.8, 1.5, 4.0, 40.0]),
     st.sampled_from([0.05, 0.25, 1.0]),
     st.integers(1, 50),
@@ -138,11 +138,11 @@ RELEASES = st.builds(
 
 @given(st.lists(RELEASES, min_size=1, max_size=5), st.randoms())
 @settings(max_examples=20, deadline=None)
-def test_order_and_grouping_do_not_matter_to_the_last_bit(releases, random):
-    whole = epsilon(releases, 1e-3)
+def test_order_and_grouping_do_not_matter_to_the_last_bit(events, random):
+    whole = epsilon(events, 1e-3)
     single = [
-        release(entry.noise_multiplier, entry.sample_rate)
-        for entry in releases
+        event(entry.noise_multiplier, entry.sample_rate)
+        for entry in events
         for _ in range(entry.steps)
     ]
     random.shuffle(single)
@@ -151,8 +151,8 @@ def test_order_and_grouping_do_not_matter_to_the_last_bit(releases, random):
 
 @given(st.lists(RELEASES, max_size=4), RELEASES)
 @settings(max_examples=20, deadline=None)
-def test_no_further_release_makes_it_less(releases, another):
-    assert epsilon([*releases, another], 1e-3) >= epsilon(releases, 1e-3)
+def test_no_further_release_makes_it_less(events, another):
+    assert epsilon([*events, another], 1e-3) >= epsilon(events, 1e-3)
 
 
 # -- calibration -------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_no_further_release_makes_it_less(releases, another):
 )
 def test_calibrated_noise_never_costs_more_than_asked_and_hardly_less(target, delta, q, steps):
     sigma = calibrate(epsilon=target, delta=delta, sample_rate=q, steps=steps)
-    spent = epsilon([release(sigma, q, steps)], delta)
+    spent = epsilon([event(sigma, q, steps)], delta)
     assert 0.999 * target - 1e-9 <= spent <= target
 
 
@@ -207,12 +207,12 @@ def test_a_budget_that_no_noise_can_keep_is_refused(q):
 )
 def test_what_is_no_release_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
-        Release(**wrong)
+        DpEvent(**wrong)
 
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, math.nan])
 def test_a_delta_that_is_no_probability_is_refused(delta):
     with pytest.raises(ValueError, match="delta must lie between 0 and 1"):
-        epsilon([release(1.0)], delta)
+        epsilon([event(1.0)], delta)
     with pytest.raises(ValueError, match="delta must lie between 0 and 1"):
         calibrate(epsilon=1.0, delta=delta, sample_rate=1.0, steps=1)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from src.differential_privacy.accountant import Release, epsilon
+from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.ledger import BudgetSpent
 
-A_ROUND = Release(noise_multiplier=4.0, sample_rate=0.5, steps=3)
+A_ROUND = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=3)
 DELTA = 1e-2
 
 

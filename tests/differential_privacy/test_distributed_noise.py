@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
-from src.differential_privacy.feasibility import SITES, enough, outlook, table
+from src.differential_privacy.feasibility import SITES, enough, feasibility, table
 from src.model_vector import norm
 from src.secure_aggregation.fixed_point import share_of_field
 
@@ -116,7 +116,7 @@ def test_the_multiplier_by_hand():
     assert shared.multiplier(9, 4) == pytest.approx(4 * math.sqrt(2) / 3, rel=1e-12)
 
 
-def test_sigma_is_the_smallest_whole_number_that_keeps_the_promise():
+def test_sigma_is_the_smallest_whole_number_that_keeps_the_guarantee():
     shared = noise(contributors=5, values=50, sites=10, field=share_of_field(24, 1, 10))
     grid = shared.grid(2.0)
     assert shared.multiplier(grid.norm_squared, grid.sigma) >= 2.0
@@ -210,7 +210,7 @@ def test_plans_that_leave_no_room_are_refused_with_what_to_change(settings, larg
 
 def test_the_noise_of_the_mean_by_hand():
     # 16 sites, 9 counted on, 3600 values: 2 * 60 / (3 * 4)
-    found = outlook(2.0, 3600, 16, 9)
+    found = feasibility(2.0, 3600, 16, 9)
     assert found.noise == pytest.approx(10.0)
     assert not found.worthwhile
 
@@ -220,7 +220,7 @@ def test_the_noise_of_the_mean_as_drawn():
     grid = shared.grid(1.0)
     summed = sum(discrete_gaussian(grid.sigma, 20_000) for _ in range(6))
     mean = summed * 2.0**grid.exponent
-    expected = outlook(2.0, 20_000, 6, 4).noise * shared.clip_norm
+    expected = feasibility(2.0, 20_000, 6, 4).noise * shared.clip_norm
     assert norm(mean) == pytest.approx(expected, rel=0.05)
 
 

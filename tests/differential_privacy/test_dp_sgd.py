@@ -245,7 +245,7 @@ def test_an_algorithms_own_term_comes_after_the_noise():
 
 def test_only_the_tuned_part_moves():
     model, before = network(), network()
-    train(PatientDPSGD(**PART | {"tune": ["GroupNorm"]}), model, Site(), noise_multiplier=1.0)
+    train(PatientDPSGD(**PART | {"trainable": ["GroupNorm"]}), model, Site(), noise_multiplier=1.0)
     changed = {
         name
         for (name, new), old in zip(model.named_parameters(), before.parameters(), strict=True)
@@ -272,7 +272,7 @@ def at_site(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "ledgers"))
     part = PatientDPSGD(**PART | {"spare_rounds": 0})
     site = Site()
-    site.marks = lambda part: [f"id {number}" for number in range(4)]
+    site.identifiers = lambda part: [f"id {number}" for number in range(4)]
     plan = {"aggregator": {"settings": {"rounds_to_train": 2}}}
     gate = SigningGate(["one"], "one")
     training = part.at_site(gate, "one", plan, site)
@@ -320,7 +320,7 @@ def test_the_run_costs_what_the_plan_says_with_the_spare_round_in_it():
     a_round = part.a_round(10)
     assert epsilon([a_round] * 11, part.delta) == pytest.approx(part.epsilon, rel=2e-3)
     assert epsilon([a_round] * 11, part.delta) <= part.epsilon
-    assert "epsilon 8 at delta 0.0001 over 10 rounds" in part.promise(10)
+    assert "epsilon 8 at delta 0.0001 over 10 rounds" in part.describe(10)
 
 
 @pytest.mark.parametrize(

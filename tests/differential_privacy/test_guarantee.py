@@ -3,18 +3,18 @@
 import pytest
 
 from scripts.workspace import complete_plan
-from src.differential_privacy.accountant import Release, epsilon
-from src.differential_privacy.guarantee import promises, reach
+from src.differential_privacy.accountant import DpEvent, epsilon
+from src.differential_privacy.guarantee import guarantees, reach
 from tests.ceremonies import ROOT
 
 DICE = (
-    "task_runner.releases={template: src.differential_privacy.reported_metrics.NoisyDice, "
+    "task_runner.reported_metrics={template: src.differential_privacy.reported_metrics.NoisyDice, "
     "settings: {epsilon: 2, delta: 0.001, patients: 6, budget: 5}}"
 )
 
 
 def of(name: str, *changes: str):
-    return promises(complete_plan(ROOT / "plan" / name, changes=changes))
+    return guarantees(complete_plan(ROOT / "plan" / name, changes=changes))
 
 
 @pytest.mark.parametrize("name", ["plan.yaml", "plain.yaml", "full.yaml"])
@@ -49,15 +49,15 @@ def test_the_plan_per_site_promises_what_it_says_of_each_site():
     assert (found.what, found.of, found.unit) == ("a noised update", "training", "site")
     assert (found.epsilon, found.delta, found.rounds) == (8, 0.001, 10)
     assert found.after(found.rounds) < 8 < found.after(2 * found.rounds)
-    assert set(found.tune) == {"GroupNorm", "head"}
+    assert set(found.trainable) == {"GroupNorm", "head"}
 
 
 @pytest.mark.parametrize("most", [0, 1, 2, 5, 9])
 def test_a_budget_reaches_as_far_as_trying_finds(most):
-    a_round = Release(noise_multiplier=3.0)
+    a_round = DpEvent(noise_multiplier=3.0)
 
-    def cost(releases):
-        return epsilon(releases, 1e-3)
+    def cost(reported_metrics):
+        return epsilon(reported_metrics, 1e-3)
 
     for budget in (0.1, 1.0, 3.0, 4.0, 100.0):
         by_trying = max(n for n in range(most + 1) if cost([a_round] * n) <= budget)

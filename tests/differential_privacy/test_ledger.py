@@ -11,9 +11,9 @@ import pytest
 
 from src import hash_chain
 from src.differential_privacy import ledger as ledger_module
-from src.differential_privacy.accountant import Release, calibrate, epsilon
+from src.differential_privacy.accountant import DpEvent, calibrate, epsilon
 from src.differential_privacy.ledger import BOOKED, BudgetSpent, Ledger
-from src.differential_privacy.ledger_file import accounts, in_unit
+from src.differential_privacy.ledger_file import in_unit, ledger_files
 from src.errors import Refused
 from src.trust import audit
 from tests.ceremonies import START
@@ -21,20 +21,20 @@ from tests.ceremonies import START
 ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = ["anna.0017", "boris.0018", "clara.0019", "dario.0020"]
 DELTA = 1e-2
-A_ROUND = Release(noise_multiplier=4.0, sample_rate=0.5, steps=3)
+A_ROUND = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=3)
 
 
-def opened(ledgers, gate, marks=PATIENTS, site="one") -> Ledger:
-    return Ledger.open(ledgers, site, marks, gate)
+def opened(ledgers, gate, identifiers=PATIENTS, site="one") -> Ledger:
+    return Ledger.open(ledgers, site, identifiers, gate)
 
 
-def book(ledger: Ledger, round_number: int = 0, release: Release = A_ROUND, **changed) -> float:
+def book(ledger: Ledger, round_number: int = 0, event: DpEvent = A_ROUND, **changed) -> float:
     settings = {"unit": "patient", "run": "7", "delta": DELTA, "budget": 100.0, "what": "training"}
-    return ledger.book(release, round_number=round_number, **(settings | changed))
+    return ledger.book(event, round_number=round_number, **(settings | changed))
 
 
-def of(rounds: int, release: Release = A_ROUND) -> float:
-    return epsilon([release] * rounds, DELTA)
+def of(rounds: int, event: DpEvent = A_ROUND) -> float:
+    return epsilon([event] * rounds, DELTA)
 
 
 # -- counting ----------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def test_nothing_is_spent_of_a_new_data_set(ledgers, gate):
 
 def test_ten_rounds_with_a_restart_each_cost_what_one_run_of_the_same_steps_costs(ledgers, gate):
     told = [book(opened(ledgers, gate), number) for number in range(10)]
-    whole = Release(noise_multiplier=4.0, sample_rate=0.5, steps=30)
+    whole = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=30)
     assert told[-1] == opened(ledgers, gate).spent(DELTA) == epsilon([whole], DELTA)
     assert told == sorted(told)
 
@@ -58,11 +58,9 @@ def test_a_round_that_is_begun_again_is_counted_again(ledgers, gate):
 
 
 def test_runs_of_several_plans_add_up(ledgers, gate):
-    another = Release(noise_multiplier=2.0)
+    another = DpEvent(noise_multiplier=2.0)
     book(opened(ledgers, gate))
-    assert book(opened(ledgers, gate), release=another, run="8") == epsilon(
-        [A_ROUND, another], DELTA
-    )
+    assert book(opened(ledgers, gate), event=another, run="8") == epsilon([A_ROUND, another], DELTA)
     assert opened(ledgers, gate).booked("7") == opened(ledgers, gate).booked("8") == 1
 
 
@@ -80,7 +78,7 @@ def test_a_round_that_would_exceed_the_budget_is_refused_and_not_booked(ledgers,
 
 def test_a_calibrated_run_spends_its_whole_budget_and_no_more(ledgers, gate):
     multiplier = calibrate(epsilon=2.0, delta=DELTA, sample_rate=0.5, steps=12)
-    a_round = Release(noise_multiplier=multiplier, sample_rate=0.5, steps=3)
+    a_round = DpEvent(noise_multiplier=multiplier, sample_rate=0.5, steps=3)
     ledger = opened(ledgers, gate)
     for number in range(4):
         spent = book(ledger, number, a_round, budget=2.0)
@@ -91,7 +89,7 @@ def test_a_calibrated_run_spends_its_whole_budget_and_no_more(ledgers, gate):
 
 def test_a_release_without_noise_is_never_paid(ledgers, gate):
     with pytest.raises(BudgetSpent, match="epsilon inf"):
-        book(opened(ledgers, gate), release=Release(noise_multiplier=0.0))
+        book(opened(ledgers, gate), event=DpEvent(noise_multiplier=0.0))
 
 
 def test_one_may_ask_what_more_would_cost_without_booking_it(ledgers, gate):
@@ -109,10 +107,10 @@ def test_another_name_of_the_site_makes_nothing_unspent(ledgers, gate):
     assert opened(ledgers, gate, site="renamed").spent(DELTA) == of(1)
 
 
-@pytest.mark.parametrize("marks", [[*PATIENTS, "new.0021"], PATIENTS[1:], PATIENTS[:1]])
-def test_a_patient_more_or_less_makes_nothing_unspent(ledgers, gate, marks):
+@pytest.mark.parametrize("identifiers", [[*PATIENTS, "new.0021"], PATIENTS[1:], PATIENTS[:1]])
+def test_a_patient_more_or_less_makes_nothing_unspent(ledgers, gate, identifiers):
     book(opened(ledgers, gate))
-    changed = opened(ledgers, gate, marks)
+    changed = opened(ledgers, gate, identifiers)
     assert changed.spent(DELTA) == of(1)
     assert book(changed) == of(2)
     assert opened(ledgers, gate).spent(DELTA) == of(2)
@@ -126,12 +124,13 @@ def test_other_patients_have_a_budget_of_their_own(ledgers, gate):
 def test_a_renamed_patient_is_known_by_his_images(ledgers, gate):
     book(opened(ledgers, gate, ["id anna", "t1 0badcafe", "id boris", "t1 00c0ffee"]))
     assert opened(ledgers, gate, ["id x-01", "t1 0badcafe"]).spent(DELTA) == of(1)
-    assert [account.patients for account in accounts(ledgers)] in ([2, 1], [1, 2])
+    assert [ledger_file.patients for ledger_file in ledger_files(ledgers)] in ([2, 1], [1, 2])
 
 
 def test_the_order_of_patients_and_their_repetition_do_not_matter(ledgers, gate):
     paths = {
-        opened(ledgers, gate, marks).path for marks in (PATIENTS, [*PATIENTS[::-1], "anna.0017"])
+        opened(ledgers, gate, identifiers).path
+        for identifiers in (PATIENTS, [*PATIENTS[::-1], "anna.0017"])
     }
     assert len(paths) == 1
 
@@ -140,22 +139,22 @@ def test_the_order_of_patients_and_their_repetition_do_not_matter(ledgers, gate)
 
 
 def test_a_sites_clipped_update_counts_for_a_patient_with_half_its_noise(ledgers, gate):
-    update = Release(noise_multiplier=6.0)
+    update = DpEvent(noise_multiplier=6.0)
     ledger = opened(ledgers, gate)
-    assert book(ledger, release=update, unit="site") == of(1, update)
-    assert ledger.spent(DELTA) == of(1, Release(noise_multiplier=3.0))
+    assert book(ledger, event=update, unit="site") == of(1, update)
+    assert ledger.spent(DELTA) == of(1, DpEvent(noise_multiplier=3.0))
     assert ledger.spent(DELTA, unit="site") == of(1, update)
 
 
 def test_patients_releases_count_for_the_site_as_all_its_patients_at_once(ledgers, gate):
     ledger = opened(ledgers, gate)
     book(ledger)
-    assert ledger.spent(DELTA, unit="site") == of(1, Release(noise_multiplier=1.0, steps=3))
+    assert ledger.spent(DELTA, unit="site") == of(1, DpEvent(noise_multiplier=1.0, steps=3))
 
 
 def test_a_sites_other_patients_are_the_same_site(ledgers, gate):
-    update = Release(noise_multiplier=6.0)
-    book(opened(ledgers, gate), release=update, unit="site")
+    update = DpEvent(noise_multiplier=6.0)
+    book(opened(ledgers, gate), event=update, unit="site")
     assert opened(ledgers, gate, ["new.0021"]).spent(DELTA, unit="site") == of(1, update)
     assert opened(ledgers, gate, ["new.0021"], "two").spent(DELTA, unit="site") == 0
 
@@ -166,12 +165,12 @@ def test_an_unknown_unit_is_refused(ledgers, gate):
 
 
 def test_units_by_hand():
-    sampled = Release(noise_multiplier=3.0, sample_rate=0.1, steps=5)
+    sampled = DpEvent(noise_multiplier=3.0, sample_rate=0.1, steps=5)
     assert in_unit(sampled, "patient", "patient", 8) == sampled
-    assert in_unit(sampled, "site", "patient", 8) == Release(
+    assert in_unit(sampled, "site", "patient", 8) == DpEvent(
         noise_multiplier=1.5, sample_rate=0.1, steps=5
     )
-    assert in_unit(sampled, "patient", "site", 8) == Release(noise_multiplier=3 / 8, steps=5)
+    assert in_unit(sampled, "patient", "site", 8) == DpEvent(noise_multiplier=3 / 8, steps=5)
 
 
 # -- crashes -----------------------------------------------------------------------------------
@@ -180,14 +179,14 @@ CHILD = f"""
 import sys, time
 from datetime import datetime
 from pathlib import Path
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import Ledger
 from src.trust.gate import SiteGate
 
 gate = SiteGate(sys.argv[1], lambda: datetime.fromisoformat({START.isoformat()!r}))
 gate.identify("one")
 ledger = Ledger.open(Path(sys.argv[2]), "one", {PATIENTS!r}, gate)
-release = Release(noise_multiplier=4.0, sample_rate=0.5, steps=3)
+release = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=3)
 for number in range(3):
     ledger.book(release, unit="patient", run="7", round_number=number, delta={DELTA}, budget=1e9,
                 what="training")
@@ -227,8 +226,8 @@ def test_a_ledger_torn_at_its_first_line_is_begun_anew(ledgers, gate):
 def test_parties_that_book_at_the_same_time_never_exceed_the_budget_together(ledgers, gate):
     told: list[str] = []
 
-    def site(marks: list[str]) -> None:
-        ledger = opened(ledgers, gate, marks)
+    def site(identifiers: list[str]) -> None:
+        ledger = opened(ledgers, gate, identifiers)
         for number in range(4):
             try:
                 book(ledger, number, budget=of(5))
@@ -318,7 +317,7 @@ def test_no_patient_stands_in_any_file_nor_in_the_audit_log(booked, gate):
 
 def test_the_same_patients_have_other_hashes_in_another_folder(ledgers, gate):
     found = [opened(ledgers / name, gate).path for name in ("one", "two")]
-    first, second = (accounts(path.parent)[0].marks for path in found)
+    first, second = (ledger_files(path.parent)[0].identifiers for path in found)
     assert len(first) == len(second) == len(PATIENTS)
     assert not first & second
 
@@ -331,9 +330,9 @@ def test_every_booking_stands_in_the_audit_log_with_the_ledgers_head(booked, gat
 
 
 def test_a_site_without_patients_or_with_a_path_for_a_name_is_refused(ledgers, gate):
-    for site, marks in (("one", []), ("one", [""]), ("../one", PATIENTS)):
+    for site, identifiers in (("one", []), ("one", [""]), ("../one", PATIENTS)):
         with pytest.raises(ValueError, match="expected a site and its patients") as caught:
-            opened(ledgers, gate, marks, site)
+            opened(ledgers, gate, identifiers, site)
         assert "anna" not in str(caught.value)
 
 

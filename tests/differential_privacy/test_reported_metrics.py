@@ -66,10 +66,10 @@ def test_no_metrics_tells_nothing_though_the_site_looks():
 
 
 def test_public_validation_tells_the_public_cases_scores_alone():
-    releases = PublicValidation(public=PUBLIC)
-    found = {str(releases.validation(Measured(*own), 0)) for own in ([], SITE.scores)}
+    reported_metrics = PublicValidation(public=PUBLIC)
+    found = {str(reported_metrics.validation(Measured(*own), 0)) for own in ([], SITE.scores)}
     assert found == {"{'dice': {'WT': 0.25}}"}
-    assert releases.training(1.0) == {}
+    assert reported_metrics.training(1.0) == {}
 
 
 def test_a_wrong_public_part_is_refused_before_training():
@@ -90,7 +90,7 @@ def test_a_patient_of_many_scans_moves_the_sums_by_at_most_one_each():
 class Data:
     """A site's patients, as the ledger is to know them."""
 
-    def marks(self, part: str) -> list[str]:
+    def identifiers(self, part: str) -> list[str]:
         assert part == "validation"
         return ["id a", "id b"]
 
@@ -115,17 +115,17 @@ def noisy(noisy_for):
 
 
 def test_each_noised_dice_is_booked_and_then_no_more_leaves(noisy):
-    _, releases = noisy
-    told = [releases.validation(SITE, number) for number in range(ROUNDS + 3)]
+    _, reported_metrics = noisy
+    told = [reported_metrics.validation(SITE, number) for number in range(ROUNDS + 3)]
     assert all(set(t["dice"]) == {"WT", "TC", "ET", "mean"} for t in told[: ROUNDS + 2])
     assert told[-1] == {}  # one validation a round, the last one, and one to spare
-    assert releases.budget.ledger.spent(1e-4) <= 2.0
+    assert reported_metrics.budget.ledger.spent(1e-4) <= 2.0
 
 
 def test_a_second_run_on_the_same_patients_does_not_start(noisy):
-    settings, releases = noisy
+    settings, reported_metrics = noisy
     for number in range(ROUNDS + 2):
-        releases.validation(SITE, number)
+        reported_metrics.validation(SITE, number)
     other = SigningGate(["one"], "one", run="02" * 16)
     with pytest.raises(BudgetSpent, match="one cannot take part"):
         settings.at_site(other, "one", PLAN, Data())
@@ -134,15 +134,17 @@ def test_a_second_run_on_the_same_patients_does_not_start(noisy):
 @pytest.mark.parametrize(("factor", "fits"), [(1, True), (2 / 3, False), (3 / 2, False)])
 def test_the_noise_is_the_plans_and_other_noise_would_be_noticed(noisy_for, factor, fits):
     rounds = 100
-    settings, releases = noisy_for(rounds)
-    sigma = releases.budget.a_round.noise_multiplier * math.sqrt(3) / 2  # of two patients, public
+    settings, reported_metrics = noisy_for(rounds)
+    sigma = (
+        reported_metrics.budget.a_round.noise_multiplier * math.sqrt(3) / 2
+    )  # of two patients, public
     drawn = []
     for number in range(rounds):
-        dice = releases.validation(SITE, number)["dice"]
+        dice = reported_metrics.validation(SITE, number)["dice"]
         drawn += [dice["WT"] - 0.6, dice["TC"] - 0.5, dice["ET"] - 0.4]
     low, high = stats.chi2.ppf([5e-7, 1 - 5e-7], len(drawn))
     assert (low < np.square(np.array(drawn) / (factor * sigma)).sum() < high) is np.bool_(fits)
-    assert f"noise of {sigma:.3f}" in settings.promise(rounds)
+    assert f"noise of {sigma:.3f}" in settings.describe(rounds)
 
 
 def test_without_its_ledger_nothing_leaves():

@@ -37,7 +37,7 @@ class Patients:
 
     names: list[str]
 
-    def marks(self, part: str) -> list[str]:
+    def identifiers(self, part: str) -> list[str]:
         return self.names
 
 
@@ -60,7 +60,7 @@ class NoisedFederation(Federation):
         return slice(0, self.sizes[0])
 
     @property
-    def tuned(self) -> slice:
+    def trainable_names(self) -> slice:
         return slice(self.sizes[0], None)
 
     def trained(self, length: float = 0.3) -> dict[str, np.ndarray]:
@@ -123,9 +123,9 @@ def test_the_decrypted_sum_carries_the_whole_noise_and_two_thirds_or_three_halve
 
     # two honest sites' shares are what the promise counts on
     multiplier = 2**0.5 * grid.sigma / grid.norm_squared**0.5
-    release = accountant.Release(noise_multiplier=multiplier, steps=ROUNDS + 2)
-    assert accountant.epsilon([release], DP.delta - FAILURE) <= DP.epsilon
-    less = accountant.Release(noise_multiplier=multiplier * 2 / 3, steps=ROUNDS + 2)
+    event = accountant.DpEvent(noise_multiplier=multiplier, steps=ROUNDS + 2)
+    assert accountant.epsilon([event], DP.delta - FAILURE) <= DP.epsilon
+    less = accountant.DpEvent(noise_multiplier=multiplier * 2 / 3, steps=ROUNDS + 2)
     assert accountant.epsilon([less], DP.delta - FAILURE) > DP.epsilon
 
 
@@ -229,7 +229,7 @@ def test_nothing_is_sealed_that_the_ledger_does_not_pay_for(tmp_path):
         site.noise.budget.book(number)
     with pytest.raises(BudgetSpent, match="a noised update of round 0"):
         federation.answer("one", models["one"])
-    assert site.record.upload is None
+    assert site.state.upload is None
     assert federation.booked("one") == ROUNDS
     federation.close()
 
@@ -248,7 +248,7 @@ def test_a_noised_value_that_does_not_fit_is_booked_but_never_sent(three):
     with pytest.raises(OverflowError, match="beyond a site's"):
         three.answer("one", models["one"])
     assert three.booked("one") == 1  # booked before it was drawn
-    assert site.record.upload is None
+    assert site.state.upload is None
 
 
 # -- settings -----------------------------------------------------------------------------------
@@ -257,8 +257,8 @@ def test_a_noised_value_that_does_not_fit_is_booked_but_never_sent(three):
 def test_noise_is_calibrated_for_all_rounds_and_the_void_ones_beside():
     encryption = Encryption(most_cases=1, max_void=3)
     assert bookings(encryption, 10) == 13
-    release = DP.a_round(encryption, 10)
-    spent = [accountant.epsilon([release] * n, DP.delta - FAILURE) for n in (13, 14)]
+    event = DP.a_round(encryption, 10)
+    spent = [accountant.epsilon([event] * n, DP.delta - FAILURE) for n in (13, 14)]
     assert 0.99 * DP.epsilon < spent[0] <= DP.epsilon < spent[1]
 
 
@@ -316,7 +316,7 @@ def test_the_shipped_plan_tunes_norms_and_head_and_knows_them_in_the_vector(plan
 
 
 def test_training_that_tunes_something_else_is_warned_of(plan):
-    plans.change(plan, ["task_runner.local.tune=[head]"])
+    plans.change(plan, ["task_runner.local.trainable=[head]"])
     pipeline = plans.build(plan["compression_pipeline"])
     shared, _ = pipeline.shared_noise(plan, 90)
     (warning,) = pipeline.noise.warnings(shared, plan)
@@ -326,13 +326,13 @@ def test_training_that_tunes_something_else_is_warned_of(plan):
 
 def test_words_without_a_network_are_refused():
     noise = {"template": "src.differential_privacy.site_level.SiteDP"}
-    noise["settings"] = {"epsilon": 8, "delta": 1e-3, "clip_norm": 1, "tune": ["head"]}
+    noise["settings"] = {"epsilon": 8, "delta": 1e-3, "clip_norm": 1, "trainable": ["head"]}
     with pytest.raises(ValueError, match="the plan names no network"):
         EncryptedPipeline(most_cases=1, noise=noise).shared_noise(PLAN, 3)
 
 
 def test_the_promise_says_for_whom_it_holds():
-    text = DP.promise(10)
+    text = DP.describe(10)
     assert "epsilon 8 at delta 0.001 over 10 rounds" in text
     assert "if the other sites add their noise" in text
 

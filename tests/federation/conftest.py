@@ -82,7 +82,7 @@ class Federation:
 
     def revoke(self, site: str) -> None:
         """By the desk; the list reaches the aggregator alone, as a file."""
-        desk, list_ = self.desk(), self.folder / "desk" / "denied.crl"
+        desk, list_ = self.desk(), self.folder / "desk" / "revoked.crl"
         desk.revoke(site, "keyCompromise")
         list_.write_bytes(desk.deny_list())
         receive(list_, self.aggregator, utc_now())

@@ -26,7 +26,7 @@ class Cases(DataLoader):
         self.cases = int((Path(data_path) / "cases").read_text()) if data_path else 1
         self.site = Path(data_path).name if data_path else ""
 
-    def marks(self, part):
+    def identifiers(self, part):
         return [f"{self.site}-{case}" for case in range(self.cases)]
 
     def get_feature_shape(self):

@@ -9,7 +9,7 @@ from tests.privacy.test_discrete_gaussian import variance_fits
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE
 from src.differential_privacy.ledger import BOOKED, KIND, signed_digest
-from src.differential_privacy.ledger_file import accounts, release_of
+from src.differential_privacy.ledger_file import ledger_files, release_of
 from src.inference.checkpoint import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
@@ -62,21 +62,21 @@ def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_r
     for wrong in (2 / 3, 3 / 2):
         assert not variance_fits(found, a_round * ROUNDS**0.5 * wrong)
 
-    ledgers = accounts(noised.folder / "ledger")
-    assert [account.site for account in ledgers] == sorted(CASES)
+    ledgers = ledger_files(noised.folder / "ledger")
+    assert [ledger_file.site for ledger_file in ledgers] == sorted(CASES)
     listed = members.read(noised.aggregator, utc_now())
-    for account in ledgers:
-        assert [(line["unit"], line["round"]) for line in account.bookings] == [
+    for ledger_file in ledgers:
+        assert [(line["unit"], line["round"]) for line in ledger_file.bookings] == [
             ("site", number) for number in range(ROUNDS)
         ]
-        spent = accountant.epsilon(map(release_of, account.bookings), DELTA - FAILURE)
-        assert account.bookings[-1]["epsilon"] == pytest.approx(spent)
+        spent = accountant.epsilon(map(release_of, ledger_file.bookings), DELTA - FAILURE)
+        assert ledger_file.bookings[-1]["epsilon"] == pytest.approx(spent)
         assert spent < EPSILON  # void rounds would have had their part
-        certificate = listed.site(account.site).certificate
-        for line in account.lines:  # each signed by the site
+        certificate = listed.site(ledger_file.site).certificate
+        for line in ledger_file.lines:  # each signed by the site
             signed = json.dumps(line["envelope"]).encode()
-            statement = signed.verify(KIND, signed, certificate, name=account.site)
+            statement = signed.verify(KIND, signed, certificate, name=ledger_file.site)
             assert statement == {"line": signed_digest(line)}
-        log = noised.sites[account.site] / "logs" / "audit.jsonl"
+        log = noised.sites[ledger_file.site] / "logs" / "audit.jsonl"
         events = audit.verify(log, noised.certificates())
         assert [e["round"] for e in events if e["event"] == BOOKED] == list(range(ROUNDS))

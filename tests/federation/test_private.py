@@ -12,12 +12,12 @@ from scripts.local.processes import free_port, run_federation
 from scripts.prepare import make_phantoms, site_folders
 from scripts.pretrain import save
 from scripts.workspace import build_workspace, complete_plan
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import VARIABLE, Ledger
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest
 from src.plan import plan as plans
-from src.trainable import tuned
+from src.trainable import trainable_names
 from src.trust import audit, members
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
@@ -45,9 +45,9 @@ def private(tmp_path_factory) -> Path:
         port=free_port(),
         changes=(
             "data_loader.patches.size=[16,16,16]",
-            "task_runner.releases.public.count=1",
-            "task_runner.releases.public.size=32",
-            "task_runner.releases.public.spacing_mm=5.5",
+            "task_runner.reported_metrics.public.count=1",
+            "task_runner.reported_metrics.public.size=32",
+            "task_runner.reported_metrics.public.spacing_mm=5.5",
             f"{local}.steps={STEPS}",
             f"{local}.sample_rate={RATE}",
             f"{local}.learning_rate={LEARNING_RATE}",
@@ -74,11 +74,11 @@ def _spend(ledgers: Path, workspace: Path, plan: dict, data: Path) -> None:
     """Site four has taken part in another run with the same patients."""
     gate = SiteGate(str(workspace))
     gate.identify("four")
-    marks = plans.build(plan["data_loader"], data_path=str(data)).marks("training")
-    release = a_round(plan)
-    Ledger.open(ledgers, "four", marks, gate).book(
-        Release(
-            noise_multiplier=release.noise_multiplier,
+    identifiers = plans.build(plan["data_loader"], data_path=str(data)).identifiers("training")
+    event = a_round(plan)
+    Ledger.open(ledgers, "four", identifiers, gate).book(
+        DpEvent(
+            noise_multiplier=event.noise_multiplier,
             sample_rate=RATE,
             steps=STEPS * SPENT_BEFORE,
         ),
@@ -91,7 +91,7 @@ def _spend(ledgers: Path, workspace: Path, plan: dict, data: Path) -> None:
     )
 
 
-def a_round(plan: dict) -> Release:
+def a_round(plan: dict) -> DpEvent:
     return plans.build(plan["task_runner"]["settings"]["local"]).a_round(ROUNDS)
 
 
@@ -139,7 +139,7 @@ def noise_fits(run: Path, factor: float) -> bool:
     part = plan["task_runner"]["settings"]
     network = plans.build(part["model"])
     manifest = Manifest.of({k: t.numpy() for k, t in network.state_dict().items()})
-    names = tuned(network, part["local"]["settings"]["tune"])
+    names = trainable_names(network, part["local"]["settings"]["trainable"])
     moved = manifest.unpack((final - initial).astype(np.float64))
     noise = np.concatenate([moved[name].ravel() for name in names])
     still = np.concatenate([moved[name].ravel() for name in manifest.names if name not in names])

@@ -16,7 +16,7 @@ from openfl.transport.grpc import AggregatorGRPCClient
 from tests.privacy.test_masks import uniformity
 
 from scripts.local.processes import running
-from src.engines.openfl.client import Line, details
+from src.engines.openfl.client import AggregatorClient, details
 from src.engines.openfl.pipeline import PlainTransformer, sealed_site
 from src.errors import reason_in
 from src.inference.checkpoint import read_model
@@ -158,7 +158,7 @@ class HostileSite:
         settings = plans.read(workspace / "plan" / "plan.yaml")
         encryption = plans.build(settings["compression_pipeline"]).encryption
         self.sealed = sealed_site(encryption, self.gate, "one", settings)
-        self.line = Line(self.client, self.gate, 60, sealed=self.sealed)
+        self.line = AggregatorClient(self.client, self.gate, 60, sealed=self.sealed)
 
     def upload(self) -> bytes:
         """A good answer to round 0, never sent."""

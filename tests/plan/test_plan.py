@@ -240,7 +240,8 @@ class Inheriting(FedAvg):
         ),
         (
             [
-                "task_runner.releases={template: src.differential_privacy.reported_metrics.AllMetrics, settings: {}}"
+                "task_runner.reported_metrics={template: "
+                "src.differential_privacy.reported_metrics.AllMetrics, settings: {}}"
             ],
             "metrics of private cases are a release too",
         ),

@@ -66,7 +66,7 @@ def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
     assert wrong(findings) == []
     expected = set(doctor.RULES) - {"noise"}  # the default plan has none
-    expected -= {"sealing key", "data"} if name is None else set()
+    expected -= {"encryption key", "data"} if name is None else set()
     expected -= {"roster", "earlier run", "port"} if name else set()
     assert {finding.rule for finding in findings} == expected
 
@@ -143,7 +143,7 @@ def roll_back_deny_list(parties, clock, patch):
     old = (parties / "one" / revocation.FILE).read_bytes()
     revoke("two", "one")(parties, clock, patch)
     signing = open_desk(parties / "desk", clock).authority.signing
-    revocation.DenyList(parties / "one", signing)  # it was seen here
+    revocation.RevocationList(parties / "one", signing)  # it was seen here
     (parties / "one" / revocation.FILE).write_bytes(old)
 
 
@@ -155,11 +155,11 @@ def renew_without_taking(parties, clock, patch):
 
 
 def keep_old_sealing(parties, clock, patch):
-    old = (parties / "one/cert/sealing/col_one.crt").read_bytes()
+    old = (parties / "one/cert/encryption/col_one.crt").read_bytes()
     desk = open_desk(parties / "desk", clock)
     desk.renew("one", early=True)
     ceremonies.hand_out(desk, parties, clock)
-    (parties / "one/cert/sealing/col_one.crt").write_bytes(old)
+    (parties / "one/cert/encryption/col_one.crt").write_bytes(old)
 
 
 def other_versions(parties, clock, patch):
@@ -337,7 +337,7 @@ PLANTED = {
         change_plan(
             "compression_pipeline.most_cases=1",
             "compression_pipeline.noise={template: src.differential_privacy.site_level.SiteDP, "
-            "settings: {epsilon: 8, delta: 0.001, clip_norm: 0.5, tune: [head]}}",
+            "settings: {epsilon: 8, delta: 0.001, clip_norm: 0.5, trainable: [head]}}",
         ),
         "noise",
     ),
@@ -401,8 +401,8 @@ PLANTED = {
     ),
     "no key": (AGG, remove(f"aggregator/cert/server/agg_{ADDRESS}.key"), "own certificate"),
     "key open to others": (SITE, open_to_others("one/cert/client/col_one.key"), "keys"),
-    "no sealing key": (SITE, remove("one/cert/sealing/col_one.key"), "sealing key"),
-    "an older sealing certificate": (SITE, keep_old_sealing, "sealing key"),
+    "no encryption key": (SITE, remove("one/cert/encryption/col_one.key"), "encryption key"),
+    "an older encryption certificate": (SITE, keep_old_sealing, "encryption key"),
     "the authority's key at the aggregator": (
         AGG,
         copy("desk/signing.key", "aggregator/cert/signing.key"),
@@ -425,11 +425,11 @@ PLANTED = {
         "roster",
     ),
     "no roster": (AGG, remove("aggregator/plan/cols.yaml"), "roster"),
-    "revoked": (SITE, revoke("one", "one"), "deny list"),
-    "aggregator revoked": (SITE, revoke(ADDRESS, "one"), "deny list"),
-    "a member revoked": (AGG, revoke("two", "aggregator"), "deny list"),
-    "an old deny list": (SITE, roll_back_deny_list, "deny list"),
-    "no deny list": (AGG, remove("aggregator/cert/denied.crl"), "deny list"),
+    "revoked": (SITE, revoke("one", "one"), "revocation list"),
+    "aggregator revoked": (SITE, revoke(ADDRESS, "one"), "revocation list"),
+    "a member revoked": (AGG, revoke("two", "aggregator"), "revocation list"),
+    "an old revocation list": (SITE, roll_back_deny_list, "revocation list"),
+    "no revocation list": (AGG, remove("aggregator/cert/revoked.crl"), "revocation list"),
     # R19, R20, R21, R14: the bundle and what was left of another
     "nothing approved": (SITE, remove("one/approvals"), "bundle"),
     "one byte of code": (SITE, append("one/src/model_vector.py", "#"), "bundle"),

@@ -7,7 +7,7 @@ import yaml
 
 from scripts.prepare import make_phantoms, site_folders
 from scripts.workspace import complete_plan
-from src.differential_privacy.guarantee import promises
+from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.errors import Refused
 from src.plan import plan as plans
@@ -49,17 +49,17 @@ def book(workspace, ledgers, clock, rounds: int, run: str = "an earlier one") ->
     gate = SiteGate(str(workspace), clock)
     gate.identify("one")
     plan = plans.read(workspace / "plan/plan.yaml")
-    (promise,) = promises(plan)
+    (guarantee,) = guarantees(plan)
     data = plans.build(plan["data_loader"], data_path=str(workspace / "data/one"))
-    ledger = Ledger.open(ledgers, "one", data.marks("training"), gate)
+    ledger = Ledger.open(ledgers, "one", data.identifiers("training"), gate)
     for number in range(rounds):
         ledger.book(
-            promise.a_round,
+            guarantee.a_round,
             unit="patient",
             run=run,
             round_number=number,
-            delta=promise.delta,
-            budget=promise.budget,
+            delta=guarantee.delta,
+            budget=guarantee.budget,
             what="training",
         )
     return ledger

@@ -89,7 +89,7 @@ def test_renewing_too_early_changes_nothing(desk, passphrase, tmp_path):
 
 def test_revoking_writes_the_list_that_parties_receive(desk, passphrase, tmp_path):
     issue_all(desk, passphrase, tmp_path)
-    out = tmp_path / "denied.crl"
+    out = tmp_path / "revoked.crl"
     words = ("revoke", "--desk", desk, "--passphrase-file", passphrase, "one", "--out", out)
     assert "2 certificates revoked" in typed(*words)
     assert "BEGIN X509 CRL" in out.read_text()

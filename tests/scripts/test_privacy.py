@@ -55,7 +55,7 @@ def test_every_size_of_a_site_has_a_row_by_hand(dp):
 
 
 def test_a_whole_network_is_called_hopeless_and_a_large_delta_is_marked():
-    changes = ("task_runner.local.tune=null", "task_runner.local.delta=0.005")
+    changes = ("task_runner.local.trainable=null", "task_runner.local.delta=0.005")
     text = shown(str(ROOT / "plan/dp.yaml"), "--set", changes[0], "--set", changes[1])
     assert "933,544 of 933,544 values" in text
     table = rows(text)
@@ -66,7 +66,8 @@ def test_a_whole_network_is_called_hopeless_and_a_large_delta_is_marked():
 
 def test_fewer_rounds_need_less_noise_and_noised_validation_is_told_too(dp):
     dice = (
-        "task_runner.releases={template: src.differential_privacy.reported_metrics.NoisyDice, "
+        "task_runner.reported_metrics={template: "
+        "src.differential_privacy.reported_metrics.NoisyDice, "
         "settings: {epsilon: 2, delta: 0.001, patients: 6}}"
     )
     text = shown(str(ROOT / "plan/dp.yaml"), "--rounds", "2", "--set", dice)

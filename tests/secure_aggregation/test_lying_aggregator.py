@@ -14,7 +14,7 @@ from tests.privacy.test_masks import uniformity
 
 from src.errors import Refused
 from src.secure_aggregation import announcements, bfv, framing, site
-from src.secure_aggregation.mac import Tagger
+from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.site import PAYLOAD
 from tests.secure_aggregation.sealing import FOUR, THREE, models_of
 
@@ -66,13 +66,13 @@ def test_two_rosters_in_one_round_give_no_sum_that_anybody_can_read_or_takes(fou
         for names in combinations(sent, size):
             total = summed([sent[name] for name in names])
             assert uniformity(read_with_key(four, total)) > 1e-6, names
-    following = [framing.header(message)["report"] for message in sent.values()]
+    following = [framing.header(message)["announcement"] for message in sent.values()]
     for name, roster in (("one", small), ("two", whole), ("three", small), ("four", whole)):
         members = [announcements.read(four.gate(), text, 0).site for text in roster]
         header = framing.header(honest) | {"round": 1, "sum": 0}
         header["rosters"] = {"0": roster, "1": following}
         total = summed([sent[member] for member in members])
-        with pytest.raises(Refused, match=r"tags are wrong|another model, or after other rounds"):
+        with pytest.raises(Refused, match=r"macs are wrong|another model, or after other rounds"):
             four.sites[name].open(framing.pack(header, [total]))
 
 
@@ -85,7 +85,7 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
     total = summed(list(sent.values()))
     assert uniformity(read_with_key(four, total)) < 1e-12  # the masks are gone
     header = framing.header(four.aggregator.model(0)) | {"round": 1, "sum": 0}
-    header["rosters"]["1"] = [framing.header(message)["report"] for message in sent.values()]
+    header["rosters"]["1"] = [framing.header(message)["announcement"] for message in sent.values()]
     assert four.sites["one"].open(framing.pack(header, [total])).shape == (20,)
 
 
@@ -93,7 +93,7 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
 
 
 def forged(federation, message: bytes) -> bytes:
-    """The same download with another model in it, and tags that fit: an accomplice's work."""
+    """The same download with another model in it, and macs that fit: an accomplice's work."""
     header = framing.header(message)
     (record,) = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
     slots = read_with_key(federation, bytes(record))[np.newaxis, :]
@@ -102,11 +102,11 @@ def forged(federation, message: bytes) -> bytes:
     gate, number = federation.gate(), header["sum"]
     roster = announcements.roster(gate, header["rosters"][str(number)], number, 3, in_force=False)
     following = announcements.roster(gate, header["rosters"][str(number + 1)], number + 1, 3)
-    tagger = Tagger(federation.keys.tag, PAYLOAD, T)
-    sites = [report.certificate for report in roster.reports]
-    tags = tagger.tags(payload, announcements.salt(following.transcript, roster), sites)
+    tagger = Mac(federation.keys.mac, PAYLOAD, T)
+    sites = [announcement.certificate for announcement in roster.announcements]
+    macs = tagger.macs(payload, announcements.salt(following.transcript, roster), sites)
     cipher = bfv.Cipher(federation.keys.he)
-    return framing.pack(header, [cipher.encrypt(np.column_stack([payload, tags])[0])])
+    return framing.pack(header, [cipher.encrypt(np.column_stack([payload, macs])[0])])
 
 
 def test_two_models_are_noticed_after_one_round_in_which_no_update_can_be_read(three):
@@ -125,9 +125,9 @@ def test_two_models_are_noticed_after_one_round_in_which_no_update_can_be_read(t
         three.aggregator.take(name, 1, message)
     three.aggregator.close(THREE)
     three.aggregator.advance()
-    for site in three.sites.values():
+    for member in three.sites.values():
         with pytest.raises(Refused, match="The federation has been split"):
-            site.open(three.aggregator.model(2))
+            member.open(three.aggregator.model(2))
 
 
 def test_a_forged_final_model_is_refused_by_who_has_seen_the_real_one(three):
@@ -141,23 +141,25 @@ def test_a_forged_final_model_is_refused_by_who_has_seen_the_real_one(three):
         three.sites["one"].open(forged(three, honest))
 
 
-# -- what masks and tags are bound to --------------------------------------------------------------
+# -- what masks and macs are bound to --------------------------------------------------------------
 
 
-def claiming(report: announcements.Report, **claims: object) -> announcements.Report:
-    """The report with other claims, everything else as it was."""
-    envelope = json.loads(report.text)
+def claiming(
+    announcement: announcements.Announcement, **claims: object
+) -> announcements.Announcement:
+    """The announcement with other claims, everything else as it was."""
+    envelope = json.loads(announcement.text)
     statement = json.loads(base64.b64decode(envelope["payload"])) | claims
     payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
     envelope["payload"] = base64.b64encode(payload).decode()
-    return replace(report, text=json.dumps(envelope, indent=1))
+    return replace(announcement, text=json.dumps(envelope, indent=1))
 
 
 def test_a_report_that_claims_the_same_is_the_same(three):
-    (report, *_) = announcements.roster(
+    (announcement, *_) = announcements.roster(
         three.gate(), three.aggregator.state.rosters["0"], 0, 3
-    ).reports
-    assert claiming(report) == report
+    ).announcements
+    assert claiming(announcement) == announcement
 
 
 CLAIMS = {"round": {"round": 1}, "run": {"run": "ff" * 16}, "bundle": {"bundle": "ff" * 32}}
@@ -171,20 +173,20 @@ def test_another_round_run_roster_bundle_or_starting_model_at_one_site_spoils_th
     real, sent = announcements.salt, {}
 
     def salt_elsewhere(transcript: bytes, roster: announcements.Roster) -> bytes:
-        found = roster.reports
+        found = roster.announcements
         if what == "roster":
             found = found[:-1]
         elif what in CLAIMS:
-            found = tuple(claiming(report, **CLAIMS[what]) for report in found)
+            found = tuple(claiming(announcement, **CLAIMS[what]) for announcement in found)
         if what == "starting model":
             transcript = b"another".ljust(32)
-        return real(transcript, replace(roster, reports=found))
+        return real(transcript, replace(roster, announcements=found))
 
     for name in THREE:
         three.open(name)
         with monkeypatch.context() as patch:
             if name == "three":
-                patch.setattr(site.reports, "salt", salt_elsewhere)
+                patch.setattr(site.announcements, "salt", salt_elsewhere)
             sent[name] = three.answer(name, models[name])
         three.aggregator.take(name, 0, sent[name])
     readable = uniformity(read_with_key(three, summed(list(sent.values())))) < 1e-6
@@ -194,5 +196,5 @@ def test_another_round_run_roster_bundle_or_starting_model_at_one_site_spoils_th
     if what == "nothing":
         assert three.open("one").shape == (20,)
     else:
-        with pytest.raises(Refused, match="tags are wrong"):
+        with pytest.raises(Refused, match="macs are wrong"):
             three.open("one")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.secure_aggregation import bfv
-from src.secure_aggregation.mac import Tagger
+from src.secure_aggregation.mac import Mac
 
 T = bfv.plain_modulus()
 KEY, SALT = b"k" * 32, b"s" * 32
@@ -13,7 +13,7 @@ LENGTH = 40
 
 @pytest.fixture
 def tagger():
-    return Tagger(KEY, LENGTH, T)
+    return Mac(KEY, LENGTH, T)
 
 
 @pytest.fixture
@@ -28,20 +28,20 @@ def summed(arrays) -> np.ndarray:
 def test_the_tag_is_the_products_sum_plus_a_pad(tagger, payloads):
     from src.secure_aggregation.prg import derive, uniform
 
-    (weights,) = uniform(derive(KEY, "tag-weights/v1"), 0, 1, LENGTH, T)
-    (pad,) = uniform(derive(KEY, "tag-pad/v1", salt=SALT, info=b"a"), 0, 1, 5, T)
+    (weights,) = uniform(derive(KEY, "mac-weights/v1"), 0, 1, LENGTH, T)
+    (pad,) = uniform(derive(KEY, "mac-pad/v1", salt=SALT, info=b"a"), 0, 1, 5, T)
     expected = [
         (sum(int(w) * int(v) for w, v in zip(weights, row, strict=True)) + int(p)) % T
         for row, p in zip(payloads[0], pad, strict=True)
     ]
-    assert tagger.tags(payloads[0], SALT, ["a"]).tolist() == expected
+    assert tagger.macs(payloads[0], SALT, ["a"]).tolist() == expected
 
 
 def test_the_sum_of_tags_fits_the_sum_of_values(tagger, payloads):
     own = [
-        tagger.tags(payload, SALT, [name]) for payload, name in zip(payloads, "abc", strict=True)
+        tagger.macs(payload, SALT, [name]) for payload, name in zip(payloads, "abc", strict=True)
     ]
-    np.testing.assert_array_equal(summed(own), tagger.tags(summed(payloads), SALT, "abc"))
+    np.testing.assert_array_equal(summed(own), tagger.macs(summed(payloads), SALT, "abc"))
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_the_sum_of_tags_fits_the_sum_of_values(tagger, payloads):
     ],
 )
 def test_each_changed_chunk_is_found(tagger, payloads, change, chunks):
-    tags = tagger.tags(payloads[0], SALT, "a")
-    found = tagger.tags(change(payloads[0]) % np.uint64(T), SALT, "a")
-    assert np.flatnonzero(found != tags).tolist() == chunks
+    macs = tagger.macs(payloads[0], SALT, "a")
+    found = tagger.macs(change(payloads[0]) % np.uint64(T), SALT, "a")
+    assert np.flatnonzero(found != macs).tolist() == chunks
 
 
 def test_another_key_round_or_site_has_other_tags(tagger, payloads):
-    own = tagger.tags(payloads[0], SALT, "a")
+    own = tagger.macs(payloads[0], SALT, "a")
     others = (
-        Tagger(b"l" * 32, LENGTH, T).tags(payloads[0], SALT, "a"),
-        tagger.tags(payloads[0], b"another round".ljust(32), "a"),
-        tagger.tags(payloads[0], SALT, "b"),
-        tagger.tags(payloads[0], SALT, "ab"),
+        Mac(b"l" * 32, LENGTH, T).macs(payloads[0], SALT, "a"),
+        tagger.macs(payloads[0], b"another round".ljust(32), "a"),
+        tagger.macs(payloads[0], SALT, "b"),
+        tagger.macs(payloads[0], SALT, "ab"),
     )
     assert all((other != own).all() for other in others)

@@ -12,7 +12,7 @@ from src.errors import Refused
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.encrypted_sum import EncryptedSum, token
 from src.secure_aggregation.server import RunStopped
-from src.secure_aggregation.site import SealedSite
+from src.secure_aggregation.site import EncryptingSite
 from tests.secure_aggregation.sealing import (
     FOUR,
     THREE,
@@ -54,9 +54,9 @@ def with_header(message: bytes, **changes) -> bytes:
         (lambda m: with_header(m, parameters="0"), "another parameters"),
         (lambda m: with_header(m, roster="00" * 32), "not for the roster"),
         (lambda m: with_header(m, kind="download"), "of kind"),
-        (lambda m: with_header(m, report="{}"), "signed statement"),
-        (lambda m: with_header(m, report=5), "another round"),
-        (lambda m: with_header(m, kind="report"), "damaged"),
+        (lambda m: with_header(m, announcement="{}"), "signed statement"),
+        (lambda m: with_header(m, announcement=5), "another round"),
+        (lambda m: with_header(m, kind="announcement"), "damaged"),
         (lambda m: framing.pack(framing.header(m), [b"no ciphertext"]), "not a ciphertext"),
         (lambda m: framing.pack(framing.header(m), [bytes(33_000)]), "not a ciphertext"),
     ],
@@ -93,7 +93,7 @@ def test_an_identical_repeat_is_fine_and_another_upload_is_not(three, upload):
 
 
 def test_a_copied_ciphertext_is_refused(three, upload):
-    """A site that sends another's ciphertext as its own, under its own report."""
+    """A site that sends another's ciphertext as its own, under its own announcement."""
     three.aggregator.take("one", 0, upload)
     three.open("two")
     own = three.answer("two", models_of(three)["two"])
@@ -168,9 +168,9 @@ def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
 def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
     federation = Federation(tmp_path, FOUR)
     for name in ("one", "two", "three"):
-        (report,) = federation.sites[name].introduction()
+        (announcement,) = federation.sites[name].introduction()
         assert federation.aggregator.lacks(name)  # also where `doctor` has shown an approval
-        federation.aggregator.introduced(name, report)
+        federation.aggregator.introduced(name, announcement)
         assert not federation.aggregator.lacks(name)
         assert not federation.aggregator.gather(FOUR)
     with pytest.raises(Refused, match="asked for"):
@@ -186,9 +186,9 @@ def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
 
 def test_a_report_brought_by_another_is_refused(tmp_path):
     federation = Federation(tmp_path, THREE)
-    (report,) = federation.sites["one"].introduction()
-    with pytest.raises(Refused, match="report of one"):
-        federation.aggregator.introduced("two", report)
+    (announcement,) = federation.sites["one"].introduction()
+    with pytest.raises(Refused, match="announcement of one"):
+        federation.aggregator.introduced("two", announcement)
     with pytest.raises(Refused):
         federation.aggregator.introduced("two", b"\xff\x00")
     assert not federation.aggregator.gather(())
@@ -196,7 +196,7 @@ def test_a_report_brought_by_another_is_refused(tmp_path):
 
 
 def test_three_sites_without_one_cannot_go_on(three):
-    with pytest.raises(RunStopped, match="Only 2 sites have reported"):
+    with pytest.raises(RunStopped, match="Only 2 sites have announced"):
         three.play(models_of(three), absent=("two",))
 
 
@@ -236,7 +236,7 @@ def test_the_rule_takes_tokens_and_nothing_that_could_be_read():
 
 
 def test_the_aggregator_holds_no_way_to_decrypt(three):
-    assert not any(isinstance(value, SealedSite) for value in vars(three.aggregator).values())
+    assert not any(isinstance(value, EncryptingSite) for value in vars(three.aggregator).values())
     assert "key" not in vars(three.aggregator)
     with pytest.raises(ValueError, match=r"AssertionError|died|no key"):
         three.aggregator._adders._all("decrypt")

@@ -36,7 +36,7 @@ def unmasked(federation, name: str, message: bytes) -> np.ndarray:
     opened = site.opened
     salt = announcements.salt(opened.transcript, opened.roster)
     own = site.gate.members.site(name).sha256
-    private = site.record.mask_key(opened.round)
+    private = site.state.mask_key(opened.round)
     keys = pair_keys(own, private, opened.roster.mask_keys, salt)
     seen = slots_seen(federation, message)
     return (seen + T - mask(own, keys, np.zeros_like(seen), T)) % np.uint64(T)
@@ -81,7 +81,7 @@ def test_who_holds_the_encryption_key_sees_uniform_slots_in_a_single_update(thre
 def test_the_aggregator_is_told_no_case_number_and_no_scale(three):
     three.open("one")
     header = framing.header(three.answer("one", models_of(three)["one"]))
-    told = {"kind", "run", "round", "site", "parameters", "roster", "report", "records"}
+    told = {"kind", "run", "round", "site", "parameters", "roster", "announcement", "records"}
     assert set(header) == told
 
 
@@ -174,7 +174,7 @@ def test_a_replayed_sum_of_an_earlier_round_is_refused(three):
     three.play(models)
     second = three.aggregator.model(2)
     old = framing.records(first, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
-    with pytest.raises(Refused, match="tags are wrong"):
+    with pytest.raises(Refused, match="macs are wrong"):
         three.sites["one"].open(framing.pack(framing.header(second), old))
     three.open("two")
     with pytest.raises(Refused, match="answers no older round"):
@@ -193,7 +193,7 @@ def test_a_ciphertext_of_another_run_is_refused(three, tmp_path):
     foreign = framing.records(
         other.aggregator.model(1), count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM]
     )
-    with pytest.raises(Refused, match="tags are wrong"):
+    with pytest.raises(Refused, match="macs are wrong"):
         three.sites["one"].open(framing.pack(framing.header(three.aggregator.model(1)), foreign))
     other.close()
 
@@ -205,7 +205,7 @@ def test_swapped_chunks_are_refused(tmp_path):
     message = federation.aggregator.model(1)
     a, b, c = framing.records(message, count=3, most_bytes=bfv.MOST_BYTES[bfv.SUM])
     assert federation.sites["two"].open(message).shape == (20_000,)
-    with pytest.raises(Refused, match="2 of 3 tags are wrong"):
+    with pytest.raises(Refused, match="2 of 3 macs are wrong"):
         federation.sites["one"].open(framing.pack(framing.header(message), [a, c, b]))
     federation.close()
 
@@ -251,16 +251,16 @@ def test_a_sum_with_the_wrong_number_of_polynomials_is_refused(three):
         three.sites["one"].open(framing.pack(framing.header(three.aggregator.model(1)), truncated))
 
 
-# -- masks and tags are bound to round, run, roster, bundle and starting model --------------------
+# -- masks and macs are bound to round, run, roster, bundle and starting model --------------------
 
 
-@pytest.mark.parametrize("what", ["initial model", "tag key", "encryption key"])
+@pytest.mark.parametrize("what", ["initial model", "mac key", "encryption key"])
 def test_a_site_that_started_elsewhere_spoils_the_round_and_is_noticed(tmp_path, what):
     federation = Federation(tmp_path, THREE)
     strange = SumKeys.new()
     keys = {
-        "tag key": SumKeys(federation.keys.he, strange.tag),
-        "encryption key": SumKeys(strange.he, federation.keys.tag),
+        "mac key": SumKeys(federation.keys.he, strange.mac),
+        "encryption key": SumKeys(strange.he, federation.keys.mac),
     }.get(what)
     if keys:
         federation.sites["three"].close()
@@ -275,14 +275,14 @@ def test_a_site_that_started_elsewhere_spoils_the_round_and_is_noticed(tmp_path,
     else:
         federation.gather()
         federation.play(models)
-        with pytest.raises(Refused, match="tags are wrong"):
+        with pytest.raises(Refused, match="macs are wrong"):
             federation.open("one")
     federation.close()
 
 
 def test_two_models_shown_to_two_sites_make_the_round_fail(three):
     """The aggregator knows nothing of the keys, so it can only withhold: void to one, a sum to
-    the others. Their masks and tags of the next round then do not fit."""
+    the others. Their masks and macs of the next round then do not fit."""
     models = models_of(three)
     three.play(models)
     honest = three.aggregator.model(1)
@@ -297,7 +297,7 @@ def test_two_models_shown_to_two_sites_make_the_round_fail(three):
     three.aggregator.close(THREE)
     three.aggregator.advance()
     for site in three.sites.values():
-        with pytest.raises(Refused, match=r"split|tags are wrong"):
+        with pytest.raises(Refused, match=r"split|macs are wrong"):
             site.open(three.aggregator.model(2))
 
 
@@ -313,7 +313,7 @@ def rewritten(federation, change) -> bytes:
 
 
 def forged(federation, name: str, key: str, **claims) -> str:
-    """A report with other claims, signed by `key`'s site."""
+    """A announcement with other claims, signed by `key`'s site."""
     statement = {
         "run": federation.gate().members.run,
         "bundle": federation.gate().bundle.digest,
@@ -351,7 +351,7 @@ def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, cla
 
 
 def altered(text: str) -> str:
-    """A report with another mask key in it, under the old signature."""
+    """A announcement with another mask key in it, under the old signature."""
     envelope = json.loads(text)
     statement = json.loads(base64.b64decode(envelope["payload"])) | {"mask_key": "22" * 32}
     payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
@@ -359,12 +359,12 @@ def altered(text: str) -> str:
 
 
 def resigned(text: str, other: str) -> str:
-    """A report under another report's signature."""
+    """A announcement under another announcement's signature."""
     return json.dumps(json.loads(text) | {"signatures": json.loads(other)["signatures"]})
 
 
 def by_a_stranger(federation, name: str) -> str:
-    """A report signed by somebody who is not in the member list."""
+    """A announcement signed by somebody who is not in the member list."""
     signed = json.loads(forged(federation, name, name))
     statement = json.loads(base64.b64decode(signed["payload"]))
     return SigningGate(["mallory"], "mallory").sign(announcements.KIND, statement).decode()
@@ -393,7 +393,7 @@ def test_nobody_reports_for_another_and_nobody_twice(four):
 
 def test_more_sites_than_can_be_added_make_no_roster(four, monkeypatch):
     assert announcements.MOST_SUMMANDS == 93
-    monkeypatch.setattr(reports, "MOST_SUMMANDS", 3)
+    monkeypatch.setattr(announcements, "MOST_SUMMANDS", 3)
     with pytest.raises(Refused, match="has 4 sites, allowed are 3 to 3"):
         four.open("one")
 
@@ -407,7 +407,7 @@ def test_a_mask_key_from_which_no_secret_comes_stops_the_update(four):
     assert site.kept() is None
 
 
-def test_a_site_answers_only_a_roster_that_holds_its_own_report(four):
+def test_a_site_answers_only_a_roster_that_holds_its_own_announcement(four):
     site = four.sites["one"]
     texts = {
         announcements.read(site.gate, t, 0).site: t for t in four.aggregator.state.rosters["0"]
@@ -416,8 +416,8 @@ def test_a_site_answers_only_a_roster_that_holds_its_own_report(four):
     assert not site.takes_part
     with pytest.raises(Refused, match="not in the roster"):
         site.seal(four.initial, 5)
-    assert framing.header(site.report_only())["kind"] == "report"
-    # its own name with another mask key, signed with its stolen key: not its report either
+    assert framing.header(site.announce_only())["kind"] == "announcement"
+    # its own name with another mask key, signed with its stolen key: not its announcement either
     other = forged(four, "one", "one")
     site.open(rewritten(four, lambda _: [other, texts["two"], texts["three"]]))
     assert not site.takes_part
@@ -457,14 +457,14 @@ def test_an_altered_upload_on_disk_is_not_sent(three):
         three.sites["one"].kept()
 
 
-def test_before_anything_was_kept_a_restarted_site_trains_again_with_its_report(three):
+def test_before_anything_was_kept_a_restarted_site_trains_again_with_its_announcement(three):
     models = models_of(three)
     three.open("one")
     three.sites["one"].seal(models["one"], 5)  # killed before a byte left
-    report = three.sites["one"].record.report(1)
+    announcement = three.sites["one"].state.announcement(1)
     three.restart("one")
     assert three.play(models) is None
-    assert three.sites["one"].record.report(1) == report
+    assert three.sites["one"].state.announcement(1) == announcement
     assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
 
 
@@ -489,15 +489,15 @@ def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
     three.play(models)
     record = three.folder / "one" / FILE
     before = json.loads(record.read_text())
-    assert set(before["reports"]) == {"0", "1"}
+    assert set(before["announcements"]) == {"0", "1"}
     assert record.stat().st_mode & 0o777 == 0o600
     assert record.with_name("upload").stat().st_mode & 0o777 == 0o600
     three.open("one")
     after = json.loads(record.read_text())
-    assert set(after["reports"]) == {"1"}
+    assert set(after["announcements"]) == {"1"}
     assert after["upload"] is None
     assert not record.with_name("upload").exists()
-    old_key = before["reports"]["0"]["key"]
+    old_key = before["announcements"]["0"]["key"]
     assert old_key not in record.read_text()
 
 
@@ -521,15 +521,15 @@ def test_a_dropped_site_makes_the_round_void_and_the_run_goes_on_without_it(four
     assert four.play(models, absent=("four",)) is None
     found = four.open("one")
     assert np.abs(found - mean_of(four, models, "four")).max() < bound_of(four, "four")
-    # back again: it opens the sum, reports, and takes part a round later
+    # back again: it opens the sum, announcements, and takes part a round later
     four.restart("four")
     np.testing.assert_array_equal(four.open("four"), found)
     assert not four.sites["four"].takes_part
     assert four.play(models) is None
     assert four.play(models) is None
     assert np.abs(four.open("four") - mean_of(four, models)).max() < 2 * bound_of(four)
-    assert four.sites["one"].record.voids == [0]
-    assert four.sites["one"].record.changes == [1, 3]
+    assert four.sites["one"].state.voids == [0]
+    assert four.sites["one"].state.changes == [1, 3]
 
 
 def test_a_late_site_without_a_record_opens_the_sum_from_what_the_others_have_signed(four):
@@ -563,7 +563,7 @@ def test_void_rounds_and_changes_are_counted_by_every_site_itself(tmp_path):
         federation.open(name)
         if name != "three":  # a second void round
             federation.aggregator.take(name, 1, federation.answer(name, models[name]))
-    three = federation.sites["three"].report_only()
+    three = federation.sites["three"].announce_only()
     federation.aggregator.take("three", 1, three)
     federation.aggregator.close(("one", "two", "three"))
     federation.aggregator.advance()
@@ -598,7 +598,7 @@ def test_a_record_of_another_run_is_not_taken_over(three):
     three.open("one")
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"run": "00" * 16, "failed": "then"}))
-    assert three.restart("one").record.round == -1
+    assert three.restart("one").state.round == -1
     path.write_text("{")
     with pytest.raises(Refused, match="damaged"):
         three.site("one")
@@ -606,6 +606,6 @@ def test_a_record_of_another_run_is_not_taken_over(three):
 
 def test_nothing_secret_is_printed(three):
     shown = repr(three.keys) + repr(three.sites["one"].__dict__)
-    assert three.keys.tag.hex() not in shown
-    assert str(three.keys.tag) not in shown
+    assert three.keys.mac.hex() not in shown
+    assert str(three.keys.mac) not in shown
     assert hashlib.sha256(three.keys.he).hexdigest() not in shown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.differential_privacy.accountant import Release, epsilon
+from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.ledger import VARIABLE
 from src.errors import Refused
@@ -10,7 +10,7 @@ from src.secure_aggregation import framing
 from src.secure_aggregation.server import RunStopped
 from tests.secure_aggregation.sealing import FOUR, Federation, models_of
 
-A_ROUND = Release(noise_multiplier=2.0)
+A_ROUND = DpEvent(noise_multiplier=2.0)
 DELTA = 1e-3
 
 
@@ -53,7 +53,7 @@ def play(federation, budget: Budget, name: str) -> str | None:
         message = (
             federation.answer(other, models[other])
             if pays
-            else federation.sites[other].report_only()
+            else federation.sites[other].announce_only()
         )
         federation.aggregator.take(other, number, message)
     void = federation.aggregator.close(list(federation.sites))
@@ -100,8 +100,8 @@ def test_too_few_sites_left_end_the_run_and_the_message_says_who_has_spent(feder
 
 def test_an_upload_without_a_report_must_say_why(federation):
     federation.open("one")
-    header = framing.header(federation.sites["one"].report_only())
+    header = framing.header(federation.sites["one"].announce_only())
     for left in ("", "because", None):
-        message = framing.pack(header | {"report": "", "left": left})
-        with pytest.raises(Refused, match="brought no report"):
+        message = framing.pack(header | {"announcement": "", "left": left})
+        with pytest.raises(Refused, match="brought no announcement"):
             federation.aggregator.take("one", 0, message)

@@ -91,7 +91,7 @@ def test_only_what_is_tuned_moves():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv3d(4, 8, 1), nn.GroupNorm(2, 8), nn.Conv3d(8, 3, 1))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    run(model, LocalTraining(steps=2, tune=["GroupNorm"]))
+    run(model, LocalTraining(steps=2, trainable=["GroupNorm"]))
     moved = {name for name, t in model.state_dict().items() if not torch.equal(t, before[name])}
     assert moved == {"1.weight", "1.bias"}
     run(model, LocalTraining(steps=1))  # what was left alone then is not frozen for ever
@@ -100,7 +100,7 @@ def test_only_what_is_tuned_moves():
 
 def test_a_word_that_names_nothing_is_refused():
     with pytest.raises(ValueError, match="'head' names no parameter"):
-        run(network(), LocalTraining(steps=1, tune=["head"]))
+        run(network(), LocalTraining(steps=1, trainable=["head"]))
 
 
 def test_an_algorithm_acts_before_between_and_after_the_steps():

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from src.errors import Refused
 from src.trust import certificate as module
-from src.trust.certificate import AGGREGATOR, DESK, SEALING, SITE, Chain
+from src.trust.certificate import AGGREGATOR, DESK, ENCRYPTION, SITE, CertificatePath
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, Clock
 
 LEAVES = {
     SITE: "one/cert/client/col_one.crt",
-    SEALING: "one/cert/sealing/col_one.crt",
+    ENCRYPTION: "one/cert/encryption/col_one.crt",
     AGGREGATOR: f"aggregator/cert/server/agg_{ADDRESS}.crt",
     DESK: "desk/desk.crt",
 }
@@ -23,7 +23,7 @@ LEAVES = {
 
 @pytest.fixture
 def chain(parties):
-    return Chain.read(parties / "one/cert/cert_chain.crt")
+    return CertificatePath.read(parties / "one/cert/cert_chain.crt")
 
 
 @pytest.mark.parametrize("role", LEAVES, ids=lambda role: role.name)
@@ -63,7 +63,7 @@ def test_another_authoritys_leaf_of_the_same_names_is_refused(parties, tmp_path,
     ceremonies.create_desk(tmp_path / "desk", clock)  # the same federation's name
     authority = ceremonies.open_desk(tmp_path / "desk", clock).authority
     leaf = module.read_certificate(parties / LEAVES[SITE])
-    foreign = Chain(authority.signing, authority.root)
+    foreign = CertificatePath(authority.signing, authority.root)
     with pytest.raises(Refused, match="not issued by this federation's authority"):
         foreign.check(leaf, SITE, name="x", now=clock())
 
@@ -74,14 +74,14 @@ def test_a_chain_that_is_none_is_refused(parties, tmp_path, content):
         content = (parties / "desk" / "root.crt").read_text()
     (tmp_path / "chain").write_text(content)
     with pytest.raises(Refused, match="expected two certificates"):
-        Chain.read(tmp_path / "chain")
+        CertificatePath.read(tmp_path / "chain")
 
 
 def test_a_leaf_cannot_stand_in_the_chain_as_an_authority(parties, tmp_path):
     texts = [(parties / path).read_text() for path in (LEAVES[DESK], "desk/signing.crt")]
     (tmp_path / "chain").write_text("".join(texts))
     with pytest.raises(Refused, match=r"not issued by|no authority"):
-        Chain.read(tmp_path / "chain")
+        CertificatePath.read(tmp_path / "chain")
 
 
 def test_a_key_open_to_others_is_refused(parties):

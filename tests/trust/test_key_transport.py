@@ -40,7 +40,7 @@ def resealed(parties, clock, *, signer="desk", to="one", **changes) -> None:
         gate.identify(signer)
         certificate, key = gate.certificate, gate.key
     sealed = key_transport.seal(
-        json.dumps(content | changes).encode(), certificate, key, listed.site(to).sealing
+        json.dumps(content | changes).encode(), certificate, key, listed.site(to).encryption
     )
     envelope_of(parties, "one").write_bytes(sealed)
 
@@ -53,7 +53,7 @@ def test_every_site_opens_the_same_keys_and_nothing_unsealed_lies_anywhere(
     for path in encrypted_parties.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert keys[0].tag not in content, path
+            assert keys[0].mac not in content, path
             assert keys[0].he[64:96] not in content, path
     assert "sealed_and_erased" in open_desk(encrypted_parties / "desk", clock).book["keys"]
 
@@ -61,7 +61,12 @@ def test_every_site_opens_the_same_keys_and_nothing_unsealed_lies_anywhere(
 def test_openssl_opens_and_checks_the_envelope(encrypted_parties, clock, tmp_path):
     site = encrypted_parties / "one" / "cert"
     signed, content = tmp_path / "signed", tmp_path / "content"
-    recipient = ["-recip", site / "sealing/col_one.crt", "-inkey", site / "sealing/col_one.key"]
+    recipient = [
+        "-recip",
+        site / "encryption/col_one.crt",
+        "-inkey",
+        site / "encryption/col_one.key",
+    ]
     decrypt = ["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", *recipient]
     subprocess.run([*decrypt, "-in", site / "keys/col_one.cms", "-out", signed], check=True)
     verify = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", signed]

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from src import hash_chain
-from src.differential_privacy.accountant import Release
+from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import KIND, Ledger, signed_digest
 from src.errors import Refused
 from src.trust import ledger_check
@@ -17,11 +17,11 @@ from tests.ceremonies import Clock
 PATIENTS = ["anna", "boris", "clara"]
 
 
-def booked(ledgers, gate, rounds: int = 3, site: str = "one", marks=PATIENTS) -> Ledger:
-    ledger = Ledger.open(ledgers, site, marks, gate)
+def booked(ledgers, gate, rounds: int = 3, site: str = "one", identifiers=PATIENTS) -> Ledger:
+    ledger = Ledger.open(ledgers, site, identifiers, gate)
     for number in range(rounds):
         ledger.book(
-            Release(noise_multiplier=20.0),
+            DpEvent(noise_multiplier=20.0),
             unit="patient",
             run="7",
             round_number=number,
@@ -57,7 +57,7 @@ def rewrite(ledger: Ledger, change) -> None:
     lines = hash_chain.read(ledger.path)
     change(lines)
     ledger.path.unlink()
-    anew = hash_chain.Chain(ledger.path)
+    anew = hash_chain.HashChain(ledger.path)
     for line in lines:
         anew.append(**line)
 
@@ -186,7 +186,7 @@ def test_a_ledger_of_another_federation_counts_and_is_told_of(
 ):
     other = tmp_path / "other"
     ceremonies.hold(other, clock)
-    booked(ledgers, site_gate(other, "one", clock), rounds=2, marks=["anna"])
+    booked(ledgers, site_gate(other, "one", clock), rounds=2, identifiers=["anna"])
     spent = booked(ledgers, gate, rounds=0).spent(1e-3)
     assert spent > 0
     found = check(ledgers, parties, clock)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from src.errors import Refused
-from src.trust import members, signed
+from src.trust import members, signed_statement
 from src.trust.certificate import AGGREGATOR, SITE
 from tests.ceremonies import ADDRESS, open_desk
 
@@ -19,10 +19,11 @@ def sign_anew(parties, change, key=None, certificate=None) -> None:
     """The list after `change`, signed by the desk or by another."""
     desk = open_desk(parties / "desk", lambda: None)
     statement = members.parse(
-        signed.read(members.KIND, parties / "one" / members.FILE, desk.authority.desk), name="x"
+        signed_statement.read(members.KIND, parties / "one" / members.FILE, desk.authority.desk),
+        name="x",
     ).statement()
     change(statement)
-    signed = signed.sign(
+    signed = signed_statement.sign(
         members.KIND,
         statement,
         key or desk.authority.key("desk"),
@@ -36,9 +37,9 @@ def test_the_list_names_everybody_with_role_and_both_certificates(site, clock):
     assert found.sites == ["one", "two"]
     assert found.aggregator.name == ADDRESS
     assert found.aggregator.role == AGGREGATOR
-    assert found.aggregator.sealing is None
+    assert found.aggregator.encryption is None
     assert found.site("two").role == SITE
-    assert found.site("two").sealing.public_key() != found.site("two").certificate.public_key()
+    assert found.site("two").encryption.public_key() != found.site("two").certificate.public_key()
     assert found.federation == "glioma"
     with pytest.raises(Refused, match="its sites are one, two"):
         found.site("mallory")
@@ -71,8 +72,8 @@ def test_a_member_named_with_anothers_certificate_is_refused(parties, site, cloc
     [
         (lambda s: s["members"].pop(0), "expected one aggregator"),
         (lambda s: s["members"].append(s["members"][1]), "the same name stands in it twice"),
-        (lambda s: s["members"][1].update(sealing=None), "needs a sealing certificate"),
-        (lambda s: s["members"][1].update(role="sealing"), "certificate for site, expected"),
+        (lambda s: s["members"][1].update(encryption=None), "needs a encryption certificate"),
+        (lambda s: s["members"][1].update(role="encryption"), "certificate for site, expected"),
         (lambda s: s["members"][1].pop("certificate"), "not a member list"),
         (lambda s: s.pop("run"), "not a member list"),
         (lambda s: s["members"][1].update(role="king"), "not a member list"),

@@ -84,7 +84,7 @@ def test_a_package_with_anything_else_in_it_is_refused(parties, packages, clock,
 
 
 def test_a_package_without_its_deny_list_is_refused(parties, packages, clock):
-    package = rewritten(packages / "agg_to_col_one_signed_cert.zip", **{"denied.crl": None})
+    package = rewritten(packages / "agg_to_col_one_signed_cert.zip", **{"revoked.crl": None})
     with pytest.raises(Refused, match=r"wrong or missing: denied\.crl"):
         receive(package, parties / "one", clock())
 
@@ -112,7 +112,7 @@ def test_a_newer_deny_list_comes_alone_and_an_older_one_is_refused(
     new.write_bytes(desk.deny_list())
     workspace = parties / "aggregator"
     receive(new, workspace, clock())
-    revocation.DenyList(workspace, desk.authority.signing)  # a party has seen it
+    revocation.RevocationList(workspace, desk.authority.signing)  # a party has seen it
     with pytest.raises(Refused, match="older than the one known here"):
         receive(old, workspace, clock())
     with pytest.raises(Refused, match="older than the one known here"):
@@ -127,7 +127,7 @@ def test_a_sealing_request_needs_the_first_request(tmp_path):
 
 def test_a_sealing_key_is_made_once_and_for_its_owner_alone(tmp_path):
     make_request(tmp_path, "one")
-    key = tmp_path / "cert/sealing/col_one.key"
+    key = tmp_path / "cert/encryption/col_one.key"
     before = key.read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
     encryption_key.request(tmp_path, "one")
@@ -136,7 +136,7 @@ def test_a_sealing_key_is_made_once_and_for_its_owner_alone(tmp_path):
 
 def test_a_request_package_holds_no_key(tmp_path):
     with zipfile.ZipFile(make_request(tmp_path, "one")) as archive:
-        assert sorted(archive.namelist()) == ["col_one.csr", "sealing.csr"]
+        assert sorted(archive.namelist()) == ["col_one.csr", "encryption.csr"]
         assert all(b"PRIVATE" not in archive.read(name) for name in archive.namelist())
 
 
@@ -146,5 +146,5 @@ def test_fx_leftovers_of_other_requests_do_not_travel(tmp_path):
         archive.writestr("col_one.crt", b"an old certificate")
     encryption_key.request(tmp_path, "one")
     with zipfile.ZipFile(package) as archive:
-        assert sorted(archive.namelist()) == ["col_one.csr", "sealing.csr"]
+        assert sorted(archive.namelist()) == ["col_one.csr", "encryption.csr"]
     shutil.rmtree(tmp_path / "cert")

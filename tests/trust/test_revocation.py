@@ -1,11 +1,11 @@
-"""The deny list bites at the next call, and cannot be turned back."""
+"""The revocation list bites at the next call, and cannot be turned back."""
 
 import pytest
 
 from src.errors import Refused
 from src.trust import revocation
-from src.trust.certificate import Chain, read_certificate
-from src.trust.revocation import DenyList
+from src.trust.certificate import CertificatePath, read_certificate
+from src.trust.revocation import RevocationList
 from tests import ceremonies
 from tests.ceremonies import open_desk
 
@@ -17,7 +17,7 @@ def desk(parties, clock):
 
 @pytest.fixture
 def denied(parties, desk):
-    return DenyList(parties / "aggregator", desk.authority.signing)
+    return RevocationList(parties / "aggregator", desk.authority.signing)
 
 
 def serial(parties, site: str) -> int:
@@ -48,7 +48,7 @@ def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, 
     with pytest.raises(Refused, match="number 0, but number 1 was here before"):
         denied.current()
     with pytest.raises(Refused, match="Get the newest list"):
-        DenyList(parties / "aggregator", desk.authority.signing)
+        RevocationList(parties / "aggregator", desk.authority.signing)
 
 
 def test_a_list_of_another_authority_is_refused(parties, tmp_path, clock, denied):
@@ -78,5 +78,5 @@ def test_a_list_is_due_after_its_time(denied, clock):
 
 
 def test_the_chain_names_who_signs_the_list(parties, desk):
-    chain = Chain.read(parties / "one/cert/cert_chain.crt")
+    chain = CertificatePath.read(parties / "one/cert/cert_chain.crt")
     assert revocation.number(revocation.parse(desk.deny_list(), chain.signing, name="x")) == 0

@@ -11,7 +11,7 @@ import yaml
 
 from scripts.workspace import complete_plan
 from src.differential_privacy.budget import Budget
-from src.differential_privacy.guarantee import promises
+from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.plan import plan as plans
 from src.trust import audit, bundle, fingerprint
@@ -143,16 +143,16 @@ def booked(private) -> Ledger:
     """Three rounds of it, booked."""
     gate = SiteGate(str(private))
     gate.identify("one")
-    (promise,) = promises(plans.read(private / "plan" / "plan.yaml"))
+    (guarantee,) = guarantees(plans.read(private / "plan" / "plan.yaml"))
     budget = Budget.open(
         gate,
         "one",
         ["id anna", "id boris"],
-        a_round=promise.a_round,
-        unit=promise.unit,
-        epsilon=promise.budget,
-        delta=promise.delta,
-        rounds=promise.rounds,
+        a_round=guarantee.a_round,
+        unit=guarantee.unit,
+        epsilon=guarantee.budget,
+        delta=guarantee.delta,
+        rounds=guarantee.rounds,
         when_spent="leave",
     )
     for number in range(3):
@@ -210,6 +210,6 @@ def test_words_of_requests_are_the_desks(today):
     shown = typed("request-words", request)
     desk = ceremonies.open_desk(today / "desk", utc_now)
     assert f"Words:       {ceremonies.words_of(desk, request)}" in shown.stdout
-    shown = typed("request-sealing", "-n", "one", "--workspace", today / "one")
+    shown = typed("request-encryption-key", "-n", "one", "--workspace", today / "one")
     package = today / "one" / "col_one_to_agg_cert_request.zip"
     assert f"Words:       {ceremonies.words_of(desk, package)}" in shown.stdout

@@ -37,7 +37,7 @@ from src.rounds.round_log import RoundLog
 from src.rounds.run_state import RunState
 from src.secure_aggregation.encrypted_sum import token
 from src.secure_aggregation.framing import WireError
-from src.secure_aggregation.server import SealedRounds
+from src.secure_aggregation.server import EncryptedRounds
 
 logger = logging.getLogger(__name__)
 
@@ -106,14 +106,14 @@ class Aggregator(OpenFLAggregator):
         resumed = False
         if persist_checkpoint and not evaluating:
             resumed = self._state.claim(self.gate.bundle.digest)
-        self.sealed: SealedRounds | None = None
+        self.sealed: EncryptedRounds | None = None
         encryption = getattr(openfl_settings.get("compression_pipeline"), "encryption", None)
         if encryption:
             values = read_plain_model(Path(init_state_path)).size
             folder = Path(persistent_db_path).with_name(
                 "sealed-evaluation" if evaluating else "sealed"
             )
-            self.sealed = SealedRounds(encryption, self.gate, values, folder)
+            self.sealed = EncryptedRounds(encryption, self.gate, values, folder)
         self._resumed = resumed
         self._sealed_began = False
         record = Path(record_path)

@@ -31,7 +31,7 @@ PASSING = (
 )
 
 
-class LineLost(ConnectionError):
+class AggregatorUnreachable(ConnectionError):
     """The aggregator could not be reached for too long; the message says since when and why."""
 
 
@@ -56,7 +56,7 @@ class Sealed(Protocol):
     def keep(self, message: bytes) -> None: ...
 
 
-class Line:
+class AggregatorClient:
     """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
     on_work: called before the tasks of each answer are done. sealed: in an encrypted plan.
@@ -133,7 +133,7 @@ class Line:
         results = aggregator_pb2.TaskResults.FromString(kept)
         self._send(results.round_number, results.task_name, NOT_TOLD, list(results.tensors))
 
-    def report(self, round_number: int, task_name: str, named_tensors: list) -> None:
+    def announce(self, round_number: int, task_name: str, named_tensors: list) -> None:
         """A report without an update; nothing of it need be kept."""
         self._send(round_number, task_name, NOT_TOLD, named_tensors)
 
@@ -151,7 +151,7 @@ class Line:
         self.client.send_local_task_results(0, APPROVAL, 0, messages)
 
     def _call(self, function: Callable, *arguments: Any) -> Any:
-        """Refused: the aggregator says no. LineLost: it cannot be reached."""
+        """Refused: the aggregator says no. AggregatorUnreachable: it cannot be reached."""
         began, faults, pause = time.monotonic(), 0, 0.5
         told, introduced = "", False
         while True:
@@ -173,7 +173,7 @@ class Line:
                 faults += not isinstance(error, grpc.RpcError) or error.code() not in PASSING
             waited = time.monotonic() - began
             if faults >= FAULTS_AT_AGGREGATOR or waited > self.patience_s:
-                raise LineLost(
+                raise AggregatorUnreachable(
                     f"The aggregator at {self.client.uri} could not be reached for {waited:.0f} s "
                     f"(collaborator.patience_s: {self.patience_s:.0f}): {text} Ask its operator, "
                     "then start this site again: it goes on where the run is."

@@ -19,7 +19,7 @@ from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
 from src import require
-from src.engines.openfl.client import Line
+from src.engines.openfl.client import AggregatorClient
 from src.errors import refusals_end_the_process
 from src.model_vector import TENSOR
 from src.plan import plan as plans
@@ -68,7 +68,9 @@ class Site(Collaborator):
         client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
-        line: Any = Line(client, self.gate, patience_s, on_work=self._forget, sealed=self.sealed)
+        line: Any = AggregatorClient(
+            client, self.gate, patience_s, on_work=self._forget, sealed=self.sealed
+        )
         super().__init__(
             collaborator_name=collaborator_name,
             client=line,
@@ -100,8 +102,8 @@ class Site(Collaborator):
             why = "not in its roster" if self.sealed.can_pay else "the budget of privacy is spent"
             logger.info("Round %d: %s; this site sends no update.", round_number, why)
             trained = TensorKey(TENSOR, self.collaborator_name, round_number, False, ("trained",))
-            report = np.frombuffer(self.sealed.report_only(), np.uint8)
-            line.report(round_number, name, [self.nparray_to_named_tensor(trained, report)])
+            report = np.frombuffer(self.sealed.announce_only(), np.uint8)
+            line.announce(round_number, name, [self.nparray_to_named_tensor(trained, report)])
         else:
             return super().do_task(task, round_number)
         return {}

@@ -100,7 +100,7 @@ class SiteData(DataLoader):
         scans = [patient[i] for i in rng.integers(len(patient), size=crops)]
         return self.patches.batch(scans, rng)
 
-    def marks(self, part: str) -> list[str]:
+    def identifiers(self, part: str) -> list[str]:
         """What the patients of a part, "training" or "validation", are known by.
 
         For each his id, and SHA-256 of each T1 file: a renamed patient is still the same. Secret:

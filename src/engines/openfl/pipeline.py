@@ -22,8 +22,8 @@ from src.plan import plan as plans
 from src.secure_aggregation import framing
 from src.secure_aggregation.framing import WireError
 from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import SealedSite
-from src.trainable import tuned
+from src.secure_aggregation.site import EncryptingSite
+from src.trainable import trainable_names
 
 MAGIC = b"PLN1"
 DTYPES = ("<f4", "<f8", "|u1", "<i4", "<i8")
@@ -88,7 +88,7 @@ class PlainPipeline(TransformationPipeline):
 
     def at_site(
         self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any
-    ) -> SealedSite | None:
+    ) -> EncryptingSite | None:
         """What seals and opens at a site, started. Here: nothing does."""
         return None
 
@@ -97,10 +97,10 @@ class SealingTransformer(PlainTransformer):
     """At a site, given what seals; elsewhere sealed bytes pass through unopened."""
 
     def __init__(self) -> None:
-        self._sealed: SealedSite | None = None
+        self._sealed: EncryptingSite | None = None
         self._cases: Callable[[], int] = lambda: 0
 
-    def seal_with(self, sealed: SealedSite, cases: Callable[[], int]) -> None:
+    def seal_with(self, sealed: EncryptingSite, cases: Callable[[], int]) -> None:
         """From now on every array that is not a single number is sealed."""
         self._sealed, self._cases = sealed, cases
 
@@ -165,7 +165,7 @@ class EncryptedPipeline(TransformationPipeline):
         self._transformer = SealingTransformer()
         super().__init__(transformers=[self._transformer])
 
-    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> SealedSite:
+    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> EncryptingSite:
         """Take the run's keys from the gate and start sealing.
 
         Refused, RuntimeError, ValueError: it cannot, or must not.
@@ -188,16 +188,16 @@ class EncryptedPipeline(TransformationPipeline):
         """(the noise for so many enrolled sites, whether each tensor is tuned). Needs `noise`.
 
         size: gives that of the model, where the plan names no network. ValueError: too few sites,
-        or `tune` names nothing.
+        or `trainable` names nothing.
         """
-        words, found = self.noise.tune, network(plan)
+        words, found = self.noise.trainable, network(plan)
         if found is not None:
-            names = tuned(found, words)
+            names = trainable_names(found, words)
             sizes, flags = tensor_sizes(found), [name in names for name in found.state_dict()]
         elif words is None:
             sizes, flags = [size()], [True]
         else:
-            raise ValueError("compression_pipeline.noise.tune: the plan names no network.")
+            raise ValueError("compression_pipeline.noise.trainable: the plan names no network.")
         values = sum(size for size, flag in zip(sizes, flags, strict=True) if flag)
         rounds = plan["aggregator"]["settings"]["rounds_to_train"]
         return self.noise.shared(self.encryption, sites, rounds, values), flags
@@ -205,7 +205,7 @@ class EncryptedPipeline(TransformationPipeline):
 
 def sealed_site(
     encryption: Encryption, gate: Any, site: str, plan: Mapping[str, Any]
-) -> SealedSite:
+) -> EncryptingSite:
     """A site's side of the encryption, from its gate and its plan."""
     initial = gate.workspace / plan["aggregator"]["settings"]["init_state_path"]
 
@@ -215,7 +215,7 @@ def sealed_site(
     found = network(plan)  # None: one step for all of it
     sizes = [first_model().size] if found is None else tensor_sizes(found)
     keys = gate.sum_keys()
-    return SealedSite(encryption, gate, site, keys, sizes, first_model, gate.workspace)
+    return EncryptingSite(encryption, gate, site, keys, sizes, first_model, gate.workspace)
 
 
 def network(plan: Mapping[str, Any]) -> Any:

@@ -31,9 +31,9 @@ METRIC = ("metric",)
 
 
 class SegmentationTaskRunner(TaskRunner):
-    """model, loss, algorithm, local, inferer, metrics, releases: parts.
+    """model, loss, algorithm, local, inferer, metrics, reported_metrics: parts.
 
-    local: how a round is trained. releases: which numbers leave the site beside the model.
+    local: how a round is trained. reported_metrics: which numbers leave the site beside the model.
     seed: of the initial weights and of the sites' sampling. sampling: "seeded", the same in each
     run; "fresh", with entropy of the operating system, so that a round that came to nothing and
     the next one, from the same model, are two samples. device, precision: see `Compute`.
@@ -50,7 +50,7 @@ class SegmentationTaskRunner(TaskRunner):
         local: Part,
         inferer: Part,
         metrics: Part,
-        releases: Part,
+        reported_metrics: Part,
         seed: int = 0,
         sampling: str = "seeded",
         device: str = "auto",
@@ -74,7 +74,7 @@ class SegmentationTaskRunner(TaskRunner):
         self.local = build(local)
         self.inferer = build(inferer)
         self.metrics = build(metrics)
-        self.releases = build(releases)
+        self.reported_metrics = build(reported_metrics)
         self.evaluation = Path(evaluation)
         self.progress = Progress(Path(progress))
 
@@ -84,7 +84,7 @@ class SegmentationTaskRunner(TaskRunner):
         Refused: privacy that this site has spent already.
         """
         self.local = self.local.at_site(gate, site, plan, self.data_loader)
-        self.releases = self.releases.at_site(gate, site, plan, self.data_loader)
+        self.reported_metrics = self.reported_metrics.at_site(gate, site, plan, self.data_loader)
         budget = getattr(self.local, "budget", None)
         return [budget] if budget else []
 
@@ -94,7 +94,7 @@ class SegmentationTaskRunner(TaskRunner):
 
     def get_valid_data_size(self) -> int:
         """The number of validation cases, as `releases` tells it."""
-        return self.releases.cases(self.data_loader.get_valid_data_size())
+        return self.reported_metrics.cases(self.data_loader.get_valid_data_size())
 
     # -- tasks: each returns (tensors for the aggregator, tensors kept at the site) ------------
 
@@ -122,7 +122,7 @@ class SegmentationTaskRunner(TaskRunner):
         seconds = time.monotonic() - began
         logger.info("Round %d: %d steps, loss %.4f, %.1f s.", round_num, steps, loss, seconds)
         trained = TensorKey(TENSOR, col_name, round_num, False, ("trained",))
-        told = self._metrics(col_name, round_num, self.releases.training(loss))
+        told = self._metrics(col_name, round_num, self.reported_metrics.training(loss))
         return {**told, trained: self._vector()}, {}
 
     def validate_task(
@@ -136,7 +136,7 @@ class SegmentationTaskRunner(TaskRunner):
         """Dice of the model on the site's validation cases: apply "global", or "local" (tuned)."""
         task = "validate" if apply == "global" else "validate_local"
         self.set_tensor_dict(input_tensor_dict)
-        told = self.releases.validation(Validation(self, task, round_num), round_num)
+        told = self.reported_metrics.validation(Validation(self, task, round_num), round_num)
         kind = "validate_agg" if apply == "global" else "validate_local"
         return self._metrics(col_name, round_num, told, best_by=kind), {}
 
@@ -145,7 +145,7 @@ class SegmentationTaskRunner(TaskRunner):
     ) -> tuple[Tensors, Tensors]:
         """Dice and HD95 of the final model; cases and pictures stay in the `evaluation` folder."""
         self.set_tensor_dict(input_tensor_dict)
-        told = self.releases.validation(Validation(self, "evaluate", round_num), round_num)
+        told = self.reported_metrics.validation(Validation(self, "evaluate", round_num), round_num)
         return self._metrics(col_name, round_num, told, best_by="validate_agg"), {}
 
     def _metrics(

@@ -11,7 +11,7 @@ from openfl.transport.grpc import AggregatorGRPCClient
 
 from scripts.local.processes import free_port
 from src.engines.openfl import client as module
-from src.engines.openfl.client import Line, LineLost
+from src.engines.openfl.client import AggregatorClient, AggregatorUnreachable
 from src.errors import APPROVAL_NEEDED, Refused, marked
 
 
@@ -88,7 +88,7 @@ def line(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     server = start(port, servicer)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    yield Line(client, Gate(), patience_s=1.5)
+    yield AggregatorClient(client, Gate(), patience_s=1.5)
     server.stop(0)
 
 
@@ -143,7 +143,7 @@ def test_a_fault_at_the_aggregator_may_pass(line, servicer):
 def test_a_fault_at_the_aggregator_that_stays_ends_it_with_its_text(line, servicer):
     servicer.answers = [RuntimeError("a bug there")] * 99
     line.patience_s = 60
-    with pytest.raises(LineLost, match="a bug there"):
+    with pytest.raises(AggregatorUnreachable, match="a bug there"):
         line.ping()
     assert len(servicer.calls) == module.FAULTS_AT_AGGREGATOR
 
@@ -151,9 +151,11 @@ def test_a_fault_at_the_aggregator_that_stays_ends_it_with_its_text(line, servic
 def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    lonely = Line(client, Gate(), patience_s=1.0)
+    lonely = AggregatorClient(client, Gate(), patience_s=1.0)
     began = time.monotonic()
-    with pytest.raises(LineLost, match=r"could not be reached for \d+ s .*start this site again"):
+    with pytest.raises(
+        AggregatorUnreachable, match=r"could not be reached for \d+ s .*start this site again"
+    ):
         lonely.ping()
     assert 1 < time.monotonic() - began < 20
 
@@ -161,7 +163,7 @@ def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypat
 def test_an_aggregator_that_comes_back_is_found(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    patient = Line(client, Gate(), patience_s=60)
+    patient = AggregatorClient(client, Gate(), patience_s=60)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(patient.ping)
         time.sleep(1)
@@ -197,7 +199,7 @@ def test_a_round_ends_when_the_next_begins(line, monkeypatch):
 def test_before_each_new_piece_of_work_what_was_cached_is_dropped(port, monkeypatch):
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
     dropped: list[int] = []
-    line = Line(client, Gate(), patience_s=1, on_work=lambda: dropped.append(1))
+    line = AggregatorClient(client, Gate(), patience_s=1, on_work=lambda: dropped.append(1))
     answers = iter([([], 0, 1, False), (["train"], 0, 0, False), (["train"], 0, 0, False)])
     monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
     for _ in range(3):

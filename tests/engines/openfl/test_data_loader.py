@@ -140,14 +140,14 @@ def test_a_patients_scans_are_one_record(site):
 
 
 def test_marks_know_a_renamed_patient_by_his_images(site):
-    before = set(site.marks("training"))
+    before = set(site.identifiers("training"))
     first = site.train_files[0]
     renamed = CaseFiles("new", "new", first.kind, first.sequences, first.label)
     site.train_files = [renamed, *site.train_files[1:]]
-    after = set(site.marks("training"))
+    after = set(site.identifiers("training"))
     assert before - after == {f"id {first.patient_id}"}
     assert after - before == {"id new"}
-    assert before.isdisjoint(site.marks("validation"))
+    assert before.isdisjoint(site.identifiers("validation"))
 
 
 def test_a_site_splits_as_its_plan_says(phantom_sites):

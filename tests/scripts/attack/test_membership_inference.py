@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from scripts.attack import membership_inference
 from scripts.attack.membership_inference import (
     auc,
     by_patient,
@@ -130,7 +131,7 @@ def test_the_loss_of_a_case_is_the_same_each_time_and_whatever_the_company():
 
 
 def test_of_a_very_long_case_the_middle_counts(monkeypatch):
-    monkeypatch.setattr(membership, "LARGEST", 4)
+    monkeypatch.setattr(membership_inference, "LARGEST", 4)
     network, whole = Even(), case(0)
     cut = tuple(slice((length - 4) // 2, (length - 4) // 2 + 4) for length in SHAPE)
     part = PreparedCase(

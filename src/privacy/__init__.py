@@ -1,1 +1,0 @@
-"""Privacy: what leaves a site, and in which form."""
