@@ -53,9 +53,8 @@ def read(path: Path) -> Request:
         others = sorted({*files} - {*names, "encryption.csr"})
         if len(names) != 1 or "encryption.csr" not in files or others:
             raise Refused(
-                f"{path}: expected one col_NAME.csr and encryption.csr, got {', "
-                f"'.join(sorted(files))}"
-                ". The site makes it with `fx collaborator generate-cert-request` and "
+                f"{path}: expected one col_NAME.csr and encryption.csr, got "
+                f"{', '.join(sorted(files))}. The site makes it with `fx collaborator generate-cert-request` and "
                 "`python -m src request-encryption-key`, in a folder without older requests."
             )
         speaking, encryption = _load(files[names[0]], path), _load(files["encryption.csr"], path)

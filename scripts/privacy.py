@@ -1,5 +1,4 @@
-"""`privacy`: what a private plan guarantees, before anybody signs it: noise, epsilon, and its
-price.
+"""`privacy`: what a private plan guarantees and costs, before anybody signs it.
 
 The price is the noise beside the largest signal there can be: every gradient (or update) of full
 length and all in one direction. What comes out better than that does not exist.

@@ -1,6 +1,4 @@
-"""A ledger file as read, and what it costs with all that counts with
-it.
-"""
+"""A ledger file as read, and what it costs with all that counts with it."""
 
 import hashlib
 from collections.abc import Callable, Iterable

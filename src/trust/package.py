@@ -1,6 +1,4 @@
-"""What comes from the desk, a package or a newer revocation list: checked before it replaces
-anything.
-"""
+"""What comes from the desk, checked before it replaces anything: packages, revocation lists."""
 
 import tempfile
 import zipfile

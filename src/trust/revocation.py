@@ -1,5 +1,4 @@
-"""The revocation list: an X.509 certificate revocation list (RFC 5280 s.5), re-read when it
-changes.
+"""The revocation list: an X.509 CRL (RFC 5280 s.5), re-read when it changes.
 
 It reaches a party as a file and is enforced at its next call, without a restart. A list with a
 lower number than one seen before is refused, so that nobody can bring back a revoked certificate
