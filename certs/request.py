@@ -54,7 +54,8 @@ def read(path: Path) -> Request:
         if len(names) != 1 or "encryption.csr" not in files or others:
             raise Refused(
                 f"{path}: expected one col_NAME.csr and encryption.csr, got "
-                f"{', '.join(sorted(files))}. The site makes it with `fx collaborator generate-cert-request` and "
+                f"{', '.join(sorted(files))}. The site makes it with "
+                "`fx collaborator generate-cert-request` and "
                 "`python -m src request-encryption-key`, in a folder without older requests."
             )
         speaking, encryption = _load(files[names[0]], path), _load(files["encryption.csr"], path)

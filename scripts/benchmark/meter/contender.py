@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+METER = Path(__file__).resolve().parent
+PEERS = METER.with_name("peers")
+ROOT = METER.parents[2]
 
 
 class Contender(Protocol):

@@ -1,7 +1,7 @@
 """NVIDIA FLARE's plug-ins of the job: noise instead of training, and a persistor for numpy."""
 
 import numpy as np
-import state  # scripts/benchmark/meter/workload.py, copied beside this file
+import workload  # scripts/benchmark/meter/workload.py, copied beside this file
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.executor import Executor
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
@@ -16,9 +16,9 @@ class Noise(Executor):
         """The model with the site's noise."""
         site = int(fl_ctx.get_identity_name().split("-")[1]) - 1
         round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
-        vector = state.pack(from_shareable(shareable).data)
-        tensors = state.unpack(state.trained(vector, site, round_number))
-        meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: state.WEIGHTS[site]}
+        vector = workload.pack(from_shareable(shareable).data)
+        tensors = workload.unpack(workload.trained(vector, site, round_number))
+        meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: workload.WEIGHTS[site]}
         return DXO(DataKind.WEIGHTS, data=tensors, meta=meta).to_shareable()
 
 
@@ -31,8 +31,8 @@ class Persistor(ModelPersistor):
 
     def load_model(self, fl_ctx):
         """The initial model."""
-        return make_model_learnable(state.unpack(state.initial()), {})
+        return make_model_learnable(workload.unpack(workload.initial()), {})
 
     def save_model(self, ml, fl_ctx) -> None:
         """As one vector."""
-        np.save(self.out, state.pack(dict(ml[ModelLearnableKey.WEIGHTS])))
+        np.save(self.out, workload.pack(dict(ml[ModelLearnableKey.WEIGHTS])))

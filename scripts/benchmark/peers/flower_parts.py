@@ -6,30 +6,30 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from . import state
+from . import workload
 
 server = ServerApp()
 client = ClientApp()
 
 
-def record(tensors: state.State) -> ArrayRecord:
+def record(tensors: workload.State) -> ArrayRecord:
     """Flower's form of a state."""
     return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
 
 def vector(arrays: ArrayRecord) -> np.ndarray:
     """A state as one vector."""
-    return state.pack({name: array.numpy() for name, array in arrays.items()})
+    return workload.pack({name: array.numpy() for name, array in arrays.items()})
 
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
     """All sites in all rounds, no evaluation."""
-    everyone = {"min_train_nodes": state.SITES, "min_available_nodes": state.SITES}
+    everyone = {"min_train_nodes": workload.SITES, "min_available_nodes": workload.SITES}
     strategy = FedAvg(fraction_train=1.0, fraction_evaluate=0.0, **everyone)
     result = strategy.start(
         grid=grid,
-        initial_arrays=record(state.unpack(state.initial())),
+        initial_arrays=record(workload.unpack(workload.initial())),
         num_rounds=int(context.run_config["rounds"]),
     )
     np.save(str(context.run_config["out"]), vector(result.arrays))
@@ -40,7 +40,7 @@ def train(message: Message, context: Context) -> Message:
     """The model with the site's noise."""
     site = int(context.node_config["partition-id"])
     round_number = int(message.content["config"]["server-round"]) - 1
-    model = state.trained(vector(message.content["arrays"]), site, round_number)
-    weight = MetricRecord({"num-examples": state.WEIGHTS[site]})
-    content = RecordDict({"arrays": record(state.unpack(model)), "metrics": weight})
+    model = workload.trained(vector(message.content["arrays"]), site, round_number)
+    weight = MetricRecord({"num-examples": workload.WEIGHTS[site]})
+    content = RecordDict({"arrays": record(workload.unpack(model)), "metrics": weight})
     return Message(content=content, reply_to=message)

@@ -10,12 +10,12 @@ import numpy as np
 import yaml
 
 from scripts.benchmark.meter import workload
-from scripts.benchmark.meter.contender import HERE, ROOT
+from scripts.benchmark.meter.contender import METER, PEERS, ROOT
 from scripts.local import fx
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
-MODULES = ("openfl_parts.py", "openfl_polling.py", "state.py")
+MODULES = (PEERS / "openfl_parts.py", PEERS / "openfl_polling.py", METER / "workload.py")
 NOISE = {"template": "openfl_parts.Noise"}
 
 
@@ -62,7 +62,7 @@ class OpenFL:
             data[site] = folder / "data" / site
             data[site].mkdir(parents=True)
             (data[site] / "site").write_text(str(number))
-        modules = [HERE / name for name in MODULES]
+        modules = list(MODULES)
         if self.stock:
             enrol_stock(folder, data, modules)
         else:

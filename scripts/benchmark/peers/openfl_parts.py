@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import state  # scripts/benchmark/meter/workload.py, copied beside this file
+import workload  # scripts/benchmark/meter/workload.py, copied beside this file
 from openfl.federated import DataLoader, TaskRunner
 from openfl.utilities import TensorKey
 
@@ -21,7 +21,7 @@ class SiteNumber(DataLoader):
 
     def get_train_data_size(self) -> int:
         """The site's weight."""
-        return state.WEIGHTS[self.site]
+        return workload.WEIGHTS[self.site]
 
     get_valid_data_size = get_train_data_size
 
@@ -32,19 +32,19 @@ class Noise(TaskRunner):
     def __init__(self, flat: bool, **openfl_settings) -> None:
         super().__init__(**openfl_settings)
         self.flat = flat
-        self.tensors = self._split(state.initial())
+        self.tensors = self._split(workload.initial())
 
-    def _split(self, vector: np.ndarray) -> state.State:
-        return {"model": vector} if self.flat else state.unpack(vector)
+    def _split(self, vector: np.ndarray) -> workload.State:
+        return {"model": vector} if self.flat else workload.unpack(vector)
 
-    def _joined(self, tensors: state.State) -> np.ndarray:
-        return np.asarray(tensors["model"]) if self.flat else state.pack(tensors)
+    def _joined(self, tensors: workload.State) -> np.ndarray:
+        return np.asarray(tensors["model"]) if self.flat else workload.pack(tensors)
 
-    def get_tensor_dict(self, with_opt_vars: bool = False) -> state.State:
+    def get_tensor_dict(self, with_opt_vars: bool = False) -> workload.State:
         """The state."""
         return self.tensors
 
-    def set_tensor_dict(self, tensor_dict: state.State, with_opt_vars: bool = False) -> None:
+    def set_tensor_dict(self, tensor_dict: workload.State, with_opt_vars: bool = False) -> None:
         """Take the state."""
         self.tensors = dict(tensor_dict)
 
@@ -67,7 +67,7 @@ class Noise(TaskRunner):
     def train_task(self, col_name, round_num, input_tensor_dict, **kwargs):
         """Noise."""
         vector = self._joined(input_tensor_dict)
-        tensors = self._split(state.trained(vector, self.data_loader.site, round_num))
+        tensors = self._split(workload.trained(vector, self.data_loader.site, round_num))
         sent = {TensorKey("loss", col_name, round_num, True, ("metric",)): np.array(0.5)}
         for name, tensor in tensors.items():
             sent[TensorKey(name, col_name, round_num, False, ("trained",))] = tensor
