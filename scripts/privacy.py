@@ -43,7 +43,7 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
         console.print(_by_round(guarantee))
         if guarantee.of == "validation":
             continue
-        console.print(f"\n{values:,} of {sum(sizes.values()):,} values are tuned.\n")
+        console.print(f"\n{values:,} of {sum(sizes.values()):,} values are trainable.\n")
         if guarantee.unit == "patient":
             console.print(_by_patients(guarantee, values))
         else:

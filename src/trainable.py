@@ -1,6 +1,6 @@
 """Which parameters of a network a plan tunes, named by words: `[GroupNorm, head]`.
 
-Differential privacy adds noise to every tuned value: its length grows with the root of their
+Differential privacy adds noise to every trainable value: its length grows with the root of their
 number, the update's does not. So a plan may tune a small part of a pretrained network.
 """
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[str]:
-    """Names of the tuned parameters, as in `network.named_parameters()`. words None: all of them.
+    """Names of the trainable parameters, as in `network.named_parameters()`. words None: all of
+    them.
 
     A word is a module's class (`GroupNorm`: every one of them) or its place in the network
     (`head`, `down.0`), and stands for all parameters inside. ValueError: it names no parameter.

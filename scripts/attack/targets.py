@@ -18,7 +18,7 @@ from openfl.cryptography.participant import generate_csr
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts.benchmark.meter.contender import HERE, ROOT
+from scripts.benchmark.meter.contender import ROOT
 from scripts.benchmark.peers.openfl_contender import MODULES, NOISE, stock_sections
 from scripts.benchmark.peers.openfl_stock import enrol_stock, sign
 from scripts.local import fx
@@ -116,7 +116,7 @@ class Stock(Base):
 
     def enrol(self) -> None:
         """By `fx` alone."""
-        modules = [HERE / name for name in MODULES]
+        modules = list(MODULES)
         enrol_stock(self.folder, self.build(stock=True), modules)
 
     def certify(self, package: Path, site: str) -> Identity:
@@ -156,7 +156,7 @@ class Kit(Base):
 
     def enrol(self) -> None:
         """As `simulate` does."""
-        enrol(self.folder, self.build(stock=False), modules=[HERE / name for name in MODULES])
+        enrol(self.folder, self.build(stock=False), modules=list(MODULES))
 
     @property
     def desk(self) -> Ceremony:

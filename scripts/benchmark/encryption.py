@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from scripts.benchmark.meter.contender import METER, PEERS, ROOT, own_environment
+from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT, own_environment
 
 FLARE = ["nvflare[HE]==2.9.0"]
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
@@ -117,7 +117,7 @@ def contenders(alone: bool) -> list[Contender]:
     found.append(Contender(PLAIN, [*module[:2], module[2] + "encryption_plain"], "float32"))
     if not alone:
         python = own_environment("nvflare-he", FLARE, ENVIRONMENTS)
-        script = [str(python), str(PEERS / "flare_encryption.py")]
+        script = [str(python), str(PEER_FOLDER / "flare_encryption.py")]
         found += [Contender(name, script, how) for name, how in PEERS.items()]
     return found
 
@@ -141,7 +141,7 @@ def write_work(folder: Path, widths: list[int]) -> int:
     np.save(folder / "expected.npy", weights @ models.astype(np.float64))
     work = {"cases": CASES, "shapes": [tensor.shape for tensor in tensors]}
     (folder / "work.json").write_text(json.dumps(work))
-    shutil.copy2(METER / "steps.py", folder)  # for the other environments
+    shutil.copy2(METER_FOLDER / "steps.py", folder)  # for the other environments
     return initial.size
 
 

@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 class SiteDP:
     """Settings. epsilon, delta: what the whole run may spend of a site's privacy.
 
-    clip_norm: longest update (trained model - opened model) over the tuned values, in model units.
+    clip_norm: longest update (trained model - opened model) over the trainable values, in model
+    units.
     trainable: which parameters move (`src.trainable`); None: all. What training has moved elsewhere
     stays at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
     when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
@@ -40,7 +41,8 @@ class SiteDP:
 
     SPENDS: ClassVar[bool] = True
     LEAVES: ClassVar[str] = (
-        "of the model only the tuned values, clipped and noised; no number of cases: every site "
+        "of the model only the trainable values, clipped and noised; no number of cases: every "
+        "site "
         "weighs the same"
     )
 
@@ -84,7 +86,7 @@ class SiteDP:
         return DpEvent(noise_multiplier=multiplier)
 
     def shared(self, encryption: Encryption, sites: int, rounds: int, values: int) -> SharedNoise:
-        """The noise for so many enrolled sites, training rounds and tuned values.
+        """The noise for so many enrolled sites, training rounds and trainable values.
 
         ValueError: too few sites for the guarantee, or too many for the fields.
         """
@@ -109,7 +111,8 @@ class SiteDP:
             found.append(
                 f"{shared.sites} sites are too few to learn anything with this privacy: in each "
                 f"round the noise of the mean is {here.noise:.1f} times as long as the longest "
-                f"update ({values} tuned values, epsilon {self.epsilon:g}); about {needed} sites "
+                f"update ({values} trainable values, epsilon {self.epsilon:g}); about {needed} "
+                f"sites "
                 "would be enough. Tune fewer values, or take privacy per patient (plan/dp.yaml)."
             )
         local = (plan["task_runner"].get("settings") or {}).get("local") or {}
@@ -128,9 +131,9 @@ class SiteDP:
         plan: Mapping[str, Any],
         data: Any,
         shared: SharedNoise,
-        tuned: Sequence[bool],
+        trainable: Sequence[bool],
     ) -> "SiteNoise":
-        """Able to encode, with this site's ledger. tuned: of each tensor, whether it is.
+        """Able to encode, with this site's ledger. trainable: of each tensor, whether it is.
 
         BudgetSpent: the ledger does not pay for one round.
         """
@@ -148,7 +151,7 @@ class SiteDP:
             when_spent=self.when_spent,
             what="a noised update",
         )
-        return SiteNoise(shared, tuple(tuned), budget)
+        return SiteNoise(shared, tuple(trainable), budget)
 
     def describe(self, rounds: int) -> str:
         """What a hospital signs, in words."""
@@ -161,31 +164,33 @@ class SiteDP:
 
 
 class SiteNoise:
-    """What encodes a site's updates in such a run. shared: the noise. tuned: of each tensor."""
+    """What encodes a site's updates in such a run. shared: the noise. trainable: of each tensor."""
 
-    def __init__(self, shared: SharedNoise, tuned: Sequence[bool], budget: Budget) -> None:
+    def __init__(self, shared: SharedNoise, trainable: Sequence[bool], budget: Budget) -> None:
         self.shared = shared
-        self.tuned = np.asarray(tuned, bool)  # (T,)
+        self.trainable = np.asarray(trainable, bool)  # (T,)
         self.budget = budget
 
     def grid(self, fixed: FixedPoint, opened: np.ndarray) -> Grid:
-        """The steps of the tuned values for a round that starts from `opened`. ValueError: none."""
+        """The steps of the trainable values for a round that starts from `opened`. ValueError:
+        none.
+        """
         return self.shared.grid(float(np.abs(opened[self._where(fixed)]).max()))
 
     def _where(self, fixed: FixedPoint) -> np.ndarray:
-        return np.repeat(self.tuned, fixed.sizes)  # (P,)
+        return np.repeat(self.trainable, fixed.sizes)  # (P,)
 
     def encode(
         self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int
     ) -> np.ndarray:
-        """Slots (S,) uint64: of tuned values the opened model, the clipped update, noise; of the
-        others the opened model alone. The round is booked before its noise is drawn.
+        """Slots (S,) uint64: of trainable values the opened model, the clipped update, noise; of
+        the others the opened model alone. The round is booked before its noise is drawn.
 
         BudgetSpent: the ledger does not pay. ValueError: no room for the noise. OverflowError: see
         `Grid.within`. Nothing of the round may be sent then.
         """
         where, grid = self._where(fixed), self.grid(fixed, opened)
-        exponents = np.where(self.tuned, grid.exponent, fixed.exponents(opened))
+        exponents = np.where(self.trainable, grid.exponent, fixed.exponents(opened))
         values = fixed.whole(opened, exponents, self.shared.sites)
         moved = model[where].astype(np.float64) - opened[where]
         if not np.isfinite(moved).all():

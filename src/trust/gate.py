@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.differential_privacy import ledger
-from src.differential_privacy.guarantee import promises
+from src.differential_privacy.guarantee import guarantees
 from src.errors import Refused, marked
 from src.files import write_atomically
 from src.plan import plan as plans
@@ -170,7 +170,7 @@ class SiteGate(Gate):
 
     def _check_ledgers(self) -> None:
         """Of a private plan: Refused if a ledger was altered, or lost since it was booked in."""
-        if promises(plans.read(self.workspace / bundle.PLAN)):
+        if guarantees(plans.read(self.workspace / bundle.PLAN)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
     def sum_keys(self) -> Any:

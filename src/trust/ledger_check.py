@@ -18,13 +18,13 @@ from src.hash_chain import Entry, digest
 from src.preflight.finding import State
 from src.trust import audit, fingerprint, members, signed_statement
 from src.trust import certificate as certificates
-from src.trust.certificate import SITE, HashChain
+from src.trust.certificate import SITE, CertificatePath
 
 
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
     """What was found, in words. Refused: the first thing that is not as it was written."""
     listed = members.read(workspace, now)
-    authority = HashChain.read(workspace / members.CHAIN_FILE)
+    authority = CertificatePath.read(workspace / members.CHAIN_FILE)
     known = read(folder)
     signers = [member.certificate for member in listed.members]
     for ledger_file in known:
@@ -65,7 +65,7 @@ def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
 
 
 def _foreign(
-    ledger_file: LedgerFile, line: Entry, certificate: x509.Certificate, authority: HashChain
+    ledger_file: LedgerFile, line: Entry, certificate: x509.Certificate, authority: CertificatePath
 ) -> str | None:
     """What is to be said of a certificate that this federation did not issue to this site."""
     place = f"{ledger_file.path}: line {line['n']}"

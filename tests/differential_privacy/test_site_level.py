@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.privacy.test_discrete_gaussian import variance_fits
-from tests.privacy.test_sealed_site import T, unmasked
 
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
@@ -21,11 +19,13 @@ from src.plan.plan import PlanError
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD
+from tests.differential_privacy.test_discrete_gaussian import variance_fits
 from tests.secure_aggregation.sealing import Federation
+from tests.secure_aggregation.test_site import T, unmasked
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 THREE = {"one": 5, "two": 2, "three": 4}  # numbers of cases, of which nothing may be seen
-SIZE = 6000  # in two tensors, of which the second is tuned
+SIZE = 6000  # in two tensors, of which the second is trainable
 DP = SiteDP(epsilon=8.0, delta=1e-3, clip_norm=0.5)
 ROUNDS = 2
 PLAN = {"task_runner": {}, "aggregator": {"settings": {"rounds_to_train": ROUNDS}}}
@@ -42,7 +42,7 @@ class Patients:
 
 
 class NoisedFederation(Federation):
-    """Sites whose second tensor is tuned and noised."""
+    """Sites whose second tensor is trainable and noised."""
 
     def __init__(self, folder, cases=THREE, dp=DP, size=SIZE, **settings):
         self.dp = dp
@@ -68,7 +68,7 @@ class NoisedFederation(Federation):
         models = {}
         for number, name in enumerate(self.cases):
             moved = np.random.default_rng(number).normal(size=self.size)
-            moved *= length / norm(moved[self.tuned])
+            moved *= length / norm(moved[self.trainable])
             models[name] = (self.open(name) + moved).astype(np.float32)
         return models
 
@@ -114,7 +114,7 @@ def test_the_decrypted_sum_carries_the_whole_noise_and_two_thirds_or_three_halve
         clipped = sum(models[name] - before for name in THREE) / 3  # they are shorter than the clip
         assert three.play(models) is None
         noise = three.open("one") - before - clipped
-        noises.append(noise[three.tuned] * 2.0**-grid.exponent)  # in steps of the sum
+        noises.append(noise[three.trainable] * 2.0**-grid.exponent)  # in steps of the sum
         promised = grid.sigma * 3**0.5
         assert variance_fits(noises[-1], promised)
         assert not variance_fits(noises[-1], promised * 2 / 3)
@@ -131,9 +131,9 @@ def test_the_decrypted_sum_carries_the_whole_noise_and_two_thirds_or_three_halve
 
 def test_each_site_adds_its_own_share(three):
     models = three.trained(length=0.0)
-    sent = {name: three.sent(name, models[name])[three.tuned] for name in THREE}
+    sent = {name: three.sent(name, models[name])[three.trainable] for name in THREE}
     base = three.sites["one"].fixed.whole(three.initial, [0, three.grid().exponent], 3)
-    shares = {name: values - base[three.tuned] for name, values in sent.items()}
+    shares = {name: values - base[three.trainable] for name, values in sent.items()}
     for share in shares.values():
         assert variance_fits(share, three.grid().sigma)
         assert not variance_fits(share, three.grid().sigma * 2 / 3)
@@ -147,8 +147,8 @@ def test_an_update_longer_than_the_clip_norm_comes_in_at_the_clip_norm(tmp_path)
     federation.gather()
     before, models = federation.initial, federation.trained(length=50.0)
     federation.play(models)
-    moved = (federation.open("one") - before)[federation.tuned]
-    expected = sum((models[n] - before)[federation.tuned] * 0.5 / 50 for n in THREE) / 3
+    moved = (federation.open("one") - before)[federation.trainable]
+    expected = sum((models[n] - before)[federation.trainable] * 0.5 / 50 for n in THREE) / 3
     assert norm(moved - expected) < 0.1 * norm(expected)
     federation.close()
 
@@ -172,8 +172,8 @@ def test_every_site_weighs_the_same_and_the_divisor_is_the_roster(tmp_path):
     models = federation.trained(length=0.4)
     before = federation.open("one")
     assert federation.play(models, absent=("four",)) is None
-    moved = (federation.open("one") - before)[federation.tuned]
-    expected = sum((models[name] - before)[federation.tuned] for name in THREE) / 3
+    moved = (federation.open("one") - before)[federation.trainable]
+    expected = sum((models[name] - before)[federation.trainable] for name in THREE) / 3
     assert norm(moved - expected) < 0.1 * norm(expected)
     federation.close()
 
@@ -182,10 +182,10 @@ def test_an_update_that_is_not_finite_counts_as_none_and_is_told_at_the_site(thr
     models = three.trained(length=0.0)
     models["two"][-1] = np.nan
     with caplog.at_level(logging.WARNING):
-        sent = three.sent("two", models["two"])[three.tuned]
+        sent = three.sent("two", models["two"])[three.trainable]
     assert "is not finite" in caplog.text
     base = three.sites["two"].fixed.whole(three.initial, [0, three.grid().exponent], 3)
-    assert variance_fits(sent - base[three.tuned], three.grid().sigma)
+    assert variance_fits(sent - base[three.trainable], three.grid().sigma)
 
 
 # -- booking ------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ def test_the_promise_says_for_whom_it_holds():
 
 
 def test_what_a_site_encodes_is_the_models_slots_and_its_header(three):
-    """The pieces in one place: header, frozen values, tuned values in their own steps."""
+    """The pieces in one place: header, frozen values, trainable values in their own steps."""
     three.open("one")
     site = three.sites["one"]
     noise: SiteNoise = site.noise
@@ -349,4 +349,4 @@ def test_what_a_site_encodes_is_the_models_slots_and_its_header(three):
     assert list(found.exponents) == [site.fixed.exponents(three.initial)[0], grid.exponent]
     whole = site.fixed.whole(three.initial, found.exponents, 3)
     np.testing.assert_array_equal(found.values[three.frozen], whole[three.frozen])
-    assert (found.values[three.tuned] != whole[three.tuned]).mean() > 0.9
+    assert (found.values[three.trainable] != whole[three.trainable]).mean() > 0.9

@@ -20,7 +20,7 @@ from scripts.attack.targets import pem
 from scripts.local.enrol import approve
 from scripts.local.processes import running, wait_for_port
 from src.preflight.connection import line
-from src.preflight.finding import Patient
+from src.preflight.finding import Examination
 from src.trust.certificate import AGGREGATOR, utc_now
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(120)]
@@ -35,7 +35,7 @@ def parts_can_be_imported(monkeypatch):
 def look(federation, site: str = "one") -> tuple[str, str]:
     """The one finding about a site's line, within seconds."""
     began = time.monotonic()
-    (finding,) = line(Patient(federation.sites[site], site, datetime.now(UTC)))
+    (finding,) = line(Examination(federation.sites[site], site, datetime.now(UTC)))
     assert time.monotonic() - began < 20
     return finding
 

@@ -4,17 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from tests.privacy.test_discrete_gaussian import variance_fits
 
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE
 from src.differential_privacy.ledger import BOOKED, KIND, signed_digest
-from src.differential_privacy.ledger_file import ledger_files, release_of
+from src.differential_privacy.ledger_file import ledger_files, event_of
 from src.inference.checkpoint import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.trust import audit, members
 from src.trust.certificate import utc_now
+from tests.differential_privacy.test_discrete_gaussian import variance_fits
 from tests.federation.conftest import CASES, Federation
 from tests.federation.parts import SIZE, noise
 from tests.federation.test_federation import rounds
@@ -69,7 +69,7 @@ def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_r
         assert [(line["unit"], line["round"]) for line in ledger_file.bookings] == [
             ("site", number) for number in range(ROUNDS)
         ]
-        spent = accountant.epsilon(map(release_of, ledger_file.bookings), DELTA - FAILURE)
+        spent = accountant.epsilon(map(event_of, ledger_file.bookings), DELTA - FAILURE)
         assert ledger_file.bookings[-1]["epsilon"] == pytest.approx(spent)
         assert spent < EPSILON  # void rounds would have had their part
         certificate = listed.site(ledger_file.site).certificate

@@ -72,7 +72,7 @@ def final_model(federation) -> np.ndarray:
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param("plain", identifiers=pytest.mark.twice), "encrypted"]
+    scope="module", params=[pytest.param("plain", marks=pytest.mark.twice), "encrypted"]
 )
 def kind(request) -> str:
     return request.param

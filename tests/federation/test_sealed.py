@@ -13,7 +13,6 @@ import pytest
 from openfl.federated import Plan
 from openfl.protocols import base_pb2
 from openfl.transport.grpc import AggregatorGRPCClient
-from tests.privacy.test_masks import uniformity
 
 from scripts.local.processes import running
 from src.engines.openfl.client import AggregatorClient, details
@@ -33,6 +32,7 @@ from tests.federation.parts import SIZE, noise
 from tests.federation.test_faults import events, seen, start_all
 from tests.federation.test_federation import mean_of_noise, rounds
 from tests.secure_aggregation.sealing import bombs
+from tests.secure_aggregation.test_masks import uniformity
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
 BOUND = 3 * 3 * 2**-21 * 300 / 11  # rounds * sites * step * W / count

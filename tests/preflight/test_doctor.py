@@ -15,7 +15,7 @@ from scripts.workspace import complete_plan
 from src.plan import plan as plans
 from src.preflight import doctor, machine
 from src.preflight import plan as plan_checks
-from src.preflight.finding import Patient
+from src.preflight.finding import Examination
 from src.trust import audit, key_transport, revocation
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
@@ -477,7 +477,7 @@ def test_without_encryption_the_checkpoint_sets_the_limit(parties, clock, length
     no_encryption(parties, clock, None)
     with (parties / "one" / "save" / "init.pbuf").open("wb") as file:
         file.truncate(length)
-    ((found, _),) = plan_checks.size(Patient(parties / "one", "one", clock()))
+    ((found, _),) = plan_checks.size(Examination(parties / "one", "one", clock()))
     assert found == state
 
 

@@ -11,7 +11,7 @@ from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.errors import Refused
 from src.plan import plan as plans
-from src.preflight.finding import Patient
+from src.preflight.finding import Examination
 from src.preflight.privacy import privacy
 from src.trust import approval
 from src.trust.gate import SiteGate
@@ -41,7 +41,7 @@ def ledgers(tmp_path, monkeypatch):
 
 
 def examine(workspace, clock, name: str | None = "one") -> list[tuple[str, str]]:
-    return list(privacy(Patient(workspace, name, clock())))
+    return list(privacy(Examination(workspace, name, clock())))
 
 
 def book(workspace, ledgers, clock, rounds: int, run: str = "an earlier one") -> Ledger:
@@ -139,7 +139,7 @@ def test_the_aggregator_is_told_the_promise_and_needs_no_ledger(workspace, ledge
 
 def test_a_plan_without_noise_is_left_in_peace(parties, ledgers, clock):
     assert examine(parties / "two", clock, "two") == [
-        ("ok", "the plan promises no differential privacy")
+        ("ok", "the plan guarantees no differential privacy")
     ]
 
 

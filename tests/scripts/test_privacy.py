@@ -93,5 +93,5 @@ def test_a_plan_per_site_is_told_by_numbers_of_sites():
 
 
 def test_a_plan_that_promises_nothing_is_refused():
-    with pytest.raises(PlanError, match="promises no differential privacy"):
+    with pytest.raises(PlanError, match="guarantees no differential privacy"):
         shown(str(ROOT / "plan/plan.yaml"))

@@ -6,7 +6,6 @@ import subprocess
 
 import numpy as np
 import pytest
-from tests.privacy.test_workers import kill, peak_bytes
 
 from src.errors import Refused
 from src.secure_aggregation import bfv, framing
@@ -22,6 +21,7 @@ from tests.secure_aggregation.sealing import (
     mean_of,
     models_of,
 )
+from tests.secure_aggregation.test_workers import kill, peak_bytes
 
 
 @pytest.fixture

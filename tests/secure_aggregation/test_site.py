@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.privacy.test_masks import uniformity
 
 from scripts.local.one_process import SigningGate
 from src.errors import Refused
@@ -19,6 +18,7 @@ from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD
 from src.secure_aggregation.site_state import FILE
 from tests.secure_aggregation.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
+from tests.secure_aggregation.test_masks import uniformity
 
 T = bfv.plain_modulus()
 

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-METER = Path(__file__).resolve().parent
-PEERS = METER.with_name("peers")
-ROOT = METER.parents[2]
+METER_FOLDER = Path(__file__).resolve().parent
+PEER_FOLDER = METER_FOLDER.with_name("peers")
+ROOT = METER_FOLDER.parents[2]
 
 
 class Contender(Protocol):

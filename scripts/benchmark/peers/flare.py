@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from scripts.benchmark.meter.contender import METER, PEERS, ROOT, own_environment, started
+from scripts.benchmark.meter.contender import (
+    METER_FOLDER,
+    PEER_FOLDER,
+    ROOT,
+    own_environment,
+    started,
+)
 from scripts.benchmark.meter.workload import SITES
 
 PACKAGES = ["nvflare==2.9.0"]
@@ -88,8 +94,8 @@ def write_job(folder: Path, rounds: int, fast: bool) -> None:
     app = folder / "job" / "app"
     (app / "config").mkdir(parents=True)
     (app / "custom").mkdir()
-    shutil.copy2(PEERS / "flare_parts.py", app / "custom")
-    shutil.copy2(METER / "workload.py", app / "custom")
+    shutil.copy2(PEER_FOLDER / "flare_parts.py", app / "custom")
+    shutil.copy2(METER_FOLDER / "workload.py", app / "custom")
     (app / "config" / "config_fed_server.json").write_text(json.dumps(server(folder, rounds, fast)))
     executor = {"path": "flare_parts.Noise", "args": {}}
     client = {
@@ -161,7 +167,7 @@ def main(python: Path, folder: Path) -> None:
     kits = folder / "kits" / "overhead" / "prod_00"
     commands = [party(python, kits / "localhost", "server", folder)]
     commands += [party(python, kits / f"site-{i + 1}", "client", folder) for i in range(SITES)]
-    submit = [str(python), str(PEERS / "flare_submit.py"), str(kits), str(folder / "job")]
+    submit = [str(python), str(PEER_FOLDER / "flare_submit.py"), str(kits), str(folder / "job")]
     with started(commands, folder):
         subprocess.run(submit, cwd=folder, check=True)
 

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.benchmark.meter.contender import METER, PEERS, ROOT, own_environment, start, started
+from scripts.benchmark.meter.contender import (
+    METER_FOLDER,
+    PEER_FOLDER,
+    ROOT,
+    own_environment,
+    start,
+    started,
+)
 from scripts.benchmark.meter.workload import SITES
 
 PACKAGES = ["flwr==1.41.0"]
@@ -64,8 +71,8 @@ class Flower:
         app = folder / "app" / "overhead"
         app.mkdir(parents=True)
         (app / "__init__.py").write_text("")
-        shutil.copy2(PEERS / "flower_parts.py", app)
-        shutil.copy2(METER / "workload.py", app / "workload.py")
+        shutil.copy2(PEER_FOLDER / "flower_parts.py", app)
+        shutil.copy2(METER_FOLDER / "workload.py", app / "workload.py")
         project = PROJECT.format(rounds=rounds, out=folder / "final.npy")
         (folder / "app" / "pyproject.toml").write_text(project)
         (folder / "flwr").mkdir()

@@ -10,12 +10,16 @@ import numpy as np
 import yaml
 
 from scripts.benchmark.meter import workload
-from scripts.benchmark.meter.contender import METER, PEERS, ROOT
+from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT
 from scripts.local import fx
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
-MODULES = (PEERS / "openfl_parts.py", PEERS / "openfl_polling.py", METER / "workload.py")
+MODULES = (
+    PEER_FOLDER / "openfl_parts.py",
+    PEER_FOLDER / "openfl_polling.py",
+    METER_FOLDER / "workload.py",
+)
 NOISE = {"template": "openfl_parts.Noise"}
 
 

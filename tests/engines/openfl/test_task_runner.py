@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from openfl.utilities import TensorKey
-from tests.training.conftest import ROOT
 
 from src.model_vector import TENSOR
 from src.plan import plan as plans
 from src.plan.plan import PlanError
+from tests.engines.openfl.conftest import ROOT
 
 
 def train(runner, site="one", round_number=0, model=None):
