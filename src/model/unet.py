@@ -51,7 +51,7 @@ class GliomaUNet(nn.Module):
         self.multiple = self.stride * 2 ** (len(widths) - 1)
         kernel = 2 * self.stride if self.stride > 1 else 3
         self.stem = nn.Sequential(
-            nn.Conv3d(SEQUENCES_IN, widths[0], kernel, self.stride, padding=1),
+            Convolution(SEQUENCES_IN, widths[0], kernel, self.stride, padding=1),
             ConvNormAct(widths[0], widths[0]),
         )
         self.down = nn.ModuleList(
@@ -59,9 +59,9 @@ class GliomaUNet(nn.Module):
             for fine, coarse in pairwise(widths)
         )
         up = [(coarse, fine) for fine, coarse in pairwise(widths)][::-1]
-        self.narrow = nn.ModuleList(nn.Conv3d(c, f, 1, bias=False) for c, f in up)
+        self.narrow = nn.ModuleList(Convolution(c, f, 1, bias=False) for c, f in up)
         self.merge = nn.ModuleList(ConvNormAct(2 * fine, fine) for _, fine in up)
-        self.head = nn.Conv3d(widths[0], REGIONS_OUT * self.stride**3, 1)
+        self.head = Convolution(widths[0], REGIONS_OUT * self.stride**3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z). ValueError: sizes do not fit."""
@@ -81,12 +81,30 @@ class GliomaUNet(nn.Module):
         return voxel_shuffle(self.head(x), self.stride)
 
 
+class Convolution(nn.Conv3d):
+    """nn.Conv3d that computes in float32 on a CPU where its output has an X axis below 3.
+
+    oneDNN in torch 2.13.0+cpu leaves the weight gradient of a 3x3x3 convolution partly
+    uninitialised under bfloat16 on processors with AVX512-BF16 when that axis is 2. Axes of 1 and
+    other kernels are spared as well: at this size float32 costs nothing.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """As nn.Conv3d; float32 in the case above, whatever autocast says."""
+        reach = self.dilation[0] * (self.kernel_size[0] - 1)
+        length = (input.shape[-3] + 2 * self.padding[0] - reach - 1) // self.stride[0] + 1
+        if length > 2 or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())
+
+
 class ConvNormAct(nn.Sequential):
     """3x3x3 convolution, GroupNorm, leaky ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__(
-            nn.Conv3d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            Convolution(channels_in, channels_out, 3, stride, padding=1, bias=False),
             nn.GroupNorm(GROUPS, channels_out),
             nn.LeakyReLU(0.01),
         )

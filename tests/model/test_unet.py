@@ -1,5 +1,7 @@
 """The network: shapes, and what later rooms rely on."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from monai.networks.utils import pixelshuffle
 from torch import nn
 
-from src.model.unet import PRESETS, GliomaUNet, voxel_shuffle
+from src.model.unet import PRESETS, Convolution, GliomaUNet, voxel_shuffle
 
 
 def parameters(network: nn.Module) -> int:
@@ -63,6 +65,51 @@ def test_per_sample_gradients_of_opacus_equal_gradients_one_by_one():
         for name, parameter in network.named_parameters():
             per_sample = dict(wrapped._module.named_parameters())[name].grad_sample[sample]
             torch.testing.assert_close(per_sample, parameter.grad, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("length", "dtype"), [(2, torch.float32), (4, torch.bfloat16)])
+def test_bf16_spares_a_convolution_whose_output_is_two_long(length, dtype):
+    layers = [Convolution(4, 4, 3, padding=1), Convolution(4, 4, 3, stride=2, padding=1)]
+    for layer in layers:
+        images = torch.randn(2, 4, length * layer.stride[0], 4, 6)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(images.bfloat16()).dtype == dtype
+            assert layer(images).shape[2] == length
+
+
+def test_the_spared_convolutions_gradient_is_float32s_to_the_bit():
+    torch.manual_seed(0)
+    layer, images = Convolution(8, 8, 3, padding=1), torch.randn(2, 8, 2, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        spared = layer(images)
+    exact = nn.functional.conv3d(images, layer.weight, layer.bias, padding=1)
+    gradients = [torch.autograd.grad(y.square().sum(), layer.weight)[0] for y in (spared, exact)]
+    assert torch.equal(*gradients)
+
+
+def test_in_float32_the_network_is_the_one_of_plain_convolutions():
+    torch.manual_seed(0)
+    network, images = GliomaUNet("lite"), torch.randn(2, 4, 16, 16, 16)
+    plain = copy.deepcopy(network)
+    for module in plain.modules():
+        if type(module) is Convolution:
+            module.__class__ = nn.Conv3d
+    assert list(plain.state_dict()) == list(network.state_dict())
+    assert torch.equal(plain(images), network(images))
+
+
+def test_per_sample_gradients_of_opacus_work_under_autocast_too():
+    from opacus import GradSampleModule
+
+    torch.manual_seed(0)
+    images = torch.randn(2, 4, 16, 16, 16, requires_grad=True)
+    wrapped = GradSampleModule(GliomaUNet("lite"), loss_reduction="sum", force_functorch=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = wrapped(images)
+    logits.float().square().sum().backward()
+    for parameter in wrapped.parameters():
+        assert parameter.grad_sample.shape == (2, *parameter.shape)
+        assert parameter.grad_sample.isfinite().all()
 
 
 @settings(max_examples=10, deadline=None)
