@@ -116,6 +116,7 @@ def taught(
     network.to(compute.device)
     loader = {**plan["data_loader"]["settings"], "cache": str(cache / "cache"), "kind": kind}
     site = plans.build({**plan["data_loader"], "settings": loader}, data_path=str(folder))
+    compute.prove(network, site.get_feature_shape())
     site.train_files += site.validation_files  # public: nobody is held out
     local = LocalTraining(steps=-(-steps // ROUNDS), learning_rate=learning_rate, decay=DECAY)
     rng = np.random.default_rng(settings["seed"])

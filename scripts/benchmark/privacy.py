@@ -172,6 +172,8 @@ class Study:
                 noise = private.a_round(rounds).noise_multiplier
             how = {"noise_multiplier": noise}
         sites = [self._site(seed, hospital, "train") for hospital in PRIVATE]
+        compute = Compute("cpu")
+        compute.prove(network, sites[0].get_feature_shape())
         rng = np.random.default_rng(seed)
         for number in range(rounds):
             trained = []
@@ -185,7 +187,7 @@ class Study:
                     site,
                     loss=loss,
                     algorithm=FedAvg(),
-                    compute=Compute("cpu"),
+                    compute=compute,
                     round_number=number,
                     **more,
                 )

@@ -81,8 +81,10 @@ class SegmentationTaskRunner(TaskRunner):
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any]) -> list[Any]:
         """Called once the site's gate is open; the site's budgets of privacy, none in most plans.
 
-        Refused: privacy that this site has spent already.
+        Refused: privacy that this site has spent already. ValueError: the plan demands bfloat16,
+        which yields wrong gradients on this machine.
         """
+        self.compute.prove(self.model, self.data_loader.get_feature_shape())
         self.local = self.local.at_site(gate, site, plan, self.data_loader)
         self.reported_metrics = self.reported_metrics.at_site(gate, site, plan, self.data_loader)
         budget = getattr(self.local, "budget", None)

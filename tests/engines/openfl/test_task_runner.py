@@ -10,6 +10,7 @@ from src.model_vector import TENSOR
 from src.plan import plan as plans
 from src.plan.plan import PlanError
 from tests.engines.openfl.conftest import ROOT
+from tests.training.faulty import Faulty
 
 
 def train(runner, site="one", round_number=0, model=None):
@@ -31,6 +32,14 @@ def test_the_model_travels_as_one_flat_float32_tensor(runner_of):
     (model,) = runner_of().get_tensor_dict().values()
     assert model.dtype == np.float32
     assert model.ndim == 1
+
+
+def test_a_site_refuses_demanded_bf16_that_is_wrong(runner_of):
+    runner = runner_of("one", "task_runner.precision=bf16")
+    assert runner.at_site(None, "one", {}) == []
+    runner.model = Faulty(2.7)
+    with pytest.raises(ValueError, match="off by 170% on patches of 16x16x16"):
+        runner.at_site(None, "one", {})
 
 
 def test_the_initial_model_comes_from_the_seed_alone(runner_of):
