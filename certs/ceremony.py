@@ -21,7 +21,7 @@ from certs.authority import Authority, pem
 from src.errors import Refused
 from src.files import write_atomically
 from src.secure_aggregation.keys import SumKeys
-from src.trust import bundle, fingerprint, members
+from src.trust import bundle, fingerprint, members, signed_statement
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, ROLES, SITE, Role
 from src.trust.members import Member, Members
 
@@ -220,10 +220,15 @@ class Ceremony:
         listed = self.members().statement()
         if path.is_file():
             signed = path.read_bytes()
-            if signed.verify(members.KIND, signed, self.authority.desk, name=str(path)) == listed:
+            if (
+                signed_statement.verify(members.KIND, signed, self.authority.desk, name=str(path))
+                == listed
+            ):
                 return signed
         key = self.authority.key("desk")
-        write_atomically(path, signed.sign(members.KIND, listed, key, self.authority.desk))
+        write_atomically(
+            path, signed_statement.sign(members.KIND, listed, key, self.authority.desk)
+        )
         return path.read_bytes()
 
     def deliver(

@@ -8,11 +8,11 @@ import pytest
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE
 from src.differential_privacy.ledger import BOOKED, KIND, signed_digest
-from src.differential_privacy.ledger_file import ledger_files, event_of
+from src.differential_privacy.ledger_file import event_of, ledger_files
 from src.inference.checkpoint import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
-from src.trust import audit, members
+from src.trust import audit, members, signed_statement
 from src.trust.certificate import utc_now
 from tests.differential_privacy.test_discrete_gaussian import variance_fits
 from tests.federation.conftest import CASES, Federation
@@ -75,7 +75,7 @@ def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_r
         certificate = listed.site(ledger_file.site).certificate
         for line in ledger_file.lines:  # each signed by the site
             signed = json.dumps(line["envelope"]).encode()
-            statement = signed.verify(KIND, signed, certificate, name=ledger_file.site)
+            statement = signed_statement.verify(KIND, signed, certificate, name=ledger_file.site)
             assert statement == {"line": signed_digest(line)}
         log = noised.sites[ledger_file.site] / "logs" / "audit.jsonl"
         events = audit.verify(log, noised.certificates())
