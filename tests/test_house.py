@@ -1,6 +1,7 @@
 """The house rules that a machine can hold: who imports whom, and who may touch OpenFL."""
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -81,6 +82,15 @@ def test_the_import_rule_can_fail():
     assert broken_rules("src.require", "src.model_vector")
     assert broken_rules("src.plan", "src.data")
     assert not broken_rules("src.evaluation", "src.data")
+
+
+def test_the_drawing_of_the_floors_is_true():
+    text = (ROOT / "src" / "README.md").read_text().partition("## Floors")[2]
+    drawn = [
+        re.split(r"\s{4,}", line.strip())[0].split() for line in text.split("```")[1].split("\n")
+    ]
+    floors = [{room.removeprefix("src.") for room in rooms} for rooms in reversed(FLOORS)]
+    assert [set(line) for line in drawn if line] == floors
 
 
 def test_every_room_has_a_floor():

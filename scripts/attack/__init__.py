@@ -4,6 +4,7 @@ from scripts.lazy import LazyGroup
 
 ATTACKS = {
     "canaries": "Audit the private training step by canaries, and seeded faults of it.",
+    "identity": "Attacks on who may speak and what runs, on stock OpenFL and on this kit.",
     "inversion": "Patients' images out of one update: plain, encrypted, private.",
     "membership": "Who was trained on? By the loss of a run's final model.",
 }

@@ -1,4 +1,4 @@
-"""The attacker of `benchmark attacks`: calls as somebody, poses as the aggregator, starts sites."""
+"""The attacker of `attack identity`: it calls as others, poses as the aggregator, starts sites."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

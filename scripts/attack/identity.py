@@ -1,4 +1,4 @@
-"""`benchmark attacks`: each attack on who may speak and what runs, really carried out.
+"""`attack identity`: carry out each attack on who may speak and on what runs.
 
 Against stock OpenFL 1.9 and against this kit: real `fx` processes, real certificates, real TLS.
 """
@@ -202,7 +202,7 @@ def verdict(outcome: Outcome) -> str:
 
 @click.command()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
-def attacks(json_path: Path | None) -> None:
+def identity(json_path: Path | None) -> None:
     """Attacks on identity and approval, against stock OpenFL and this kit."""
     from scripts.attack.targets import Kit, Stock
 

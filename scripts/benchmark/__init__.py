@@ -3,7 +3,6 @@
 from scripts.lazy import LazyGroup
 
 BENCHMARKS = {
-    "attacks": "Attacks on identity and approval, against stock OpenFL and this kit.",
     "encryption": "Bytes, seconds, memory and error of encrypted updates, beside NVIDIA FLARE's.",
     "overhead": "Seconds, CPU, bytes and memory of a round without training.",
     "privacy": "Dice and membership inference against epsilon.",

@@ -11,7 +11,7 @@ one patient of the site more or less. A step is
 
 with q, C, z, the number of steps and P, a public number in place of the site's own count, all from
 the plan. Gradients are taken patient by patient in plain autograd: for 3D patches this is the
-cheapest way (`scripts benchmark dp`), and no layer or loss can tie two patients together.
+cheapest way (`scripts benchmark private_step`), and no layer or loss can tie two patients together.
 """
 
 import math

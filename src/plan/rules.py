@@ -30,7 +30,7 @@ GIVEN_BY_OPENFL = {
 def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     """PlanError if the plan cannot be run; the one table of what is refused, and why.
 
-    Held at build time by `scripts/workspace`, and again by each site before it trains.
+    Held at build time by `scripts workspace`, and again by each site before it trains.
     """
     for place, part in parts(plan):
         if part["template"] == "openfl.federation.Network":

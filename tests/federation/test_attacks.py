@@ -1,6 +1,6 @@
 """Every attack on identity and approval: it works against stock OpenFL, and not against this kit.
 
-Stock OpenFL is the proof that the attacks are real; `python -m scripts benchmark attacks` prints
+Stock OpenFL is the proof that the attacks are real; `python -m scripts attack identity` prints
 the table.
 """
 
