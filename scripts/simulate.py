@@ -63,6 +63,7 @@ def simulate(
 
     Without --data it makes synthetic patients.
     """
+    from scripts.local import fx
     from scripts.local.enrol import enrol
     from scripts.local.live import FederationView
     from scripts.local.processes import free_port, refuse_used_port, run_federation
@@ -86,27 +87,29 @@ def simulate(
     _ready_for_privacy(plan, plan_path, init, run)
     say = steps(console, began)
 
-    say(f"[bold]data[/]       {data or 'synthetic patients'}")
-    plan_seed = plan["task_runner"]["settings"]["seed"]
-    folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
-    _cap_cases(plan, folders)
-    say(f"[bold]workspace[/]  plan {plan_path.name}")
-    build_workspace(plan, run / "aggregator")
-    workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
-    say("[bold]doctor[/]     every party")
-    _examine({"aggregator": run / "aggregator"} | workspaces)
-    record = _record(run, plan_path, plan, folders)
-    total = plan["aggregator"]["settings"]["rounds_to_train"]
-    say(f"[bold]federation[/] {len(workspaces)} sites, {total} rounds, mutual TLS on port {port}")
-    with FederationView(workspaces, total, console) as view:
-        try:
-            run_federation(
-                run / "aggregator", workspaces, port, timeout_s=timeout, watch=view.update
-            )
-        finally:
-            record["seconds_total"] = round(time.monotonic() - began, 1)
-            record["ledgers"] = _spent(run / "ledgers")
-            (run / "run.json").write_text(json.dumps(record, indent=2))
+    with fx.forked():  # imports while the data are made
+        say(f"[bold]data[/]       {data or 'synthetic patients'}")
+        plan_seed = plan["task_runner"]["settings"]["seed"]
+        folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
+        _cap_cases(plan, folders)
+        say(f"[bold]workspace[/]  plan {plan_path.name}")
+        build_workspace(plan, run / "aggregator")
+        workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
+        say("[bold]doctor[/]     every party")
+        _examine({"aggregator": run / "aggregator"} | workspaces)
+        record = _record(run, plan_path, plan, folders)
+        total = plan["aggregator"]["settings"]["rounds_to_train"]
+        size = f"{len(workspaces)} sites, {total} rounds"
+        say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
+        with FederationView(workspaces, total, console) as view:
+            try:
+                run_federation(
+                    run / "aggregator", workspaces, port, timeout_s=timeout, watch=view.update
+                )
+            finally:
+                record["seconds_total"] = round(time.monotonic() - began, 1)
+                record["ledgers"] = _spent(run / "ledgers")
+                (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
 
 

@@ -1,9 +1,14 @@
-"""Runs one `fx` command in a workspace, as a person would type it."""
+"""Starts `fx` commands in a workspace: typed, or forked from a process with the imports done."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from scripts.local.fork_server import Forked, ForkServer
 
 FX = Path(sys.executable).with_name("fx")
 # glibc gives each thread of the gRPC server a heap of its own: 100 MB more than two of them need
@@ -20,6 +25,43 @@ def environment() -> dict[str, str]:
     return os.environ | ONE_THREAD | quiet | {"TENSORBOARD": "1", "PYTHONUNBUFFERED": "1"}
 
 
+_server: ForkServer | None = None
+
+
+@contextmanager
+def forked_by(server: ForkServer | None) -> Iterator[None]:
+    """In the block, every thread's commands are forked by the server. None: they are typed."""
+    global _server
+    before, _server = _server, server
+    try:
+        yield
+    finally:
+        _server = before
+
+
+@contextmanager
+def forked() -> Iterator[None]:
+    """In the block, commands are forked by a server of its own: for parties on one machine."""
+    with ForkServer(environment()) as server, forked_by(server):
+        yield
+
+
+def start(workspace: Path, *arguments: str, output: IO) -> subprocess.Popen | Forked:
+    """`fx ARGUMENTS` in `workspace`, in a process group of its own; output: for all it says."""
+    command = [str(FX), *arguments]
+    if _server is not None:
+        return _server.start(command, cwd=workspace, environment=environment(), output=output)
+    return subprocess.Popen(
+        command,
+        cwd=workspace,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
 def run(workspace: Path, *arguments: str) -> None:
     """`fx ARGUMENTS` in `workspace`; its output goes to logs/fx.log. FxFailed: a code but 0."""
     log = workspace / "logs" / "fx.log"
@@ -27,15 +69,13 @@ def run(workspace: Path, *arguments: str) -> None:
     with log.open("a") as file:
         file.write(f"$ fx {' '.join(arguments)}\n")
         file.flush()
-        code = subprocess.run(
-            [FX, *arguments],
-            cwd=workspace,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        process = start(workspace, *arguments, output=file)
+    try:
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     if code != 0:
         raise FxFailed(
             f"`fx {' '.join(arguments)}` in {workspace} ended with code {code}:\n{last_lines(log)}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.local import fx
+from scripts.local.fork_server import Forked
 
 POLL_S = 0.25
 CONNECT_S = 60.0
@@ -27,22 +28,14 @@ class Party:
 
     name: str
     log: Path
-    process: subprocess.Popen
+    process: subprocess.Popen | Forked
 
     @classmethod
     def start(cls, name: str, workspace: Path, *arguments: str) -> "Party":
         """`fx ARGUMENTS` in `workspace`, in a process group of its own; the log beside it."""
         log = workspace / "logs" / f"{name}.log"
         with log.open("a") as file:
-            process = subprocess.Popen(
-                [fx.FX, *arguments],
-                cwd=workspace,
-                env=fx.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process = fx.start(workspace, *arguments, output=file)
         return cls(name, log, process)
 
     def stop(self) -> None:

@@ -9,7 +9,9 @@ import yaml
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
+from scripts.local import fx
 from scripts.local.enrol import approve, enrol
+from scripts.local.fork_server import ForkServer
 from scripts.local.processes import Party, free_port, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.plan import plan as plans
@@ -107,15 +109,31 @@ class Federation:
 
 
 @pytest.fixture(scope="session")
-def enrolled(tmp_path_factory) -> Path:
-    """Three sites of 5, 2 and 4 cases that add noise instead of training; nothing encrypted."""
-    return enrol_noise(tmp_path_factory.mktemp("enrolled"), "plain.yaml", CASES)
+def fork_server():
+    """One for all these tests: its imports are most of what an `fx` command takes."""
+    with ForkServer(fx.environment()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked(fork_server):
+    """The commands and parties of these tests are forked, unless a test says otherwise."""
+    with fx.forked_by(fork_server):
+        yield
 
 
 @pytest.fixture(scope="session")
-def enrolled_sealed(tmp_path_factory) -> Path:
+def enrolled(fork_server, tmp_path_factory) -> Path:
+    """Three sites of 5, 2 and 4 cases that add noise instead of training; nothing encrypted."""
+    with fx.forked_by(fork_server):
+        return enrol_noise(tmp_path_factory.mktemp("enrolled"), "plain.yaml", CASES)
+
+
+@pytest.fixture(scope="session")
+def enrolled_sealed(fork_server, tmp_path_factory) -> Path:
     """The same with the default plan: encrypted, masked, tagged."""
-    return enrol_noise(tmp_path_factory.mktemp("sealed"), "plan.yaml", CASES)
+    with fx.forked_by(fork_server):
+        return enrol_noise(tmp_path_factory.mktemp("sealed"), "plan.yaml", CASES)
 
 
 def enrol_noise(folder: Path, plan_name: str, cases: dict[str, int]) -> Path:
