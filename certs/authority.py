@@ -1,7 +1,8 @@
-"""The authority: an offline root, a signing certificate below it, and what that one issues.
+"""The authority: an offline root, a signing certificate below it, and the leaves that it issues.
 
-Keys lie encrypted (PKCS #8, PBES2) in a folder of the desk's, never on the aggregator. Profiles
-follow RFC 5280; what is issued passes `openssl verify -x509_strict` for its purpose, and no other.
+The keys lie encrypted (PKCS #8, PBES2) in a folder of the desk's, never on the aggregator. Profiles
+follow RFC 5280; `openssl verify -x509_strict` accepts each certificate for its purpose and for no
+other.
 """
 
 import secrets
@@ -33,7 +34,12 @@ KEYS = ("root", "signing", "desk")
 
 
 class Authority:
-    """The authority in `folder`. now: the clock. passphrase: asked for when a key is needed."""
+    """The certificate authority in `folder`.
+
+    passphrase: called when a key is needed for the first time.
+    now: the clock.
+    ValueError: the folder holds no authority.
+    """
 
     def __init__(
         self, folder: Path, passphrase: Callable[[], bytes], now: Callable[[], datetime]
@@ -58,7 +64,12 @@ class Authority:
         now: Callable[[], datetime],
         policy: Path = POLICY,
     ) -> "Authority":
-        """A new authority, whole or not at all. FileExistsError: there is one."""
+        """Make a new authority, whole or not at all.
+
+        federation: the name that stands in the root's subject.
+        policy: the file of the desk's rules, which is copied into the folder.
+        FileExistsError: the folder exists.
+        """
         if folder.exists():
             raise FileExistsError(f"{folder} exists. A second authority needs another folder.")
         rules = Policy.read(policy)
@@ -89,7 +100,9 @@ class Authority:
         return cls(folder, passphrase, now)
 
     def key(self, name: str) -> RSAPrivateKey:
-        """One of the authority's keys, unlocked. Refused: wrong passphrase."""
+        """One of the authority's keys ("root", "signing", "desk"), unlocked. Refused: wrong
+        passphrase.
+        """
         if name not in self._keys:
             path = self.folder / f"{name}.key"
             try:
@@ -102,16 +115,20 @@ class Authority:
 
     @property
     def federation(self) -> str:
-        """The federation's name, as it stands in the root's."""
+        """The federation's name, as it stands in the root certificate."""
         return subject(self.root).removesuffix(" root")
 
     @property
     def chain(self) -> bytes:
-        """Signing certificate and root, PEM: `cert/cert_chain.crt` of every party."""
+        """The signing certificate and the root in PEM: `cert/cert_chain.crt` of every party."""
         return pem(self.signing) + pem(self.root)
 
     def issue(self, name: str, role: Role, key: RSAPublicKey) -> x509.Certificate:
-        """A leaf for one role. A site's common name carries the serial number."""
+        """Issue a leaf for one role, with `name` as its subject alternative name.
+
+        A site's common name also carries the serial number (see
+        `src.trust.certificate.common_name`).
+        """
         serial = _serial()
         builder = _certificate(
             name=common_name(name, serial) if role == SITE else name,
@@ -129,8 +146,9 @@ class Authority:
         return builder.sign(self.key("signing"), HASHES[self.policy.hash]())
 
     def issue_crl(self, number: int, entries: Iterable[dict[str, Any]]) -> bytes:
-        """The revocation list `number`: {serial, revoked: datetime, reason} of each revoked
-        leaf.
+        """Issue the revocation list `number`, in PEM.
+
+        entries: {"serial", "revoked": datetime, "reason"} for each revoked leaf.
         """
         now = self._now()
         builder = (
@@ -154,11 +172,12 @@ class Authority:
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """As text."""
+    """The certificate as text."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _encrypted(key: RSAPrivateKey, passphrase: bytes) -> bytes:
+    """The key in PEM, encrypted under the passphrase. ValueError: fewer than 12 characters."""
     if len(passphrase) < 12:
         raise ValueError("The passphrase must have at least 12 characters: it guards the root key.")
     return key.private_bytes(
@@ -169,7 +188,7 @@ def _encrypted(key: RSAPrivateKey, passphrase: bytes) -> bytes:
 
 
 def _serial() -> int:
-    """127 random bits: positive, and 32 hexadecimal digits at most."""
+    """127 random bits: positive, and at most 32 hexadecimal digits."""
     return secrets.randbits(127) | 1
 
 
@@ -184,6 +203,7 @@ def _certificate(
     policy: Policy,
     now: datetime,
 ) -> x509.CertificateBuilder:
+    """What every certificate of the federation has; the caller adds the usages and signs."""
     begin = now - timedelta(minutes=policy.backdate_minutes)
     return (
         x509.CertificateBuilder()
@@ -199,14 +219,17 @@ def _certificate(
 
 
 def _name(common_name: str) -> x509.Name:
+    """A subject or issuer that consists of a common name alone."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _key_identifier(key: Any) -> x509.AuthorityKeyIdentifier:
+    """The identifier of the key that signs, by which a path is built."""
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
 
 
 def _authority(builder: x509.CertificateBuilder, path_length: int) -> x509.CertificateBuilder:
+    """Add what makes an authority: it signs certificates and revocation lists."""
     usage = x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,
@@ -224,6 +247,7 @@ def _authority(builder: x509.CertificateBuilder, path_length: int) -> x509.Certi
 
 
 def _leaf(builder: x509.CertificateBuilder, role: Role) -> x509.CertificateBuilder:
+    """Add what makes a leaf: the usages of one role, and no right to sign certificates."""
     return (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage_of(role), critical=True)

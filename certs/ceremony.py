@@ -1,6 +1,7 @@
-"""The ceremony: enrol names, issue after comparison, hand out, renew, revoke. The desk's book.
+"""The ceremony: the desk enrols names, issues after comparison, delivers, renews and revokes.
 
-The book (`register.json`) holds what was enrolled, issued and revoked; every step writes it whole.
+The desk's book (`register.json`) holds what was enrolled, issued and revoked; every step writes it
+whole.
 """
 
 import json
@@ -29,7 +30,11 @@ REASONS = tuple(reason.value for reason in x509.ReasonFlags if reason.value != "
 
 
 class Ceremony:
-    """The desk's acts, on its authority. Refused, ValueError: with what to do; nothing changes."""
+    """The desk's acts, done with its authority.
+
+    now: the clock.
+    Every act either succeeds or changes nothing. Refused, ValueError: the message says what to do.
+    """
 
     def __init__(self, authority: Authority, now) -> None:
         self.authority = authority
@@ -43,7 +48,11 @@ class Ceremony:
     # -- enrolment ---------------------------------------------------------------------------
 
     def enrol(self, name: str, role: Role) -> None:
-        """Put a name and its role into the book; only those get certificates."""
+        """Enter a name and its role into the book; only enrolled names get certificates.
+
+        ValueError: the name breaks the policy's rule, has another role, or would be a second
+            aggregator.
+        """
         self.authority.policy.check_name(name, role)
         known = self.book["enrolled"].get(name)
         if known == role.name:
@@ -57,7 +66,10 @@ class Ceremony:
         self._save()
 
     def inspect(self, path: Path) -> requests.Request:
-        """A request that may be signed once its words were compared. Refused: it may not."""
+        """The request in a file, if it may be signed once its words were compared.
+
+        Refused: it asks for a name or a role that is not enrolled, or is malformed.
+        """
         request = requests.read(path)
         requests.check(request, self.authority.policy)
         enrolled = self.book["enrolled"].get(request.name)
@@ -69,10 +81,12 @@ class Ceremony:
         return request
 
     def issue(self, path: Path, heard: str) -> list[x509.Certificate]:
-        """Sign what `path` asks for. heard: the words that the sender read out, by telephone.
+        """Sign the request in a file, and enter the certificates into the book.
 
-        Refused: the words are others (somebody exchanged the request), or a certificate is in
-        force already.
+        heard: the words that the sender has read out by telephone.
+        Refused: the words are not the request's (somebody exchanged it), or a certificate of this
+            name is
+        still in force.
         """
         request = self.inspect(path)
         if not fingerprint.same_words(heard, request.sha256):
@@ -94,6 +108,7 @@ class Ceremony:
         return issued
 
     def _issue(self, name: str, role: Role, key: Any) -> x509.Certificate:
+        """Issue one certificate and enter it into the book; the caller saves."""
         assert isinstance(key, RSAPublicKey)
         certificate = self.authority.issue(name, role, key)
         self.book["issued"].append(
@@ -113,7 +128,11 @@ class Ceremony:
     # -- over time ---------------------------------------------------------------------------
 
     def status(self) -> list[dict[str, Any]]:
-        """Every certificate that was issued: its entry, with `days` left and its `state`."""
+        """Every certificate that was issued: its entry in the book, with `days` left and its
+        `state`.
+
+        state: "good", "renew" (good, but due), "replaced", "expired" or "revoked (reason)".
+        """
         rows = []
         for entry in self.book["issued"]:
             left = datetime.fromisoformat(entry["not_after"]) - self._now()
@@ -132,7 +151,7 @@ class Ceremony:
         return rows
 
     def current(self, name: str, role: Role) -> dict[str, Any] | None:
-        """The entry of the certificate with which a party speaks now; None: it has none."""
+        """The entry of the certificate with which a party speaks now; None if it has none."""
         for row in reversed(self.status()):
             its_own = (row["name"], row["role"]) == (name, role.name)
             if its_own and row["state"] in ("good", "renew"):
@@ -140,9 +159,10 @@ class Ceremony:
         return None
 
     def renew(self, name: str, early: bool = False) -> list[x509.Certificate]:
-        """New certificates for the same keys, if they are due. [] if nothing need change.
+        """Issue new certificates for the same keys, where they are due; an empty list if none is.
 
-        Refused: unknown, or never certified. The old ones stay good until they expire.
+        early: renew even if not due. The old certificates stay good until they expire.
+        Refused: the name never had a certificate.
         """
         role = self._role(name)
         renewed = []
@@ -163,7 +183,10 @@ class Ceremony:
         return renewed
 
     def revoke(self, name: str, reason: str) -> int:
-        """Put every certificate of a party that is still good on the revocation list; how many."""
+        """Revoke every certificate of a party that is still good; return how many.
+
+        reason: one of RFC 5280's, as `REASONS` lists them.
+        """
         self._role(name)
         if reason not in REASONS:
             raise ValueError(f"reason must be one of {', '.join(REASONS)}, got {reason!r}.")
@@ -183,7 +206,7 @@ class Ceremony:
     # -- what goes out -----------------------------------------------------------------------
 
     def deny_list(self) -> bytes:
-        """The revocation list as it stands. Its number rises with each revocation."""
+        """The revocation list as it stands; its number rises with each revocation."""
         entries = [
             {
                 "serial": int(entry["serial"], 16),
@@ -196,7 +219,10 @@ class Ceremony:
         return self.authority.issue_crl(self.book["deny_number"], entries)
 
     def members(self) -> Members:
-        """All enrolled parties. Refused: one has no certificate that is good."""
+        """The member list of all enrolled parties; a new run number if anything has changed.
+
+        Refused: a party has no certificate that is good.
+        """
         found = []
         for name, role_name in sorted(self.book["enrolled"].items()):
             role = ROLES[role_name]
@@ -215,7 +241,7 @@ class Ceremony:
         )
 
     def signed_members(self) -> bytes:
-        """The member list, signed: the same bytes until something changes."""
+        """The member list, signed by the desk: the same bytes until something changes."""
         path = self.authority.folder / "members.json"
         listed = self.members().statement()
         if path.is_file():
@@ -234,12 +260,14 @@ class Ceremony:
     def deliver(
         self, out: Path, *, workspace: Path | None = None, new_run: bool = False
     ) -> list[Path]:
-        """One package for each party, with all that it needs.
+        """Write one package for each party, with all that it needs; return their paths.
 
-        A site's is what `fx collaborator certify --import` takes; `python -m src receive` takes
-        both kinds. workspace: the desk's copy; it gets the signed list, and if its plan encrypts,
-        keys are made for this run and bundle, and sealed for each site. new_run: the same members
-        start another run, under a new number and with new keys.
+        `fx collaborator certify --import` takes a site's package, `python -m src receive` takes
+        both kinds.
+        workspace: the desk's copy. It gets the signed member list, and if its plan encrypts, keys
+            are made
+        for this run and bundle and encrypted for each site.
+        new_run: the same members start another run, under a new number and with new keys.
         """
         if new_run:
             self.book["run"] = None
@@ -269,9 +297,10 @@ class Ceremony:
         return packages
 
     def _sealed_keys(self, workspace: Path) -> dict[str, bytes]:
-        """Each site's sealed keys, if the plan encrypts: made once for a run and a bundle.
+        """Each site's envelope with the run's keys, by name; empty if the plan does not encrypt.
 
-        Another bundle (a changed plan, say) is another run.
+        Keys are made once for a run and a bundle; another bundle (a changed plan, say) is another
+        run.
         """
         encrypts = run_keys.encrypts(workspace)
         known = self.book.get("keys")
@@ -289,7 +318,7 @@ class Ceremony:
         return run_keys.envelopes(self.authority, listed) if encrypts else {}
 
     def _bundle(self, workspace: Path) -> str:
-        """The digest of what runs, once the workspace has the signed list."""
+        """The digest of what runs, once the workspace holds the signed list."""
         write_atomically(workspace / members.FILE, self.signed_members())
         return bundle.read(workspace).digest
 
@@ -301,6 +330,7 @@ class Ceremony:
         return ROLES[self.book["enrolled"][name]]
 
     def _certificate(self, name: str, role: Role) -> x509.Certificate:
+        """The certificate that a party holds in this role. Refused: none is good."""
         entry = self.current(name, role)
         if entry is None:
             raise Refused(
@@ -310,7 +340,7 @@ class Ceremony:
         return x509.load_pem_x509_certificate(entry["certificate"].encode())
 
     def dismiss(self, name: str) -> None:
-        """Take a party out of the next member list. What it holds is revoked separately."""
+        """Leave a party out of the next member list. (Its certificates are revoked separately.)"""
         self._role(name)
         del self.book["enrolled"][name]
         self.book["run"] = None

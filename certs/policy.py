@@ -1,4 +1,4 @@
-"""The desk's rules, from policy.yaml: algorithms, lifetimes, names."""
+"""The desk's rules, read from policy.yaml: algorithms, lifetimes, names."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,15 @@ HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA
 
 @dataclass(frozen=True)
 class Policy:
-    """certs/policy.yaml. ValueError: a setting out of range."""
+    """The content of certs/policy.yaml. ValueError: a setting is out of range.
+
+    key_bits: smallest RSA key that is accepted, and the size of the authority's own.
+    hash: of signatures, by its name in `HASHES`.
+    days: lifetimes of root, signing, desk and leaf certificates, and of a revocation list.
+    renewal_days: a certificate may be renewed in its last so many days.
+    backdate_minutes: how far a certificate's start lies in the past, for clocks that are slow.
+    site_name, aggregator_name: regular expressions that enrolled names must match.
+    """
 
     key_bits: int
     hash: str
@@ -37,14 +45,14 @@ class Policy:
 
     @classmethod
     def read(cls, path: Path) -> "Policy":
-        """From YAML. ValueError: unknown or missing settings."""
+        """Read the rules from YAML. ValueError: a setting is unknown or missing."""
         try:
             return cls(**yaml.safe_load(path.read_text()))
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from None
 
     def check_name(self, name: str, role: Role) -> None:
-        """ValueError: the name cannot be enrolled in this role."""
+        """ValueError if the name cannot be enrolled in this role."""
         rule = self.site_name if role == SITE else self.aggregator_name
         if not re.fullmatch(rule, name) or len(name) > 64:
             raise ValueError(f"{name!r} is no name for a party in the role {role.name}: {rule}")

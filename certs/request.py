@@ -19,10 +19,12 @@ ASKS_FOR = {SITE: ExtendedKeyUsageOID.CLIENT_AUTH, AGGREGATOR: ExtendedKeyUsageO
 
 @dataclass(frozen=True)
 class Request:
-    """speaking: the request for the TLS certificate. encryption: for a site's second key, else
-    None.
+    """What a file asks for. `check` compares it with the enrolment and the policy.
 
-    name and role are what the request asks for; `check` compares them with the enrolment.
+    path: the file.
+    name, role: what the request asks for.
+    speaking: the request for the certificate with which the party speaks over TLS.
+    encryption: the request for a site's second key; None for an aggregator.
     """
 
     path: Path
@@ -33,16 +35,17 @@ class Request:
 
     @property
     def sha256(self) -> str:
-        """The fingerprint that both ends read to each other: of all requests in the file."""
+        """The fingerprint of all requests in the file, which both ends read to each other."""
         found = (self.speaking, self.encryption) if self.encryption else (self.speaking,)
         return fingerprint.of_requests(*found)
 
 
 def read(path: Path) -> Request:
-    """A site's package (`col_NAME_to_agg_cert_request.zip`) or the aggregator's `agg_NAME.csr`.
+    """Read a site's package (`col_NAME_to_agg_cert_request.zip`) or the aggregator's
+    `agg_NAME.csr`.
 
-    Refused: not such a file; not exactly one request for each purpose; file name and content
-    name different parties.
+    Refused: it is no such file, it does not hold exactly one request for each purpose, or file name
+    and content name different parties.
     """
     if path.suffix == ".csr":
         speaking, encryption = _load(path.read_bytes(), path), None
@@ -64,7 +67,10 @@ def read(path: Path) -> Request:
 
 
 def check(request: Request, policy: Policy) -> None:
-    """Refused unless every request in it is well signed and asks for just this name and role."""
+    """Refused unless every request in the file is well signed and asks for just this name and role.
+
+    The two requests of a site must be for different keys, each as long as the policy demands.
+    """
     for what, csr in (("", request.speaking), ("the encryption key: ", request.encryption)):
         if csr is None:
             continue
@@ -89,6 +95,7 @@ def check(request: Request, policy: Policy) -> None:
 
 
 def _unpack(path: Path) -> dict[str, bytes]:
+    """The package's files by name. Refused: it is no zip file, or larger than any request."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:

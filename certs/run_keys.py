@@ -1,7 +1,9 @@
-"""The keys of one run's encrypted sums: made at the desk, sealed for each site, and forgotten.
+"""The keys of one run's encrypted sums: the desk makes them, encrypts them for each site, forgets
+them.
 
-They are never written to a disk of the desk's. What is kept is sealed, and a commitment (SHA-256
-over salt and keys) stands in the signed member list, so that no other keys can be passed off.
+They are never written to a disk of the desk's. What the desk keeps are the envelopes, which it
+cannot open, and a commitment (SHA-256 over salt and keys) in the signed member list, so that
+nobody can pass off other keys.
 """
 
 import os
@@ -24,20 +26,24 @@ def encrypts(workspace: Path) -> bool:
 
 
 def commit(keys: SumKeys) -> dict[str, str]:
-    """What the member list says of the keys."""
+    """The commitment to the keys that the member list carries."""
     salt = os.urandom(16)
     return {"salt": salt.hex(), "sha256": keys.commitment(salt)}
 
 
 def folder_of(authority: Authority, run: str) -> Path:
-    """Where the desk keeps a run's sealed envelopes."""
+    """Where the desk keeps the envelopes of a run."""
     return authority.folder / "sealed" / run
 
 
 def seal(
     authority: Authority, listed: Members, digest: str, keys: SumKeys, now: datetime
 ) -> dict[str, Any]:
-    """Seal the keys for every site; the entry for the desk's book, with the time of erasure."""
+    """Encrypt the keys for every site and store the envelopes.
+
+    digest: the bundle's, to which the keys belong.
+    The result is the entry for the desk's book, with the time at which the keys were forgotten.
+    """
     for member in _sites(listed):
         content = key_transport.statement(listed, digest, member, keys)
         assert member.encryption is not None
@@ -50,7 +56,7 @@ def seal(
 
 
 def envelopes(authority: Authority, listed: Members) -> dict[str, bytes]:
-    """The sealed envelope of each site, by name."""
+    """The envelope of each site, by name."""
     folder = folder_of(authority, listed.run)
     return {
         member.name: (folder / key_transport.path_of(member.name).name).read_bytes()

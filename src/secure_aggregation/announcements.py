@@ -3,7 +3,7 @@
 In every round a site signs one announcement for the next: a fresh public mask key, and the digest
 of all
 that it has seen of the run so far. The announcements of a round, as the aggregator collects them,
-are the next round's roster. The aggregator can leave a announcement out; it cannot write one.
+are the next round's roster. The aggregator can leave an announcement out; it cannot write one.
 """
 
 import hashlib
@@ -60,9 +60,9 @@ def write(
 
 
 def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> Announcement:
-    """A announcement, verified. in_force: its signer must not be revoked now; past rounds stand.
+    """An announcement, verified. in_force: its signer must not be revoked now; past rounds stand.
 
-    Refused: not a announcement for this round of this run and bundle, signed by the site it names.
+    Refused: not an announcement for this round of this run and bundle, signed by the site it names.
     """
     member, statement = gate.verify(KIND, text.encode(), in_force=in_force)
     try:
@@ -87,7 +87,7 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
         )
     if (announcement.site, announcement.certificate) != (member.name, member.sha256):
         raise Refused(
-            f"{member.name} has signed a announcement in the name of {announcement.site}."
+            f"{member.name} has signed an announcement in the name of {announcement.site}."
         )
     if lengths != {32}:
         raise Refused(

@@ -186,7 +186,7 @@ class EncryptedRounds:
             write_atomically(path, message)
 
     def _check_announcement(self, site: str, announcement: str, left: Any) -> None:
-        """A announcement of its own for the next round, or the word why it has none."""
+        """An announcement of its own for the next round, or the word why it has none."""
         if not announcement:
             if left not in (LEAVE, STOP):
                 raise Refused(f"{site} has brought no announcement, and does not say why.")

@@ -1,1 +1,1 @@
-"""Who may speak and what may run: certificates, members, bundle, approval, audit, preflight."""
+"""Who may speak and what may run: certificates, members, bundle, approval, audit, revocation."""

@@ -1,4 +1,9 @@
-"""A site's approval: its engineer's signature, with the site's key, under exactly one bundle."""
+"""An approval is a site's signature over exactly one bundle: its engineer signs with the site's
+key.
+
+`show` prints what would run; the engineer compares, signs, and from then on the site starts nothing
+else. The aggregator asks every site for its approval and compares it with its own bundle.
+"""
 
 import difflib
 import shutil
@@ -25,9 +30,10 @@ TEXT_BYTES = 1_000_000
 def approve(
     workspace: Path, bundle: Bundle, run: str, member: Member, key: RSAPrivateKey, now: datetime
 ) -> Path:
-    """Sign the bundle, keep its texts for the next comparison; the approval's file.
+    """Sign the bundle, keep its texts for the next comparison, and return the approval's file.
 
-    Compiled copies of the code are removed: whatever runs is compiled from what was approved.
+    Compiled copies of the code are deleted, so that whatever runs is compiled from what was
+    approved.
     """
     for folder in bundles.compiled(workspace):
         shutil.rmtree(folder)
@@ -48,9 +54,12 @@ def approve(
 
 
 def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) -> dict[str, Any]:
-    """The approval, if that member has signed this run's bundle `digest`.
+    """The approval's content, if this member has signed the bundle `digest` of this run.
 
-    Refused: no approval, another's, of another run or bundle (an old one, replayed), altered.
+    name: what messages call the approval.
+    Refused: there is no approval, it is another member's, it belongs to another run or bundle (an
+        old
+    approval, replayed), or it was altered.
     """
     found = signed_statement.verify(KIND, content, member.certificate, name=name)
     for what, expected in (("site", member.name), ("run", run), ("bundle", digest)):
@@ -63,15 +72,15 @@ def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) 
 
 
 def last_approved(workspace: Path) -> Bundle | None:
-    """The bundle that was approved here last; None: none was."""
+    """The bundle that was approved in this workspace last; None if none was."""
     path = workspace / APPROVED / "manifest"
     return Bundle.parse(path.read_text()) if path.is_file() else None
 
 
 def changes(workspace: Path, bundle: Bundle) -> list[str]:
-    """What differs from the last approved bundle: a line a file, then unified diffs of the texts.
+    """What differs from the last approved bundle: one line a file, then unified diffs of the texts.
 
-    Empty if nothing was approved here before, or nothing has changed.
+    The list is empty if nothing was approved here before, or nothing has changed.
     """
     old = last_approved(workspace)
     if old is None:

@@ -1,7 +1,7 @@
-"""The audit log: append-only JSON lines, each holding the hash of the one before, signed by round.
+"""The audit log: append-only JSON lines, chained by hash, and signed at the end of each round.
 
-Who can alter the file can cut off its end, or write all of it anew if he holds the party's key;
-the other parties' logs then no longer agree with it (`cross_check`).
+Anyone who can write to the file can truncate it, and anyone who holds the party's key can write it
+anew. In both cases it no longer agrees with the other parties' logs (`cross_check`).
 """
 
 import hashlib
@@ -23,7 +23,11 @@ FILE = Path("logs/audit.jsonl")
 
 
 class AuditLog:
-    """party: whose log it is. clock: gives the time of a line. A torn last line is cut off."""
+    """One party's log. A last line that a crash has torn is cut off when the log is opened.
+
+    party: the name of the party whose log it is.
+    clock: gives the time that stands in a line.
+    """
 
     def __init__(self, path: Path, party: str, clock: Callable[[], datetime]) -> None:
         self.path = path
@@ -32,7 +36,7 @@ class AuditLog:
         self._chain = hash_chain.HashChain(path)
 
     def write(self, event: str, **details: Any) -> str:
-        """Append one line, on disk when this returns; its hash."""
+        """Append one line, which is on disk when this returns; return its hash."""
         return self._chain.append_made(
             lambda *_: {
                 "time": self._clock().isoformat(timespec="milliseconds"),
@@ -43,22 +47,26 @@ class AuditLog:
         )
 
     def sign(self, key: RSAPrivateKey, certificate: x509.Certificate, **details: Any) -> None:
-        """Append a line and the party's signature over its hash: over all that came before."""
+        """Append a line and the party's signature over its hash, and thereby over all lines before
+        it.
+        """
         head = self.write("round ended", **details)
         signed = signed_statement.sign(KIND, {"party": self.party, "head": head}, key, certificate)
         self.write("signed", envelope=json.loads(signed))
 
 
 def digest_of(blobs: Iterable[bytes]) -> str:
-    """One digest for a message of several tensors: SHA-256 over the SHA-256 of each, in order."""
+    """The digest of a message of several tensors: SHA-256 over the SHA-256 of each, in order."""
     return hashlib.sha256(b"".join(hashlib.sha256(blob).digest() for blob in blobs)).hexdigest()
 
 
 def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[str, Any]]:
     """The lines of a log whose chain and signatures hold.
 
-    certificates: those with which the party may have signed. Refused: no log, or the first line
-    that was altered, dropped or moved, or a signature that does not hold, named by its number.
+    certificates: those with which the party may have signed.
+    Refused: there is no log, a line was altered, dropped or moved, or a signature does not hold.
+        The
+    message gives the number of the first such line.
     """
     known = {fingerprint.of_certificate(certificate): certificate for certificate in certificates}
     if not path.is_file():
@@ -81,7 +89,7 @@ def _check_signature(line, head: str, known: dict[str, x509.Certificate], place:
 
 
 def unsigned(lines: list[dict[str, Any]]) -> int:
-    """How many lines stand after the last signature, which only the chain protects."""
+    """How many lines stand after the last signature, and so are protected by the chain alone."""
     signed = [line["n"] for line in lines if line["event"] == "signed"]
     return len(lines) - 1 - (signed[-1] if signed else -1)
 
@@ -89,10 +97,10 @@ def unsigned(lines: list[dict[str, Any]]) -> int:
 def cross_check(
     aggregator: list[dict[str, Any]], site: list[dict[str, Any]], name: str
 ) -> list[str]:
-    """Where the two logs tell different stories, in words; empty if they agree.
+    """Where the aggregator's and a site's log contradict each other, in words; empty if they agree.
 
-    A sender writes before it sends, a site also after its message was taken. So what arrived must
-    have been sent, and what was taken must have arrived, whenever either of them crashed.
+    A sender logs before it sends, and a site logs again once its message was taken. So what arrived
+    must have been sent, and what was taken must have arrived, whenever either of them crashed.
     """
     claims = (
         (aggregator, "received", site, "sending", f"the aggregator received from {name}"),

@@ -1,4 +1,4 @@
-"""`audit verify`: one party's log, and two parties' logs against each other."""
+"""`audit verify` checks one party's log, and two parties' logs against each other."""
 
 from pathlib import Path
 
@@ -8,7 +8,12 @@ from src.trust.certificate import SITE, utc_now
 
 
 def check(log: Path, other: Path | None, workspace: Path) -> list[str]:
-    """What was found good, in words. Refused: with the first line that is not."""
+    """Sentences about what was found good.
+
+    log: this party's own log.
+    other: a copy of another party's log; None compares nothing.
+    Refused: names the first line that is not as it was written.
+    """
     listed = members.read(workspace, utc_now())
     said, logs = [], {}
     for path in [log, other] if other else [log]:

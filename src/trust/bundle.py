@@ -1,4 +1,4 @@
-"""The bundle: everything that decides what a run does, as one SHA-256 manifest and one digest.
+"""The bundle is everything that decides what a run does, as one SHA-256 manifest and one digest.
 
 It holds the complete plan, all code, the initial weights, the pinned requirements and the member
 list. It does not hold what is a party's own: keys, data, logs, state.
@@ -21,30 +21,34 @@ CODE = tuple(all_suffixes())  # what Python would import: .py, .pyc, .so
 
 @dataclass(frozen=True)
 class Bundle:
-    """files: SHA-256 in hex by path relative to the workspace."""
+    """The manifest of a bundle.
+
+    files: SHA-256 in hex, by path relative to the workspace.
+    """
 
     files: Mapping[str, str]
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the manifest, which is in the format of `sha256sum`, sorted by path."""
+        """SHA-256 of the manifest: what is approved, and what parties compare."""
         return hashlib.sha256(self.manifest().encode()).hexdigest()
 
     def manifest(self) -> str:
-        """One line a file; `sha256sum --check` reads it."""
+        """One line a file, sorted by path, in the format that `sha256sum --check` reads."""
         return "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(self.files.items()))
 
     @classmethod
     def parse(cls, manifest: str) -> "Bundle":
-        """From the manifest's text."""
+        """The bundle that a manifest's text describes."""
         pairs = [line.split("  ", 1) for line in manifest.splitlines()]
         return cls({path: sha256 for sha256, path in pairs})
 
 
 def read(workspace: Path, *, members_signed: bool = True) -> Bundle:
-    """The bundle that lies in a workspace now. Refused: a file is missing, or a link.
+    """The bundle that lies in a workspace now.
 
     members_signed: False before the desk has signed a member list; such a bundle cannot be run.
+    Refused: a file is missing, or is a link to something outside.
     """
     files = {}
     listed = [members.FILE] if members_signed else []
@@ -67,7 +71,9 @@ def _fixed(workspace: Path) -> list[Path]:
 
 
 def _code(workspace: Path) -> Iterator[Path]:
-    """All that could be imported from here, and the whole of src/; compiled copies apart."""
+    """Everything that Python could import from the workspace, and the whole of src/; no compiled
+    copies.
+    """
     for top in workspace.iterdir():
         if top.name in OWN or top.name.startswith(".") or top.name == "__pycache__":
             continue
@@ -79,7 +85,7 @@ def _code(workspace: Path) -> Iterator[Path]:
 
 
 def compiled(workspace: Path) -> list[Path]:
-    """Compiled copies of the code: Python runs them unread, so none may come with a bundle."""
+    """Compiled copies of the code. Python runs them unread, so none may come with a bundle."""
     return [
         folder
         for folder in workspace.rglob("__pycache__")
@@ -88,7 +94,7 @@ def compiled(workspace: Path) -> list[Path]:
 
 
 def differences(old: Bundle, new: Bundle) -> list[str]:
-    """One line a file that is new, gone or changed."""
+    """One line for each file that is new, gone or changed."""
     words = []
     for path in sorted({*old.files, *new.files}):
         before, after = old.files.get(path), new.files.get(path)

@@ -1,7 +1,7 @@
-"""Certificates of the federation: roles, names, and the exact reason why one is not good.
+"""The federation's certificates: their roles and names, and the exact reason why one is not good.
 
 root (path length 1) - signing authority (path length 0) - leaves. A leaf has one role, and nothing
-in it serves another (RFC 5280): a site's certificate is no server's, a encryption key does not
+in it serves another (RFC 5280): a site's certificate is no server's, and an encryption key does not
 sign.
 """
 
@@ -20,7 +20,7 @@ from src.errors import Refused
 
 @dataclass(frozen=True)
 class Role:
-    """What a leaf may do: its extended key usage, and one key usage."""
+    """A role says what a leaf may do: its extended key usage, and one key usage."""
 
     name: str
     extended: x509.ObjectIdentifier
@@ -36,14 +36,14 @@ ROLES = {role.name: role for role in (AGGREGATOR, SITE, ENCRYPTION, DESK)}
 
 @dataclass(frozen=True)
 class CertificatePath:
-    """The federation's authority: the signing certificate and the root above it."""
+    """The federation's certification path: the signing certificate and the root above it."""
 
     signing: x509.Certificate
     root: x509.Certificate
 
     @classmethod
     def read(cls, path: Path) -> "CertificatePath":
-        """From a PEM file with the signing certificate first. Refused: it is no such chain."""
+        """Read a PEM file with the signing certificate, then the root. Refused: it holds none."""
         try:
             signing, root = x509.load_pem_x509_certificates(path.read_bytes())
         except FileNotFoundError:
@@ -61,7 +61,10 @@ class CertificatePath:
         return chain
 
     def check(self, leaf: x509.Certificate, role: Role, *, name: str, now: datetime) -> None:
-        """Refused unless this authority has issued `leaf` for `role`, and it is in force now."""
+        """Refused unless this authority has issued `leaf` for `role`, and the leaf is in force now.
+
+        name: what messages call the certificate.
+        """
         _issued_by(leaf, self.signing, name)
         if role_of(leaf) != role:
             found = role_of(leaf)
@@ -96,7 +99,7 @@ def in_force(certificate: x509.Certificate, *, name: str, now: datetime) -> None
 
 
 def role_of(leaf: x509.Certificate) -> Role | None:
-    """The one role whose usages the leaf has, exactly; None: none of this kit's."""
+    """The one role whose usages the leaf has exactly; None if it has no role of this kit."""
     try:
         extended = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -110,7 +113,7 @@ def role_of(leaf: x509.Certificate) -> Role | None:
 
 
 def usage_of(role: Role) -> x509.KeyUsage:
-    """The key usage of a role: digitalSignature alone, or keyEncipherment alone."""
+    """The key usage of a role: either digitalSignature or keyEncipherment, and nothing else."""
     return x509.KeyUsage(
         digital_signature=role.signs,
         key_encipherment=not role.signs,
@@ -131,7 +134,7 @@ def subject(certificate: x509.Certificate | x509.CertificateSigningRequest) -> s
 
 
 def dns_names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> list[str]:
-    """The subject alternative names, if all are DNS names; else none."""
+    """The subject alternative names, if all of them are DNS names; else an empty list."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -141,15 +144,17 @@ def dns_names(certificate: x509.Certificate | x509.CertificateSigningRequest) ->
 
 
 def common_name(name: str, serial: int) -> str:
-    """A site's common name: unique to each issue, since calls show the aggregator nothing else.
+    """The common name of a site's certificate, unique to each issue.
 
-    (Of a certificate, gRPC tells OpenFL 1.9's aggregator the common name alone.)
+    OpenFL 1.9's aggregator learns nothing but the common name of a caller's certificate (from
+    gRPC), so
+    the name carries the serial number.
     """
     return f"{name}.{serial:032x}"
 
 
 def parse_common_name(text: str) -> tuple[str, int]:
-    """(site, serial number) of a site's common name. ValueError: it is none."""
+    """(site, serial number) of a site's common name. ValueError: the text is none."""
     name, _, serial = text.rpartition(".")
     if not name or len(serial) != 32:
         raise ValueError(f"{text!r} is not the common name of a site of this kit (name.serial).")
@@ -157,7 +162,7 @@ def parse_common_name(text: str) -> tuple[str, int]:
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """One PEM certificate. Refused: missing or unreadable."""
+    """Read one PEM certificate. Refused: the file is missing or unreadable."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except FileNotFoundError:
@@ -167,7 +172,10 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 
 def read_key(path: Path, certificate: x509.Certificate) -> RSAPrivateKey:
-    """The private key of `certificate`. Refused: missing, unreadable, open to others, another's."""
+    """Read the private key of `certificate`.
+
+    Refused: the file is missing, unreadable, open to other users, or holds another key.
+    """
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
@@ -182,5 +190,5 @@ def read_key(path: Path, certificate: x509.Certificate) -> RSAPrivateKey:
 
 
 def utc_now() -> datetime:
-    """This machine's clock, in UTC."""
+    """The time on this machine's clock, in UTC."""
     return datetime.now(UTC)

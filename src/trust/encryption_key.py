@@ -1,4 +1,7 @@
-"""A site's second key: for what is encrypted to the site. It never signs, the first never opens."""
+"""A site's encryption key is its second key, to which the desk encrypts. It never signs.
+
+(The first key, with which the site speaks, signs and never decrypts.)
+"""
 
 import zipfile
 from pathlib import Path
@@ -19,7 +22,8 @@ ENTRY = "encryption.csr"
 def request(workspace: Path, name: str) -> str:
     """Make the encryption key and add its request to the package that `fx` has made.
 
-    The fingerprint of the package, which the desk compares. A key that is there is kept.
+    A key that is there already is kept. The result is the package's fingerprint, which the desk
+    compares.
     Refused: `fx collaborator generate-cert-request` has not been run here for this name.
     """
     package = workspace / f"col_{name}_to_agg_cert_request.zip"

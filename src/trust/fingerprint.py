@@ -1,4 +1,4 @@
-"""Fingerprints that people can compare: SHA-256, in hex and as words for the telephone."""
+"""Fingerprints that people can compare: SHA-256, in hex and as twelve words for the telephone."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ WORD_BYTES = 16  # 128 of the 256 bits: 12 words. A second key with the same wor
 
 
 def of_certificate(certificate: x509.Certificate) -> str:
-    """SHA-256 of the DER bytes, in hex: what `openssl x509 -fingerprint -sha256` prints."""
+    """SHA-256 of the DER bytes, in hex, as `openssl x509 -fingerprint -sha256` prints it."""
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
@@ -28,14 +28,17 @@ def of_file(path: Path) -> str:
 
 
 def words(sha256_hex: str) -> str:
-    """Twelve words of BIP-39's English list for the first 128 bits.
+    """The first 128 bits as twelve words of BIP-39's English list.
 
-    The list's words differ within four letters, and the last word carries a checksum, so that a
-    word misheard is noticed (15 times in 16) even before it is compared.
+    No two words of the list share their first four letters, and the last word carries a checksum.
+    So a
+    misheard word is noticed 15 times in 16 even before the words are compared.
     """
     return Mnemonic("english").to_mnemonic(bytes.fromhex(sha256_hex)[:WORD_BYTES])
 
 
 def same_words(heard: str, sha256_hex: str) -> bool:
-    """Whether the words somebody read out are this fingerprint's; case and spaces do not count."""
+    """Whether the words that somebody read out are this fingerprint's; case and spaces do not
+    count.
+    """
     return heard.lower().split() == words(sha256_hex).split()

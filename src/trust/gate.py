@@ -1,6 +1,7 @@
-"""The gates: what each party checks before it starts, and at every call. Chosen in the plan.
+"""The gates check, before a party starts and at every call, who speaks and what runs.
 
-A gate fails closed: whatever is missing, unreadable or wrong ends the start with a `Refused`.
+The plan names a gate for each party. A gate fails closed: whatever is missing, unreadable or wrong
+ends the start with a `Refused`.
 """
 
 import logging
@@ -44,7 +45,11 @@ PINNED = Path("local_state/aggregator.crt")
 
 
 class Gate:
-    """What both parties check. workspace: the folder in which `fx` runs."""
+    """What both parties' gates have in common.
+
+    workspace: the folder in which `fx` runs.
+    now: the clock.
+    """
 
     def __init__(
         self, workspace: str = ".", now: Callable[[], datetime] = certificates.utc_now
@@ -59,11 +64,11 @@ class Gate:
 
     @property
     def federation(self) -> str:
-        """What both sides must name at every call: the desk's run."""
+        """The name that both sides must give at every call: the desk's run."""
         return f"run_{self.members.run}"
 
     def _identify(self, member: members.Member) -> None:
-        """This party's own certificate and key, checked; then its log is opened."""
+        """Check this party's own certificate and key, then open its audit log."""
         found = own_certificate(self.workspace, member, self.chain, self.now())
         self.certificate, self.key = found
         self.deny.check(self.certificate.serial_number, name=member.name)
@@ -72,9 +77,7 @@ class Gate:
         self._log_revoked()
 
     def _log_revoked(self) -> None:
-        """Each member whose certificate is on the revocation list, once: also one that never
-        calls.
-        """
+        """Log each revoked member once, even if it never calls."""
         for member in self.members.members:
             if member.name not in self._revoked and self._is_revoked(member):
                 self._revoked.add(member.name)
@@ -89,12 +92,16 @@ class Gate:
         return False
 
     def sign(self, kind: str, statement: Any) -> bytes:
-        """A statement of this party's, signed with the key with which it speaks."""
+        """Sign a statement with the key with which this party speaks.
+
+        kind: the purpose; a signature is worth nothing for another.
+        """
         return signed_statement.sign(kind, statement, self.key, self.certificate)
 
     def verify(self, kind: str, content: bytes, *, in_force: bool) -> tuple[Member, Any]:
-        """(the site that has signed it, the statement). in_force: it must not be revoked now.
+        """(the site that signed the statement, the statement).
 
+        in_force: whether the signer must not be revoked now.
         Refused: no site of the member list has signed these bytes as this kind.
         """
         sha256 = signed_statement.signer(content)
@@ -110,7 +117,7 @@ class Gate:
         raise Refused(f"nobody in the member list has the certificate {sha256[:16]}…")
 
     def sending(self, site: str, round_number: int, what: str, blobs: Iterable[bytes]) -> str:
-        """Log what is about to be sent; its digest."""
+        """Log what is about to be sent, and return its digest."""
         digest = digest_of(blobs)
         self.audit.write("sending", site=site, round=round_number, what=what, digest=digest)
         return digest
@@ -121,26 +128,31 @@ class Gate:
         self.audit.write("received", site=site, round=round_number, what=what, digest=digest)
 
     def round_ended(self, round_number: int) -> None:
-        """Log the end of a round and sign everything up to here."""
+        """Log the end of a round, and sign the log up to here."""
         self.audit.sign(self.key, self.certificate, round=round_number)
 
     def log(self, event: str, **details: object) -> None:
-        """Log anything else."""
+        """Log any other event."""
         self.audit.write(event, **details)
 
 
 class SiteGate(Gate):
-    """A site's: its engineer has approved exactly this bundle, and the aggregator is the member."""
+    """A site's gate: its engineer has approved exactly this bundle, and it talks to one aggregator
+    only.
+    """
 
     def identify(self, name: str) -> members.Member:
-        """This site's entry, after its own certificate and key were checked."""
+        """This site's entry in the member list, once its own certificate and key were checked."""
         member = self.members.site(name)
         self.name = name
         self._identify(member)
         return member
 
     def open(self, name: str) -> str:
-        """Check everything, before any byte goes out. Refused: with the reason. The federation."""
+        """Check everything before any byte goes out; return the federation's name.
+
+        Refused: the reason, which is also logged.
+        """
         member = self.identify(name)
         try:
             self.check_aggregator()
@@ -169,12 +181,17 @@ class SiteGate(Gate):
         return content
 
     def _check_ledgers(self) -> None:
-        """Of a private plan: Refused if a ledger was altered, or lost since it was booked in."""
+        """Refused if the plan is private and a ledger was altered, or lost since something was
+        booked in it.
+        """
         if guarantees(plans.read(self.workspace / bundle.PLAN)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
     def sum_keys(self) -> Any:
-        """The keys of this run's encrypted sums (`SumKeys`). Refused: none, or not this run's."""
+        """The keys of this run's encrypted sums (`SumKeys`).
+
+        Refused: there are none, or they are not this run's.
+        """
         member = self.members.site(self.name)
         keys = key_transport.open_keys(
             self.workspace, member, self.members, self.bundle.digest, self.now()
@@ -191,10 +208,13 @@ class SiteGate(Gate):
 
 
 class AggregatorGate(Gate):
-    """The aggregator's: only members speak, only those who have approved the same bundle."""
+    """The aggregator's gate: only members speak, and only if they approved the same bundle."""
 
     def open(self, names: list[str]) -> str:
-        """Check everything before the server listens. names: OpenFL's roster. The federation."""
+        """Check everything before the server listens; return the federation's name.
+
+        names: the sites that OpenFL expects; they must be those of the member list.
+        """
         if sorted(names) != self.members.sites:
             raise Refused(
                 f"{COLLABORATORS} lists {', '.join(sorted(names)) or 'nobody'}; the member list "
@@ -211,9 +231,11 @@ class AggregatorGate(Gate):
         return self.federation
 
     def check(self, common_name: str, site: str) -> None:
-        """Asked at every call. common_name: of the certificate that the caller proved to hold.
+        """Check one call, before anything of it is looked at.
 
-        Refused: not a member's certificate, another site's, an older one, or a revoked one.
+        common_name: from the certificate that the caller has proved to hold.
+        site: whom the message claims to come from.
+        Refused: the certificate is no member's, another site's, an older one, or revoked.
         """
         try:
             try:
@@ -248,7 +270,7 @@ class AggregatorGate(Gate):
 
     @contextmanager
     def refusing(self, site: str) -> Iterator[None]:
-        """What is refused in here is logged, and travels to the caller with its reason."""
+        """Log a refusal inside the block, and let it travel to the caller with its reason."""
         try:
             yield
         except Refused as refusal:
@@ -266,8 +288,9 @@ class AggregatorGate(Gate):
     def _tell(self, who: str, refusal: Refused) -> None:
         """Log a refusal once, however often the caller comes back with it.
 
-        Callers choose what they say: after MOST_REFUSALS different ones no more are logged, so
-        that nobody fills the disk.
+        Callers choose what they say: after MOST_REFUSALS different refusals no more are logged, so
+            that
+        nobody can fill the disk.
         """
         told = f"{who}: {refusal}"
         if told in self._told or len(self._told) > MOST_REFUSALS:
@@ -282,7 +305,7 @@ class AggregatorGate(Gate):
 def own_certificate(
     workspace: Path, member: members.Member, chain: CertificatePath, now: datetime
 ) -> tuple[x509.Certificate, RSAPrivateKey]:
-    """A party's own certificate and its key. Refused: not the ones of the member list."""
+    """A party's own certificate and its key. Refused: they are not those of the member list."""
     path = workspace / "cert" / OWN[member.role].format(member.name)
     certificate = certificates.read_certificate(path)
     chain.check(certificate, member.role, name=str(path), now=now)
@@ -295,5 +318,5 @@ def own_certificate(
 
 
 def write_roster(workspace: Path, sites: list[str]) -> None:
-    """OpenFL's list of sites, as the desk has signed it."""
+    """Write OpenFL's list of sites as the desk has signed it."""
     write_atomically(workspace / COLLABORATORS, yaml.safe_dump({"collaborators": sites}))

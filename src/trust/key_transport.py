@@ -1,8 +1,9 @@
-"""The keys of encrypted sums on their way: signed by the desk, then sealed for one site (CMS).
+"""The keys of encrypted sums on their way: signed by the desk, then encrypted for one site (CMS).
 
 RFC 5652: SignedData by the desk inside EnvelopedData (AES-256-CBC, RSA) for the site's encryption
-certificate. `openssl cms -decrypt`, then `-verify`, opens and checks the same bytes. Sealing alone
-proves nothing: anybody can seal to a public certificate, and a flipped byte goes unnoticed.
+certificate. `openssl cms -decrypt`, then `-verify`, opens and checks the same bytes. Encryption
+alone proves nothing: anybody can encrypt to a public certificate, and a flipped byte would go
+unnoticed.
 """
 
 import json
@@ -35,7 +36,7 @@ def path_of(name: str) -> Path:
 
 
 def statement(listed: Members, digest: str, recipient: Member, keys: SumKeys) -> bytes:
-    """What the desk signs: whom the keys are for, and for what."""
+    """The bytes that the desk signs: the keys, whom they are for, and for which run and bundle."""
     content = {
         "run": listed.run,
         "bundle": digest,
@@ -50,7 +51,7 @@ def statement(listed: Members, digest: str, recipient: Member, keys: SumKeys) ->
 def seal(
     content: bytes, desk: x509.Certificate, desk_key: RSAPrivateKey, to: x509.Certificate
 ) -> bytes:
-    """Sign as the desk, then seal for the holder of `to`; DER."""
+    """Sign as the desk, then encrypt for the holder of `to`; the envelope in DER."""
     signed = (
         pkcs7.PKCS7SignatureBuilder()
         .set_data(content)
@@ -75,12 +76,14 @@ def open_keys(
     *,
     sealing_key: Path | None = None,
 ) -> SumKeys:
-    """A site's keys, in memory alone. digest: of the bundle; None: not known yet.
+    """A site's keys, decrypted in memory alone.
 
-    sealing_key: where it lies, if not in this workspace (a package that is being checked).
-
-    Refused: no envelope, another's, of another run or bundle, not signed by the desk, or not the
-    keys that the member list names.
+    digest: the bundle's; None where it is not known yet.
+    sealing_key: the file of the site's encryption key, if it lies outside this workspace (a package
+    that is being checked).
+    Refused: there is no envelope; it is another site's, of another run or bundle, or not signed by
+        the
+    desk; or its keys are not those that the member list commits to.
     """
     path = workspace / path_of(member.name)
     if listed.keys is None:
@@ -123,8 +126,10 @@ def open_keys(
 
 
 def _verified(signed: bytes, workspace: Path, now: datetime, *, name: str) -> bytes:
-    """The content, if the desk's own certificate has signed it. (`cryptography` 50 signs CMS, but
-    cannot verify it; OpenSSL's command does.)"""
+    """The signed content, if the desk's own certificate has signed it.
+
+    `cryptography` 50 signs CMS but cannot verify it; the command `openssl` does.
+    """
     openssl = shutil.which("openssl")
     if openssl is None:
         raise Refused("The command `openssl` is missing (Debian: apt-get install openssl).")
@@ -140,7 +145,7 @@ def _verified(signed: bytes, workspace: Path, now: datetime, *, name: str) -> by
 
 
 def refuse_foreign_keys(workspace: Path) -> None:
-    """Refused if this workspace, an aggregator's, holds what only the desk or sites may hold."""
+    """Refused if an aggregator's workspace holds keys that only the desk or a site may hold."""
     found = [*workspace.glob(f"{FOLDER}/*"), *workspace.glob(f"{encryption_key.FOLDER}/*.key")]
     found += [path for name in DESKS_OWN for path in workspace.rglob(name)]
     if found:

@@ -1,7 +1,7 @@
-"""`ledger verify`: chain and signatures of every ledger here, and the site's audit log beside them.
+"""`ledger verify` checks every ledger here, and compares it with the site's audit log.
 
-The chain finds what was altered, dropped or moved; the signatures, who wrote it; the audit log, a
-ledger that was lost, cut off at its end or replaced by an older copy.
+The chain finds lines that were altered, dropped or moved; the signatures tell who wrote them; the
+audit log finds a ledger that was lost, truncated or replaced by an older copy.
 """
 
 import json
@@ -22,7 +22,10 @@ from src.trust.certificate import SITE, CertificatePath
 
 
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
-    """What was found, in words. Refused: the first thing that is not as it was written."""
+    """States and sentences about what was found.
+
+    Refused: the first line that is not as it was written.
+    """
     listed = members.read(workspace, now)
     authority = CertificatePath.read(workspace / members.CHAIN_FILE)
     known = read(folder)
@@ -38,7 +41,10 @@ def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State,
 
 
 def read(folder: Path) -> list[LedgerFile]:
-    """Every ledger of a folder, torn ends mended; none where there is no folder. Refused."""
+    """Every ledger of a folder, torn ends mended; an empty list if there is no folder.
+
+    Refused: a ledger is damaged.
+    """
     if not folder.is_dir():
         return []
     with alone(folder):
@@ -46,7 +52,10 @@ def read(folder: Path) -> list[LedgerFile]:
 
 
 def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
-    """(line, certificate) from which on it signs. Refused: a signature that does not hold."""
+    """Pairs (line, certificate): from that line on, this certificate signs.
+
+    Refused: a signature does not hold.
+    """
     found: list[tuple[Entry, x509.Certificate]] = []
     for line in ledger_file.lines:
         place = f"{ledger_file.path}: line {line['n']}"
@@ -67,7 +76,9 @@ def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
 def _foreign(
     ledger_file: LedgerFile, line: Entry, certificate: x509.Certificate, authority: CertificatePath
 ) -> str | None:
-    """What is to be said of a certificate that this federation did not issue to this site."""
+    """A finding about a certificate that this federation did not issue to this site; None for its
+    own.
+    """
     place = f"{ledger_file.path}: line {line['n']}"
     try:
         written = datetime.fromisoformat(line["time"])

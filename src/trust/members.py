@@ -1,4 +1,8 @@
-"""The member list: who takes part, in which role, with which certificates; signed by the desk."""
+"""The member list says who takes part, in which role, with which certificates; the desk signs it.
+
+Every party checks against it: a site knows the one aggregator's certificate from it, the aggregator
+the sites'. A new list means a new run, which all sites approve anew.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,8 +26,10 @@ CHAIN_FILE = Path("cert/cert_chain.crt")
 
 @dataclass(frozen=True)
 class Member:
-    """One party. encryption: a site's certificate for what is encrypted to it; None at
-    aggregators.
+    """One party of the federation.
+
+    certificate: the one with which it speaks and signs.
+    encryption: a site's certificate for what is encrypted to it; None for an aggregator.
     """
 
     name: str
@@ -33,15 +39,18 @@ class Member:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the certificate with which this member speaks and signs."""
+        """The fingerprint of the certificate with which this member speaks and signs."""
         return fingerprint.of_certificate(self.certificate)
 
 
 @dataclass(frozen=True)
 class Members:
-    """run: 16 random bytes of the desk in hex, new with each list: what ties messages to a run.
+    """The member list.
 
-    keys: {"salt", "sha256"} of the keys of encrypted sums; None in a run that does not encrypt.
+    run: 16 random bytes of the desk in hex, new with each list; it ties messages to a run.
+    keys: {"salt", "sha256"}, the commitment to the keys of encrypted sums; None in a run that does
+        not
+    encrypt.
     """
 
     federation: str
@@ -60,7 +69,7 @@ class Members:
         return next(member for member in self.members if member.role == AGGREGATOR)
 
     def site(self, name: str) -> Member:
-        """The site of that name. Refused: none."""
+        """The site of that name. Refused: the list holds no such site."""
         for member in self.members:
             if member.role == SITE and member.name == name:
                 return member
@@ -70,7 +79,7 @@ class Members:
         )
 
     def statement(self) -> dict[str, Any]:
-        """What the desk signs."""
+        """The list as JSON, which the desk signs."""
         return {
             "federation": self.federation,
             "run": self.run,
@@ -91,7 +100,10 @@ class Members:
 
 
 def read(workspace: Path, now: datetime) -> Members:
-    """The list in a workspace, every certificate in it checked. Refused: with the reason."""
+    """The list in a workspace, with every certificate in it checked.
+
+    Refused: the list or a certificate is missing, unsigned, out of force, or names another party.
+    """
     chain = CertificatePath.read(workspace / CHAIN_FILE)
     desk = certificates.read_certificate(workspace / DESK_FILE)
     chain.check(desk, DESK, name=str(workspace / DESK_FILE), now=now)
@@ -104,13 +116,18 @@ def read(workspace: Path, now: datetime) -> Members:
             raise Refused(f"{place}: its certificate names another party.")
         if member.role == SITE:
             if member.encryption is None:
-                raise Refused(f"{place}: a site needs a encryption certificate.")
+                raise Refused(f"{place}: a site needs an encryption certificate.")
             chain.check(member.encryption, ENCRYPTION, name=f"{place}, encryption", now=now)
     return members
 
 
 def parse(statement: dict[str, Any], *, name: str) -> Members:
-    """A signed statement as a member list. Refused: it does not make sense."""
+    """The member list that a signed statement holds.
+
+    name: what messages call it.
+    Refused: an entry is missing or malformed, a name or certificate occurs twice, or there is not
+    exactly one aggregator and at least one site.
+    """
     try:
         members = tuple(_member(entry) for entry in statement["members"])
         found = Members(statement["federation"], statement["run"], members, statement["keys"])

@@ -1,4 +1,4 @@
-"""What comes from the desk, checked before it replaces anything: packages, revocation lists."""
+"""What comes from the desk (packages, revocation lists) is checked before it replaces anything."""
 
 import tempfile
 import zipfile
@@ -22,7 +22,12 @@ SHARED = ("cert_chain.crt", "desk.crt", "members.json", "revoked.crl")
 
 @dataclass(frozen=True)
 class Received:
-    """What was put in place. root_is_new: no authority was known here before."""
+    """What was put in place.
+
+    files: where the content of the package lies now.
+    root: the root certificate of the federation.
+    root_is_new: whether no authority was known here before.
+    """
 
     files: list[Path]
     root: x509.Certificate
@@ -30,10 +35,11 @@ class Received:
 
 
 def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = False) -> Received:
-    """Check a package or a revocation list, then put it in place.
+    """Check a package or a revocation list, then put its files in place.
 
-    Refused, and nothing is replaced: it is for another party, of another authority (unless
-    `new_root`), not signed by the desk, or holds anything that it should not.
+    new_root: accept another authority than the one known here.
+    Refused, and nothing is replaced: it is for another party, comes from another authority, is not
+    signed by the desk, or holds anything that it should not.
     """
     if package.suffix == ".crl":
         chain = CertificatePath.read(workspace / members.CHAIN_FILE)
@@ -64,6 +70,10 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
 
 
 def _unpack(package: Path) -> dict[str, bytes]:
+    """The package's files by name.
+
+    Refused: it is no package of the desk's, too large, incomplete, or holds anything else.
+    """
     try:
         with zipfile.ZipFile(package) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -88,7 +98,7 @@ def _unpack(package: Path) -> dict[str, bytes]:
 def _check_own(
     content, stage: Path, workspace: Path, chain: CertificatePath, now: datetime
 ) -> None:
-    """Every leaf in the package fits a key that this party has, and its role."""
+    """Refused unless every leaf in the package fits its role and a key that this party has."""
     leaves = [Path(name) for name in content if Path(name).parent.name in ROLES]
     if not leaves:
         raise Refused("The package holds no certificate for this party.")
@@ -100,7 +110,10 @@ def _check_own(
 
 
 def _check_keys(stage: Path, listed: members.Members, workspace: Path, now: datetime) -> None:
-    """Keys of encrypted sums are this site's, and by the desk; the bundle is compared at start."""
+    """Refused unless the keys of encrypted sums are by the desk and for this site.
+
+    (Whether they are for this bundle is checked when the site starts.)
+    """
     for path in stage.glob(f"{key_transport.FOLDER}/*"):
         name = path.stem.removeprefix("col_")
         key = workspace / encryption_key.FOLDER / f"col_{name}.key"
@@ -108,6 +121,10 @@ def _check_keys(stage: Path, listed: members.Members, workspace: Path, now: date
 
 
 def _put(content: dict[str, bytes], workspace: Path, chain: CertificatePath) -> list[Path]:
+    """Write the files below cert/; return their paths.
+
+    Refused: the revocation list is older than the one known here.
+    """
     newer = revocation.parse(content["revoked.crl"], chain.signing, name="revoked.crl")
     seen = workspace / revocation.SEEN
     if seen.is_file() and revocation.number(newer) < int(seen.read_text()):

@@ -1,4 +1,7 @@
-"""What a bundle would do, for the engineer who is to sign it. Reads files, runs nothing of them."""
+"""A review says what a bundle would do, for the engineer who is to sign it.
+
+It only reads files; nothing of the bundle runs.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +19,13 @@ KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this
 
 @dataclass(frozen=True)
 class Review:
-    """facts: what it is, in words. changes: since the last approved bundle; None: none was.
+    """What `show` prints.
 
+    digest: the bundle's.
+    root: the fingerprint of the root certificate; empty before the desk has delivered.
     members: None while the desk has not signed a list; there is nothing to approve then.
+    facts: pairs of a heading and a sentence.
+    changes: what differs from the last approved bundle; None if none was approved.
     """
 
     digest: str
@@ -29,7 +36,10 @@ class Review:
 
 
 def review(workspace: Path, now: datetime) -> Review:
-    """Read and check a workspace's bundle. Refused, PlanError: it must not run; why."""
+    """Read and check the bundle in a workspace.
+
+    Refused, PlanError: it must not run; the message says why.
+    """
     signed = (workspace / members.FILE).is_file()
     listed = members.read(workspace, now) if signed else None
     found = bundle.read(workspace, members_signed=signed)
@@ -43,6 +53,9 @@ def review(workspace: Path, now: datetime) -> Review:
 
 
 def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
+    """What the engineer should know: rounds, parts, what leaves, privacy, code, weights,
+    requirements.
+    """
     settings = plan["aggregator"]["settings"]
     network = plan["network"]["settings"]
     code = bundle.Bundle({p: d for p, d in found.files.items() if p.endswith(bundle.CODE)})
@@ -99,6 +112,7 @@ def _declared(plan: dict, attribute: str) -> list[str]:
 
 
 def _rule(plan: dict) -> dict:
+    """The part that combines the sites' models."""
     for task in plan["tasks"].values():
         rule = (task.get("aggregation_type") or {}).get("settings", {}).get("rule")
         if rule:
@@ -107,6 +121,7 @@ def _rule(plan: dict) -> dict:
 
 
 def _part(part: dict | None) -> str:
+    """A part's class and settings in one line."""
     if not part:
         return "-"
     settings = ", ".join(f"{key} {value}" for key, value in (part.get("settings") or {}).items())

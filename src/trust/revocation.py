@@ -1,8 +1,8 @@
-"""The revocation list: an X.509 CRL (RFC 5280 s.5), re-read when it changes.
+"""The revocation list: an X.509 CRL (RFC 5280 s.5), read again whenever it changes.
 
-It reaches a party as a file and is enforced at its next call, without a restart. A list with a
-lower number than one seen before is refused, so that nobody can bring back a revoked certificate
-by bringing back an old list.
+It reaches a party as a file and is enforced at the party's next call, without a restart. A list
+with a lower number than one seen before is refused, so that nobody can bring back a revoked
+certificate by bringing back an old list.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,12 @@ SEEN = Path("local_state/denied.number")
 
 
 class RevocationList:
-    """The list in a workspace, issued by `signing`. on_new: called when another one was read.
+    """The revocation list in a workspace.
 
-    Refused, also by every method: missing, not by the authority, or older than one seen before.
+    signing: the certificate that must have issued it.
+    on_new: called whenever another list was read.
+    Refused, by the constructor and by every method: the list is missing, not by this authority, or
+    older than one seen before.
     """
 
     def __init__(
@@ -83,7 +86,10 @@ class RevocationList:
 def parse(
     content: bytes, signing: x509.Certificate, *, name: str
 ) -> x509.CertificateRevocationList:
-    """A revocation list of this authority. Refused: it is none, or of another authority."""
+    """The revocation list, if this authority has issued it.
+
+    Refused: the bytes are no numbered list, or another authority's.
+    """
     try:
         found = x509.load_pem_x509_crl(content)
         number(found)
@@ -95,7 +101,7 @@ def parse(
 
 
 def number(revocations: x509.CertificateRevocationList) -> int:
-    """The list's number: each new one has a higher one."""
+    """The list's number; each new list has a higher one."""
     return revocations.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 

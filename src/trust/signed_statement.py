@@ -1,6 +1,6 @@
-"""Signed statements: DSSE envelopes (Dead Simple Signing Envelope v1.0, secure-systems-lab).
+"""Signed statements are DSSE envelopes (Dead Simple Signing Envelope v1.0, secure-systems-lab).
 
-What is signed is the statement's type and its exact bytes, so that a signature made for one purpose
+The signature covers the statement's type and its exact bytes, so a signature made for one purpose
 is worth nothing for another. RSA-PSS with SHA-256, salt of 32 bytes.
 """
 
@@ -30,7 +30,10 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 
 def sign(kind: str, statement: Any, key: RSAPrivateKey, certificate: x509.Certificate) -> bytes:
-    """The envelope of a JSON statement, by the holder of `certificate`."""
+    """The envelope of a JSON statement, signed by the holder of `certificate`.
+
+    kind: the purpose; it becomes part of the payload type.
+    """
     payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
     payload_type = TYPE.format(kind)
     signature = key.sign(pre_authentication_encoding(payload_type, payload), _PSS, hashes.SHA256())
@@ -50,8 +53,8 @@ def sign(kind: str, statement: Any, key: RSAPrivateKey, certificate: x509.Certif
 def verify(kind: str, envelope: bytes, certificate: x509.Certificate, *, name: str) -> Any:
     """The statement, if the holder of `certificate` has signed it as this kind.
 
-    name: how messages call it. Refused: not an envelope, another kind, another or a wrong
-    signature.
+    name: what messages call the envelope.
+    Refused: it is no envelope, of another kind, or its signature is another's or wrong.
     """
     try:
         content = json.loads(envelope)
@@ -79,7 +82,10 @@ def verify(kind: str, envelope: bytes, certificate: x509.Certificate, *, name: s
 
 
 def signer(envelope: bytes) -> str:
-    """SHA-256 of the certificate that the envelope claims; `verify` is what proves it. Refused."""
+    """SHA-256 of the certificate that the envelope claims; only `verify` proves the claim.
+
+    Refused: it is no envelope.
+    """
     try:
         (signature,) = json.loads(envelope)["signatures"]
         return str(signature["keyid"])
@@ -88,7 +94,7 @@ def signer(envelope: bytes) -> str:
 
 
 def read(kind: str, path: Path, certificate: x509.Certificate) -> Any:
-    """`verify` of a file. Refused: also when there is none."""
+    """The statement in a file, verified as by `verify`. Refused: also when there is no file."""
     if not path.is_file():
         raise Refused(f"{path} is missing. It comes with the certificates from the desk.")
     return verify(kind, path.read_bytes(), certificate, name=str(path))

@@ -313,7 +313,7 @@ def rewritten(federation, change) -> bytes:
 
 
 def forged(federation, name: str, key: str, **claims) -> str:
-    """A announcement with other claims, signed by `key`'s site."""
+    """An announcement with other claims, signed by `key`'s site."""
     statement = {
         "run": federation.gate().members.run,
         "bundle": federation.gate().bundle.digest,
@@ -351,7 +351,7 @@ def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, cla
 
 
 def altered(text: str) -> str:
-    """A announcement with another mask key in it, under the old signature."""
+    """An announcement with another mask key in it, under the old signature."""
     envelope = json.loads(text)
     statement = json.loads(base64.b64decode(envelope["payload"])) | {"mask_key": "22" * 32}
     payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
@@ -359,12 +359,12 @@ def altered(text: str) -> str:
 
 
 def resigned(text: str, other: str) -> str:
-    """A announcement under another announcement's signature."""
+    """An announcement under another announcement's signature."""
     return json.dumps(json.loads(text) | {"signatures": json.loads(other)["signatures"]})
 
 
 def by_a_stranger(federation, name: str) -> str:
-    """A announcement signed by somebody who is not in the member list."""
+    """An announcement signed by somebody who is not in the member list."""
     signed = json.loads(forged(federation, name, name))
     statement = json.loads(base64.b64decode(signed["payload"]))
     return SigningGate(["mallory"], "mallory").sign(announcements.KIND, statement).decode()

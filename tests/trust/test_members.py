@@ -72,7 +72,7 @@ def test_a_member_named_with_anothers_certificate_is_refused(parties, site, cloc
     [
         (lambda s: s["members"].pop(0), "expected one aggregator"),
         (lambda s: s["members"].append(s["members"][1]), "the same name stands in it twice"),
-        (lambda s: s["members"][1].update(encryption=None), "needs a encryption certificate"),
+        (lambda s: s["members"][1].update(encryption=None), "needs an encryption certificate"),
         (lambda s: s["members"][1].update(role="encryption"), "certificate for site, expected"),
         (lambda s: s["members"][1].pop("certificate"), "not a member list"),
         (lambda s: s.pop("run"), "not a member list"),
