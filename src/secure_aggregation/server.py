@@ -17,8 +17,8 @@ from typing import Any
 from src.errors import Refused
 from src.files import write_atomically
 from src.secure_aggregation import announcements, bfv, framing
+from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, LEAVE, STOP, UPDATE
 from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import ANNOUNCEMENT, DOWNLOAD, LEAVE, STOP, UPDATE
 from src.secure_aggregation.workers import Adders, WorkerRefused
 
 logger = logging.getLogger(__name__)
@@ -255,7 +255,9 @@ class EncryptedRounds:
                 state.voids + [number] * bool(missing),
                 state.changes + [number + 1] * (sorted(announced) != roster.sites),
             )
-            self._check_limits(new)
+            over = self.encryption.over_limit(new.voids, new.changes)
+            if over:
+                raise RunStopped(f"{over} Find out why sites are lost, then start a new run.")
             self._write(new, self._summed(updates, roster.sites) if not missing else self._last())
             return f"no update from {', '.join(missing)}" if missing else None
 
@@ -292,24 +294,6 @@ class EncryptedRounds:
         return {
             site: head["announcement"] for site, head in answers.items() if head["announcement"]
         }
-
-    def _check_limits(self, state: State) -> None:
-        limits = (
-            ("void rounds", state.voids, "max_void", self.encryption.max_void),
-            (
-                "changes of the roster",
-                state.changes,
-                "max_roster_changes",
-                self.encryption.max_roster_changes,
-            ),
-        )
-        for what, found, setting, limit in limits:
-            if len(found) > limit:
-                raise RunStopped(
-                    f"{len(found)} {what} (rounds {found}), allowed are {limit} "
-                    f"(compression_pipeline.{setting}). Find out why sites are lost, then start a "
-                    "new run."
-                )
 
     def _summed(self, updates: dict[str, Path], sites: list[str]) -> list[memoryview]:
         """The sum over exactly these sites: the running one if it is that, else from the files."""

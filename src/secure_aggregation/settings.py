@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from src import require
@@ -62,6 +62,23 @@ class Encryption:
                 "accomplices) fewer than 2 honest sites remain, so that one's update can be read."
             )
         return found
+
+    def over_limit(self, voids: Collection[int], changes: Collection[int]) -> str | None:
+        """Why a run with these void rounds and changes of the roster must end; None: it goes on.
+
+        Both ends count by themselves, and neither goes on over what the other allows.
+        """
+        limits = (
+            ("void rounds", voids, "max_void", self.max_void),
+            ("changes of the roster", changes, "max_roster_changes", self.max_roster_changes),
+        )
+        for what, found, setting, limit in limits:
+            if len(found) > limit:
+                return (
+                    f"{len(found)} {what} in this run (rounds {sorted(found)}), allowed are "
+                    f"{limit} (compression_pipeline.{setting})."
+                )
+        return None
 
     def cap(self, site: str) -> int:
         """The training cases that this site may have at most."""

@@ -23,14 +23,12 @@ from src.secure_aggregation.fixed_point import FixedPoint, Sum, to_residues, to_
 from src.secure_aggregation.keys import SumKeys
 from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.masks import mask, pair_keys
+from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, UPDATE
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.site_state import FILE, UPLOAD, SiteState
 from src.secure_aggregation.workers import Ciphers, WorkerRefused
 
 logger = logging.getLogger(__name__)
-
-DOWNLOAD, UPDATE, ANNOUNCEMENT = "download", "update", "announcement"
-LEAVE, STOP = "leave", "stop"  # why an answer brings no announcement
 
 
 class Budget(Protocol):

@@ -49,3 +49,15 @@ def test_both_parties_must_agree_on_numbers_and_size():
     assert Encryption().fingerprint(10) != Encryption().fingerprint(11)
     assert Encryption().fingerprint(10) != Encryption(bits=16).fingerprint(10)
     assert Encryption().fingerprint(10) == Encryption(most_cases=5).fingerprint(10)
+
+
+def test_a_run_ends_over_either_limit_and_the_reason_names_its_setting():
+    encryption = Encryption(max_void=1, max_roster_changes=2)
+    assert encryption.over_limit({3}, {4, 5}) is None
+    assert encryption.over_limit({9, 3}, ()) == (
+        "2 void rounds in this run (rounds [3, 9]), allowed are 1 (compression_pipeline.max_void)."
+    )
+    over = encryption.over_limit((), [1, 2, 3])
+    assert over
+    assert "3 changes of the roster" in over
+    assert "compression_pipeline.max_roster_changes" in over
