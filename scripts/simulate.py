@@ -278,14 +278,12 @@ def _guarantees(plan: dict[str, Any]) -> list[str]:
 
 def _validation(plan: dict[str, Any]) -> dict[str, Any]:
     """On whose cases the Dice of the report was measured."""
-    from src.plan import plan as plans
+    from src.plan.declared import declared
+    from src.plan.parts import Declares
 
     part = plan["task_runner"]["settings"].get("reported_metrics")
-    reported_metrics = plans.load_template(part["template"]) if part else None
-    return {
-        "validated_on": getattr(reported_metrics, "VALIDATES", "each site's own validation cases"),
-        "same_everywhere": getattr(reported_metrics, "SAME_EVERYWHERE", False),
-    }
+    says = declared(part) if part else Declares(validated_on="each site's own validation cases")
+    return {"validated_on": says.validated_on, "same_everywhere": bool(says.same_everywhere)}
 
 
 def _spent(ledgers: Path) -> list[dict[str, Any]]:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from src.plan.parts import Declares
+
 
 class WeightedMean:
     """Summed in float64 in the order given, so that equal inputs give equal bits."""
+
+    DECLARES = Declares(encrypted=False)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """float32 (P,) for K models (P,) and K weights >= 0. ValueError: the weights sum to 0."""

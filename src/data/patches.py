@@ -12,6 +12,7 @@ import numpy as np
 
 from src import require
 from src.data.preprocess import PreparedCase
+from src.plan.parts import Declares
 
 # A brain's mean lies about this many standard deviations above zero in raw MRI. Adding it to
 # z-scores gives back a positive scale, on which gain, gamma and a bias field act as on a scanner.
@@ -22,7 +23,7 @@ BRAIN_MEAN_Z = 4.0
 class Patches:
     """size: voxels along X, Y, Z. augment: vary the patches, or only cut them."""
 
-    PER_PATIENT: ClassVar[bool] = True  # a patch depends on its own case alone
+    DECLARES: ClassVar = Declares(per_patient=True)  # a patch depends on its own case alone
 
     size: tuple[int, int, int] = (64, 64, 64)
     tumour_fraction: float = 0.7

@@ -29,6 +29,7 @@ from src.differential_privacy import accountant, gaussian
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.differential_privacy.independence import refuse_coupling
+from src.plan.parts import Declares
 from src.trainable import trainable_names
 
 T = TypeVar("T")
@@ -93,10 +94,10 @@ class PatientDPSGD:
     site goes on listening, the others go on) or stop (the run ends).
     """
 
-    SPENDS: ClassVar[bool] = True  # privacy
-    LEAVES: ClassVar[str] = (
-        "a model trained with differential privacy per patient; no number of cases: every site "
-        "weighs the same"
+    DECLARES: ClassVar = Declares(
+        leaves="a model trained with differential privacy per patient; no number of cases: every "
+        "site weighs the same",
+        spends=True,
     )
 
     epsilon: float

@@ -7,6 +7,7 @@ from typing import Any
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
 from src.plan import plan as plans
+from src.plan.declared import declared
 
 Bound = Callable[[Iterable[DpEvent]], float]
 
@@ -44,8 +45,7 @@ def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
     if local := _spending(runner.get("local")):
         event = local.a_round(rounds)
         found.append(_guarantee("training", "training", "patient", local, event, rounds))
-    if noise:
-        built = plans.build(noise)
+    if built := _spending(noise):
         event = built.a_round(plans.build(pipeline).encryption, rounds)
         found.append(_guarantee("a noised update", "training", "site", built, event, rounds))
     if reported_metrics := _spending(runner.get("reported_metrics")):
@@ -57,7 +57,7 @@ def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
 
 def _spending(part: Mapping[str, Any] | None) -> Any:
     """The part, built, if it says of itself that it spends privacy."""
-    if part and getattr(plans.load_template(part["template"]), "SPENDS", False):
+    if part and declared(part).spends:
         return plans.build(part)
     return None
 

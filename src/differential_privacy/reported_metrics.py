@@ -12,16 +12,17 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from src import require
+from src.data.regions import REGIONS
 from src.differential_privacy import accountant, gaussian
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.budget import Budget, refuse_too_small
+from src.plan.parts import Declares
 from src.plan.plan import build
 
 logger = logging.getLogger(__name__)
 
 Metrics = dict[str, Any]
 Part = Mapping[str, Any]
-REGIONS = ("WT", "TC", "ET")
 
 
 class Measured(Protocol):
@@ -44,13 +45,13 @@ class Measured(Protocol):
 class AllMetrics:
     """The mean loss, the mean scores of the site's own validation cases, and numbers of cases."""
 
-    LEAVES: ClassVar[str] = (
-        "the mean loss of each round; mean Dice and HD95 of each region over the validation cases, "
-        "never a single case's"
+    DECLARES: ClassVar = Declares(
+        leaves="the mean loss of each round; mean Dice and HD95 of each region over the validation "
+        "cases, never a single case's",
+        spends=False,
+        private=False,
+        validated_on="each site's own validation cases",
     )
-    PRIVATE: ClassVar[bool] = False
-    VALIDATES: ClassVar[str] = "each site's own validation cases"  # for the report
-    SAME_EVERYWHERE: ClassVar[bool] = False  # the scores are one model's on one set of cases
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
         """Ready as it is."""
@@ -74,9 +75,12 @@ class AllMetrics:
 class NoMetrics(AllMetrics):
     """Nothing but the model. The site still sees how the model does on its own cases."""
 
-    LEAVES: ClassVar[str] = "no metric and no number of cases"
-    VALIDATES: ClassVar[str] = "nothing that may leave a site"
-    PRIVATE: ClassVar[bool] = True
+    DECLARES: ClassVar = Declares(
+        leaves="no metric and no number of cases",
+        spends=False,
+        private=True,
+        validated_on="nothing that may leave a site",
+    )
 
     def training(self, loss: float) -> Metrics:
         """Nothing."""
@@ -99,10 +103,13 @@ class PublicValidation(NoMetrics):
     cases: a part with `cases()`, the same at every site (`src.data.public_cases.SyntheticCases`).
     """
 
-    LEAVES: ClassVar[str] = "mean scores of public validation cases; nothing of the site's own"
-    VALIDATES: ClassVar[str] = "public cases, the same at every site"
-    SAME_EVERYWHERE: ClassVar[bool] = True
-    PRIVATE: ClassVar[bool] = True
+    DECLARES: ClassVar = Declares(
+        leaves="mean scores of public validation cases; nothing of the site's own",
+        spends=False,
+        private=True,
+        validated_on="public cases, the same at every site",
+        same_everywhere=True,
+    )
 
     public: Part
 
@@ -128,10 +135,12 @@ class NoisyDice(NoMetrics):
     the mean counts.
     """
 
-    LEAVES: ClassVar[str] = "mean Dice of the validation patients with noise, booked in the ledger"
-    VALIDATES: ClassVar[str] = "each site's own validation patients, with noise"
-    PRIVATE: ClassVar[bool] = True
-    SPENDS: ClassVar[bool] = True
+    DECLARES: ClassVar = Declares(
+        leaves="mean Dice of the validation patients with noise, booked in the ledger",
+        spends=True,
+        private=True,
+        validated_on="each site's own validation patients, with noise",
+    )
 
     epsilon: float
     delta: float

@@ -22,6 +22,7 @@ from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import enough, feasibility
+from src.plan.parts import Declares
 from src.secure_aggregation.fixed_point import FixedPoint, share_of_field
 from src.secure_aggregation.settings import Encryption
 
@@ -39,11 +40,10 @@ class SiteDP:
     when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
     """
 
-    SPENDS: ClassVar[bool] = True
-    LEAVES: ClassVar[str] = (
-        "of the model only the trainable values, clipped and noised; no number of cases: every "
-        "site "
-        "weighs the same"
+    DECLARES: ClassVar = Declares(
+        leaves="of the model only the trainable values, clipped and noised; no number of cases: "
+        "every site weighs the same",
+        spends=True,
     )
 
     epsilon: float

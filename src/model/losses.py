@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from src import require
+from src.plan.parts import Declares
 
 VOXEL_AXES = (2, 3, 4)
 
@@ -21,7 +22,7 @@ class DiceBCE(nn.Module):
     empty costs 0 and its gradient stays finite.
     """
 
-    PER_PATIENT = True  # no term ties samples together
+    DECLARES = Declares(per_patient=True)  # no term ties samples together
 
     def __init__(self, smooth: float = 1.0, bce_weight: float = 1.0) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from src import require
+from src.plan.parts import Declares
 
 SEQUENCES_IN = 4  # T1, T1ce, T2, FLAIR
 REGIONS_OUT = 3  # WT, TC, ET: they overlap, so each has its own sigmoid
@@ -42,7 +43,7 @@ class GliomaUNet(nn.Module):
     preset: "lite" or "full". Spatial sizes must be multiples of `multiple`.
     """
 
-    PER_PATIENT = True  # no layer ties samples together, and none keeps a buffer
+    DECLARES = Declares(per_patient=True)  # no layer ties samples together or keeps a buffer
 
     def __init__(self, preset: str = "lite") -> None:
         super().__init__()

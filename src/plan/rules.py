@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from src.plan.declared import NETWORK, check_declared, declared, is_private
 from src.plan.plan import (
     PlanError,
     Section,
@@ -33,11 +34,12 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     Held at build time by `scripts workspace`, and again by each site before it trains.
     """
     for place, part in parts(plan):
-        if part["template"] == "openfl.federation.Network":
-            continue  # OpenFL 1.9 names a class here that does not exist, and never loads it
+        if part["template"] == NETWORK:
+            continue
         try:
             _check_place(place, part)
-            check_settings(part, given=_given(place, part))
+            check_declared(place, part)
+            check_settings(part, given=GIVEN_BY_OPENFL.get(place, ()))
         except PlanError as error:
             raise PlanError(f"{name}: {place}: {error}") from None
     for where, refused, why in REFUSED:
@@ -117,10 +119,10 @@ def _check_gates(plan: Mapping[str, Section], name: str) -> None:
 def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
     """Sealed updates and rules that must look into them do not go together, nor the reverse."""
     pipeline = plan["compression_pipeline"]["template"]
-    sealed = getattr(load_template(pipeline), "SEALS", False)
+    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
     for task, section in plan["tasks"].items():
         rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
-        adds = rule is not None and getattr(load_template(rule["template"]), "ADDS_SEALED", False)
+        adds = rule is not None and bool(declared(rule).encrypted)
         if "train" in task and sealed != adds:
             raise PlanError(
                 f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
@@ -143,17 +145,8 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
         build(plan["compression_pipeline"])  # settings that contradict each other
 
 
-def is_private(plan: Mapping[str, Section]) -> bool:
-    """Whether a part of the plan promises differential privacy."""
-    return any(
-        getattr(load_template(part["template"]), "SPENDS", False)
-        for _, part in parts(plan)
-        if part["template"] != "openfl.federation.Network"
-    )
-
-
-# (where, attribute that its class must have, why) in a plan with differential privacy
-PER_PATIENT = (
+# (where, why its class must declare per_patient) in a plan with differential privacy
+BESIDE_PRIVACY = (
     ("task_runner.algorithm", "what it sends or keeps beside the model would be outside the bound"),
     ("task_runner.loss", "a loss that ties patients together leaves the clipping without effect"),
     ("task_runner.model", "statistics of a batch (BatchNorm) tie patients together, and leave"),
@@ -168,15 +161,15 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
     """What a promise of differential privacy would not cover is refused beside it."""
     if not is_private(plan):
         return
-    for where, why in PER_PATIENT:
+    for where, why in BESIDE_PRIVACY:
         part = _value(plan, where)
-        if part and not _declares(part, "PER_PATIENT"):
+        if part and not declared(part).per_patient:
             raise PlanError(
-                f"{name}: {where}: {part['template']} does not declare PER_PATIENT: {why}. Take "
-                "another, or declare it in its class after proving it."
+                f"{name}: {where}: {part['template']} does not declare per_patient=True: {why}. "
+                "Take another, or declare it in its class after proving it."
             )
     reported_metrics = _value(plan, "task_runner.reported_metrics")
-    if reported_metrics and not _declares(reported_metrics, "PRIVATE"):
+    if reported_metrics and not declared(reported_metrics).private:
         raise PlanError(
             f"{name}: task_runner.reported_metrics: {reported_metrics['template']}: metrics of "
             f"private cases are a "
@@ -189,7 +182,7 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
             f"{name}: data_loader.split is {split or 'balanced'}: one patient more could move "
             "another between training and validation. Set it to independent."
         )
-    sealed = getattr(load_template(plan["compression_pipeline"]["template"]), "SEALS", False)
+    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
     when_spent = (((_value(plan, "task_runner.local") or {}).get("settings")) or {}).get(
         "when_spent", "leave"
     )
@@ -203,11 +196,6 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
             f"{name}: compression_pipeline.most_cases must be 1: in a private plan every site "
             "weighs the same, so that no number of cases is told."
         )
-
-
-def _declares(part: Mapping[str, Any], attribute: str) -> bool:
-    """Whether the part's own class says so; what it inherits was said of another."""
-    return bool(vars(load_template(part["template"])).get(attribute, False))
 
 
 def _check_limits(plan: Mapping[str, Section], name: str) -> None:
@@ -252,13 +240,6 @@ def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
             f"{name}: tasks: no validation of the global model (kwargs: apply: global). "
             "Without one OpenFL cannot end a round; add aggregated_model_validation."
         )
-
-
-def _given(place: str, part: Mapping[str, Any]) -> set[str]:
-    """What the frame will hand to this part, so that a plan need not name it."""
-    if place in GIVEN_BY_OPENFL:
-        return GIVEN_BY_OPENFL[place]
-    return set(getattr(load_template(part["template"]), "GIVEN", ()))
 
 
 def _value(plan: Mapping[str, Any], where: str) -> Any:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from src.plan.parts import Declares
+
 TOKEN_BYTES = 32
 
 
@@ -20,7 +22,7 @@ def token(message: bytes) -> np.ndarray:
 class EncryptedSum:
     """The rule of encrypted plans. Case numbers count inside the ciphertexts, not here."""
 
-    ADDS_SEALED = True
+    DECLARES = Declares(encrypted=True)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """The token of the round's result from the tokens of its uploads.

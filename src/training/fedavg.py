@@ -6,11 +6,13 @@ and nothing is kept between rounds. It is also the shape that every other algori
 
 from torch import nn
 
+from src.plan.parts import Declares
+
 
 class FedAvg:
     """The hooks of a federated algorithm at a site, all of them empty."""
 
-    PER_PATIENT = True  # nothing beside the model leaves, and nothing of the data is kept
+    DECLARES = Declares(leaves="", per_patient=True)
 
     def begin_round(self, model: nn.Module, round_number: int) -> None:
         """Before the first step; `model` holds the global model."""

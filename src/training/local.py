@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
 from src import require
+from src.plan.parts import Declares
 from src.trainable import trainable_names
 from src.training.compute import Compute
 
@@ -48,6 +49,8 @@ class LocalTraining:
     clip_norm: largest gradient norm of a step. trainable: which parameters are trained
     (`src.trainable`); None: all. The others stay as they are.
     """
+
+    DECLARES: ClassVar = Declares(leaves="", spends=False)  # the pipeline says what leaves
 
     steps: int | None = None
     epochs: int | None = None

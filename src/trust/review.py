@@ -10,6 +10,7 @@ from pathlib import Path
 from src.differential_privacy.guarantee import guarantees
 from src.plan import plan as plans
 from src.plan import rules
+from src.plan.declared import declarations
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import CertificatePath
 from src.trust.members import Members
@@ -72,8 +73,9 @@ def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str,
         ),
         ("rule", _part(_rule(plan))),
     ]
-    facts += [("leaves the site", text) for text in _declared(plan, "LEAVES")]
-    facts += [("privacy", text) for text in _declared(plan, "PRIVACY")]
+    said = [says for _, _, says in declarations(plan)]
+    facts += [("leaves the site", says.leaves) for says in said if says.leaves]
+    facts += [("privacy", says.privacy) for says in said if says.privacy]
     facts += [
         ("privacy", found.part.describe(settings["rounds_to_train"])) for found in guarantees(plan)
     ]
@@ -99,16 +101,6 @@ def _against_kit(workspace: Path, found: bundle.Bundle) -> str:
     if not different:
         return f"the same as in {KIT}"
     return f"{len(different)} files differ from {KIT}: {', '.join(different)}"
-
-
-def _declared(plan: dict, attribute: str) -> list[str]:
-    """What the plan's parts say of themselves: class attributes LEAVES and PRIVACY."""
-    found = []
-    for _, part in plans.parts(plan):
-        if part["template"] != "openfl.federation.Network":
-            text = getattr(plans.load_template(part["template"]), attribute, None)
-            found += [text] if text else []
-    return found
 
 
 def _rule(plan: dict) -> dict:

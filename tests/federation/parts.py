@@ -12,6 +12,7 @@ from openfl.federated import DataLoader, TaskRunner
 from openfl.utilities import TensorKey
 
 from src.model_vector import TENSOR
+from src.plan.parts import Declares
 from src.training.fedavg import FedAvg
 
 SIZE = 1000
@@ -96,12 +97,16 @@ class Diverging(NoiseRunner):
 class RaisingRule:
     """A rule with a fault in it."""
 
+    DECLARES = Declares(encrypted=False)
+
     def combine(self, models, weights):
         raise KeyError("a bug in a researcher's rule")
 
 
 class KeepTrained(FedAvg):
     """FedAvg that keeps what each round of training has made, for the test to look at."""
+
+    DECLARES = Declares(leaves="", per_patient=True)
 
     def begin_round(self, model, round_number):
         self.round_number = round_number

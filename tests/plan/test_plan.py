@@ -8,6 +8,7 @@ import yaml
 
 from src.plan import plan as plans
 from src.plan import rules
+from src.plan.parts import Declares
 from src.plan.plan import PlanError
 from src.training.fedavg import FedAvg
 
@@ -227,16 +228,18 @@ class Unproven:
     """A part that declares nothing of patients."""
 
 
-class Inheriting(FedAvg):
-    """What FedAvg has declared is not said of this one."""
+class Coupling(FedAvg):
+    """An algorithm that keeps something of the data."""
+
+    DECLARES = Declares(leaves="", per_patient=False)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         (
-            [f"task_runner.algorithm={{template: {__name__}.Inheriting, settings: {{}}}}"],
-            "Inheriting does not declare PER_PATIENT",
+            [f"task_runner.algorithm={{template: {__name__}.Coupling, settings: {{}}}}"],
+            "Coupling does not declare per_patient=True: what it sends or keeps",
         ),
         (
             [
@@ -249,11 +252,11 @@ class Inheriting(FedAvg):
         (["compression_pipeline.most_cases=100"], "most_cases must be 1"),
         (
             ["task_runner.loss={template: monai.losses.DiceLoss, settings: {}}"],
-            r"task_runner.loss: monai.losses.DiceLoss does not declare PER_PATIENT",
+            r"task_runner.loss: monai.losses.DiceLoss does not declare per_patient=True",
         ),
         (
             [f"task_runner.algorithm={{template: {__name__}.Unproven, settings: {{}}}}"],
-            "does not declare PER_PATIENT: what it sends or keeps",
+            "Unproven does not declare leaves",
         ),
         (
             [f"data_loader.patches={{template: {__name__}.Unproven, settings: {{}}}}"],
@@ -264,7 +267,7 @@ class Inheriting(FedAvg):
             "BatchNorm",
         ),
     ],
-    ids=["inherited", "metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
+    ids=["coupling", "metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
 )
 def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words, monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, sys.modules[Unproven.__module__])

@@ -19,6 +19,7 @@ from src.differential_privacy.distributed_noise import SharedNoise
 from src.errors import Refused
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
+from src.plan.parts import Declares
 from src.secure_aggregation import framing
 from src.secure_aggregation.framing import WireError
 from src.secure_aggregation.settings import Encryption
@@ -74,11 +75,13 @@ class PlainTransformer(Transformer):
 class PlainPipeline(TransformationPipeline):
     """Nothing hidden, nothing lost: the baseline that every other pipeline is measured against."""
 
-    LEAVES = (
-        "the whole model after each round of local training, readable by the aggregator; the "
-        "numbers of training and of validation cases"
+    DECLARES = Declares(
+        leaves="the whole model after each round of local training, readable by the aggregator; "
+        "the numbers of training and of validation cases",
+        privacy="none but TLS: a model can leak what it was trained on, and the aggregator reads "
+        "it",
+        encrypted=False,
     )
-    PRIVACY = "none but TLS: a model can leak what it was trained on, and the aggregator reads it"
 
     encryption: Encryption | None = None
     noise: Any = None
@@ -131,12 +134,12 @@ class EncryptedPipeline(TransformationPipeline):
     noise: a part (`src.differential_privacy.site_level.SiteDP`) for differential privacy per site.
     """
 
-    LEAVES = "the whole model after each round of local training, encrypted, masked and tagged"
-    PRIVACY = (
-        "the aggregator adds what it cannot read; the sites read the sum of a round's updates, "
-        "which encryption does not protect; metrics, sizes and times are in the clear"
+    DECLARES = Declares(
+        leaves="the whole model after each round of local training, encrypted, masked and tagged",
+        privacy="the aggregator adds what it cannot read; the sites read the sum of a round's "
+        "updates, which encryption does not protect; metrics, sizes and times are in the clear",
+        encrypted=True,
     )
-    SEALS = True
 
     def __init__(
         self,
