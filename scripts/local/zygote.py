@@ -180,10 +180,10 @@ def _attend(child: Child, ready: selectors.PollSelector, children: list[Child]) 
         ready.unregister(child.ended)
         os.close(child.ended)
         child.ended = None
-        with suppress(BrokenPipeError):  # nobody waits for it
+        with suppress(ConnectionError):  # nobody waits for it
             child.conversation.send(str(code).encode())
         ready.register(child.conversation, selectors.EVENT_READ, child)
-    elif not child.conversation.recv(1):
+    else:  # it says nothing more: it was closed, whether or not the code was read
         ready.unregister(child.conversation)
         child.close()
         os.waitpid(child.pid, 0)
@@ -192,6 +192,7 @@ def _attend(child: Child, ready: selectors.PollSelector, children: list[Child]) 
 
 def _end(children: list[Child]) -> None:
     for child in children:
+        os.kill(child.pid, signal.SIGKILL)  # it may not lead its group yet
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         os.waitpid(child.pid, 0)

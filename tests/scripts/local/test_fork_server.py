@@ -134,6 +134,15 @@ def test_its_number_is_kept_until_its_code_was_taken(start):
     until(lambda: not Path(f"/proc/{forked.pid}").exists())
 
 
+def test_one_that_nobody_waits_for_is_reaped_and_the_next_one_starts(start):
+    forked = start("pass")
+    until(lambda: is_gone(forked.pid))
+    time.sleep(0.2)  # its code lies unread
+    forked._conversation.close()
+    until(lambda: not Path(f"/proc/{forked.pid}").exists())
+    assert start("pass").wait(20) == 0
+
+
 def test_folder_variables_and_files_are_those_of_a_typed_process(start, output, tmp_path):
     code = (
         "import json, os, sys, threading\n"
