@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from src.plan import moved
+
 Section = dict[str, Any]
 
 SECTIONS = (
@@ -141,6 +143,8 @@ def load_template(template: Any) -> type:
     """The class that a dotted path names. PlanError: there is none; the message says what is."""
     if not isinstance(template, str) or "." not in template:
         raise PlanError(f"template must be a dotted class path, got {template!r}.")
+    if template in moved.TEMPLATES:
+        raise PlanError(f"template {template} has moved to {moved.TEMPLATES[template]}.")
     module_name, _, name = template.rpartition(".")
     try:
         module = import_module(module_name)
@@ -198,6 +202,8 @@ def parts(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
+    if moved.SETTINGS.get(word) in known:
+        return f"{word!r}, which is now {moved.SETTINGS[word]!r}"
     close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f"{word!r}; did you mean {close[0]!r}?"
