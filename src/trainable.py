@@ -1,7 +1,7 @@
-"""Which parameters of a network a plan tunes, named by words: `[GroupNorm, head]`.
+"""Which parameters of a network may move, named by words of the plan: `[GroupNorm, head]`.
 
 Differential privacy adds noise to every trainable value: its length grows with the root of their
-number, the update's does not. So a plan may tune a small part of a pretrained network.
+number, the update's does not. So a plan may train only a small part of a pretrained network.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,9 @@ def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[st
             )
         found |= named
     if not found:
-        raise ValueError("tune is empty: nothing would be trained. Name modules, or give null.")
+        raise ValueError(
+            "trainable is empty: nothing would be trained. Name modules, or give null."
+        )
     return found
 
 

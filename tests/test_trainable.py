@@ -1,4 +1,4 @@
-"""Words that name the tuned parameters of a network."""
+"""Words that name the trainable parameters of a network."""
 
 import pytest
 from torch import nn

@@ -1,1 +1,1 @@
-"""Mechanisms that add noise, and the books of what they spend."""
+"""Differential privacy: the mechanisms that add noise, and the books of what they spend."""

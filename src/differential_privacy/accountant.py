@@ -1,9 +1,10 @@
-"""The accountant: what epsilon a sequence of noised events has cost, at a given delta.
+"""The accountant computes which epsilon a sequence of DP events has cost, at a given delta.
 
-A release is a Gaussian mechanism on a Poisson sample of the patients. Renyi differential privacy
-(Mironov, Talwar, Zhang 2019, arXiv:1908.10530) is Opacus' own arithmetic and is what budgets are
-held to: an upper bound that composes exactly, however the steps are split over rounds, restarts
-and runs. The numerical PRV bound (Gopi et al. 2021, arXiv:2106.02848) is tighter, and for print.
+A DP event is a Gaussian mechanism on a Poisson sample of the patients (privacy amplification by
+sampling). Budgets are held to Renyi differential privacy (Mironov, Talwar, Zhang 2019,
+arXiv:1908.10530), which is Opacus' own arithmetic: an upper bound that composes exactly, however
+the steps are split over rounds, restarts and runs. The numerical PRV bound (Gopi et al. 2021,
+arXiv:2106.02848) is tighter; it is printed beside, and nothing depends on it.
 """
 
 import math
@@ -32,9 +33,11 @@ PRV_WORTH = 100.0  # epsilon above which PRV would need gigabytes, to say what m
 
 @dataclass(frozen=True, kw_only=True)
 class DpEvent:
-    """What was released. noise_multiplier: standard deviation of the noise over the sensitivity,
-    0 for none. sample_rate: chance of each patient to be in a step. steps: how often, each time
-    with fresh samples and noise.
+    """One use of a mechanism, as dp-accounting calls it.
+
+    noise_multiplier: standard deviation of the noise over the sensitivity; 0 for no noise.
+    sample_rate: probability that a patient is in a step.
+    steps: how often the mechanism runs, each time with a fresh sample and fresh noise.
     """
 
     noise_multiplier: float
@@ -48,9 +51,10 @@ class DpEvent:
 
 
 def epsilon(events: Iterable[DpEvent], delta: float) -> float:
-    """Epsilon of all of them together, by RDP. None: 0. Without noise: inf.
+    """Epsilon of all events together, by RDP: 0 if there are none, inf if one has no noise.
 
-    Order and grouping do not matter, to the last bit. ValueError: delta is not inside (0, 1).
+    The result does not depend on order and grouping, to the last bit.
+    ValueError: delta is not inside (0, 1).
     """
     _check_delta(delta)
     history = _history(events)
@@ -65,7 +69,9 @@ def epsilon(events: Iterable[DpEvent], delta: float) -> float:
 
 
 def epsilon_prv(events: Iterable[DpEvent], delta: float) -> float:
-    """The tighter bound by PRV, never above `epsilon`; where that is above 100, `epsilon`."""
+    """The tighter PRV bound, never above `epsilon`; where that is above PRV_WORTH, `epsilon`
+    itself.
+    """
     events = list(events)
     bound = epsilon(events, delta)
     if not 0 < bound <= PRV_WORTH:
@@ -83,10 +89,10 @@ def epsilon_prv(events: Iterable[DpEvent], delta: float) -> float:
 
 @lru_cache
 def calibrate(*, epsilon: float, delta: float, sample_rate: float, steps: int) -> float:
-    """The noise multiplier with which so many steps together cost at most epsilon, by Opacus.
+    """The noise multiplier with which so many steps together cost at most epsilon, found by Opacus.
 
-    They cost at least 0.999 epsilon. ValueError: noise of a million times the sensitivity is not
-    enough.
+    They cost at least 0.999 epsilon.
+    ValueError: even noise of a million times the sensitivity is not enough.
     """
     require.positive("epsilon", epsilon)
     _check_delta(delta)
@@ -119,7 +125,7 @@ def _check_delta(delta: float) -> None:
 
 
 def _history(events: Iterable[DpEvent]) -> list[tuple[float, float, int]]:
-    """(noise multiplier, sample rate, steps), as Opacus has it: steps of one kind in one entry."""
+    """(noise multiplier, sample rate, steps) as Opacus expects it, with equal events merged."""
     steps: Counter[tuple[float, float]] = Counter()
     for event in events:
         steps[event.noise_multiplier, event.sample_rate] += event.steps
@@ -127,6 +133,7 @@ def _history(events: Iterable[DpEvent]) -> list[tuple[float, float, int]]:
 
 
 def _rdp(order: float, noise_multiplier: float, sample_rate: float, steps: int) -> float:
+    """Renyi divergence of so many steps at one order."""
     if order > SERIES:
         sample_rate = 1.0  # an upper bound: sampling only helps
     return steps * _rdp_of_a_step(order, noise_multiplier, sample_rate)
@@ -143,7 +150,7 @@ def _rdp_of_a_step(order: float, noise_multiplier: float, sample_rate: float) ->
 
 
 def _least(order: float, delta: float) -> float:
-    """What an order's RDP is raised by to be epsilon at delta, and so the least it can give.
+    """What an order's RDP is raised by to become epsilon at delta, and so the least it can give.
 
     Balle et al. 2020 (arXiv:1905.09982), theorem 21.
     """

@@ -1,4 +1,8 @@
-"""A run's budget at one site: each round is booked before it is trained, and the last in time."""
+"""A run's budget at one site: each round is booked in the ledger before it is trained.
+
+It also tells the site in time that the next round cannot be paid for, so that the site leaves after
+a complete round, and not in the middle of one.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,9 +18,16 @@ WHEN_SPENT = ("leave", "stop")
 
 @dataclass(frozen=True)
 class Budget:
-    """ledger: of the patients whose privacy is spent. a_round: what one round releases, counted for
-    `unit`. epsilon: what may be spent, by all runs together. rounds: of training. when_spent: the
-    site leaves (it goes on listening, the others go on), or all stop. what: is released, in words.
+    """What one run may spend of one data set.
+
+    ledger: of the patients whose privacy is spent.
+    a_round: the DP event of one round, counted for `unit`.
+    unit: "patient" or "site".
+    epsilon, delta: what all runs together may spend.
+    run: the run's number, under which is booked.
+    rounds: how many rounds the run trains.
+    when_spent: "leave" (the site goes on listening, the others go on) or "stop" (all stop).
+    what: what is released, in words.
     """
 
     ledger: Ledger
@@ -35,10 +46,13 @@ class Budget:
 
     @classmethod
     def open(cls, gate: Any, site: str, identifiers: Collection[str], **settings: Any) -> "Budget":
-        """With the ledger of these patients, in this machine's folder, for the gate's run.
+        """The budget of a run, with this machine's ledger of these patients.
 
-        settings: a_round, unit, epsilon, delta, rounds, when_spent, what. BudgetSpent: a new run
-        that could not pay for its first round. One that has begun is resumed all the same.
+        gate: the site's; its member list names the run.
+        settings: a_round, unit, epsilon, delta, rounds, when_spent, what.
+        BudgetSpent: a new run could not pay for its first round. A run that has begun is resumed
+            all the
+        same.
         """
         opened = Ledger.open(ledger.folder(), site, identifiers, gate)
         budget = cls(opened, run=gate.members.run, **settings)
@@ -51,11 +65,14 @@ class Budget:
         return budget
 
     def pays(self) -> bool:
-        """Whether one more round can be paid."""
+        """Whether the budget pays for one more round."""
         return self._with_a_round() <= self.epsilon
 
     def book(self, round_number: int) -> float:
-        """Before the round's first noise is drawn: epsilon after it. BudgetSpent: do not train."""
+        """Book a round before its first noise is drawn; return epsilon after it.
+
+        BudgetSpent: the round must not be trained; nothing was booked.
+        """
         return self.ledger.book(
             self.a_round,
             unit=self.unit,
@@ -67,7 +84,9 @@ class Budget:
         )
 
     def after(self, round_number: int) -> str:
-        """Empty if the next round can be paid, or trains nothing; else `when_spent`."""
+        """What the site does after a round: `when_spent` if it cannot pay for the next one, else
+        "".
+        """
         last = round_number + 1 >= self.rounds
         return "" if last or self.pays() else self.when_spent
 
@@ -76,9 +95,9 @@ class Budget:
 
 
 def refuse_too_small(budget: float | None, epsilon: float) -> None:
-    """ValueError where a plan's budget over all runs does not even pay for its own run."""
+    """ValueError if a plan's budget over all runs does not even pay for its own run."""
     if budget is not None and budget < epsilon:
         raise ValueError(
             f"budget {budget} is below epsilon {epsilon}: the run could not end. Lower epsilon, "
-            "or leave budget away."
+            "or omit budget."
         )

@@ -1,8 +1,8 @@
-"""Discrete Gaussian: integers with P(x) proportional to exp(-x^2 / 2 sigma^2), drawn exactly.
+"""Discrete Gaussian noise: integers with P(x) proportional to exp(-x^2 / 2 sigma^2), drawn exactly.
 
 Canonne, Kamath and Steinke 2020 (arXiv:2004.00010), algorithms 1 to 3, on whole arrays. Every
-decision compares integers, every bit comes from the operating system: no logarithm, no exponential
-and no seed, whose errors would break a proof of privacy (Mironov 2012,
+decision compares integers, every bit comes from the operating system. There is no logarithm, no
+exponential and no seed, whose errors would break a proof of privacy (Mironov 2012,
 doi:10.1145/2382196.2382264).
 """
 
@@ -16,7 +16,10 @@ BLOCK = 1 << 15  # values at a time, so that they stay in the processor's cache
 
 
 def discrete_gaussian(sigma: int, count: int) -> np.ndarray:
-    """int64 (count,), independent. ValueError: sigma is no whole number from 1 to LARGEST."""
+    """int64 (count,), independent draws.
+
+    ValueError: sigma is no whole number from 1 to LARGEST.
+    """
     if not isinstance(sigma, int) or not 1 <= sigma <= LARGEST:
         raise ValueError(f"sigma must be a whole number from 1 to {LARGEST}, got {sigma!r}.")
     drawn = [_block(sigma, min(BLOCK, count - start)) for start in range(0, count, BLOCK)]
@@ -80,7 +83,7 @@ def _bernoulli_exp_below_one(numerator: np.ndarray, denominator: int) -> np.ndar
 
 
 def _uniform(below: int, count: int) -> np.ndarray:
-    """int64 (count,) uniform in 0 .. below - 1, without the bias of a plain remainder."""
+    """int64 (count,), uniform in 0 .. below - 1, without the bias of a plain remainder."""
     most = (1 << 63) // below * below  # the largest multiple: what is above is drawn again
     found = np.empty(0, np.int64)
     while len(found) < count:

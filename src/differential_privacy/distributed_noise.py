@@ -1,20 +1,23 @@
-"""Noise shared out over the sites of an encrypted sum: how much, in which steps, with what room.
+"""The noise of an encrypted sum, shared out over its sites: how much, in which steps, with what
+room.
 
-The distributed discrete Gaussian of Kairouz, Liu and Steinke 2021 (arXiv:2102.06387). Of n sites
-each clips its update to length C, divides it by n and by a step, rounds it to integers r, adds
-discrete Gaussian noise of sigma steps and then encrypts; only the sum is ever opened.
+This is the distributed discrete Gaussian of Kairouz, Liu and Steinke 2021 (arXiv:2102.06387). Each
+of n sites clips its update to length C, divides it by n and by a step, rounds it to integers r,
+adds discrete Gaussian noise of sigma steps and then encrypts; only the sum is ever opened.
 
-Sensitivity. Two runs are neighbours if they differ in whether one site's update is there or is
-zero; who takes part, the model that the round starts from and the site's own noise are in both. The
-sums then differ by that site's r alone, and |r|^2 <= L is checked on the integers themselves, after
-clipping, weighing and rounding; rounding is repeated until it holds. So the L2 sensitivity is
-sqrt(L) steps, whatever floating-point numbers did before. (Another update instead: twice that.)
+Adjacency. Two runs are adjacent if they differ in whether one site's update is there or is zero;
+who takes part, the model that the round starts from and the site's own noise are in both.
 
-Noise. An attacker who is c of the sites subtracts c shares; of a roster of min_sites or more at
-least h = min_sites - c remain. The sum of h discrete Gaussians is nearly one, and satisfies the
-Renyi bound of a Gaussian of multiplier 1 / (sqrt(L) / (sqrt(h) sigma) + tau sqrt(d)) with
-tau = 10 sum over k < h of exp(-2 pi^2 sigma^2 k / (k + 1)) (their proposition 14). More shares are
-post-processing.
+Sensitivity. The sums of adjacent runs differ by that site's r alone. |r|^2 <= L is checked on the
+integers themselves, after clipping, weighting and rounding, and rounding is repeated until it
+holds. So the L2 sensitivity is sqrt(L) steps, whatever floating-point numbers did before.
+(Replacing an update by another one: twice that.)
+
+Noise. An attacker who controls c of the sites subtracts their c shares; of a roster of min_sites or
+more at least h = min_sites - c remain. The sum of h discrete Gaussians is nearly one, and satisfies
+the Renyi bound of a Gaussian of multiplier 1 / (sqrt(L) / (sqrt(h) sigma) + tau sqrt(d)) with
+tau = 10 sum over k < h of exp(-2 pi^2 sigma^2 k / (k + 1)) (their proposition 14). Further shares
+are post-processing.
 """
 
 import math
@@ -33,10 +36,16 @@ STEPS_TRIED = 64  # powers of two, from the one at which model and update alone 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedNoise:
-    """noise_multiplier: of what an attacker sees, against the sensitivity. epsilon: of the run.
+    """The noise of a run, shared out over its sites.
 
-    sites: n, enrolled. contributors: h. values: d, noised in a round. rounds: whose noise is drawn
-    in the run at most. clip_norm: C. field: what a site may fill of a field, in steps.
+    noise_multiplier: of what an attacker sees, over the sensitivity.
+    epsilon: of the run.
+    sites: n, the enrolled ones.
+    contributors: h, the honest sites whose noise is counted on.
+    values: d, the values that are noised in a round.
+    rounds: in how many rounds noise is drawn at most.
+    clip_norm: C.
+    field: what a site may fill of a field, in steps.
     """
 
     noise_multiplier: float
@@ -56,25 +65,27 @@ class SharedNoise:
         if self.contributors < 2:
             raise ValueError(
                 f"{self.contributors} sites' noise would have to hide one update: with min_sites "
-                "and accomplices of this plan nothing can be promised. At least 2 are needed."
+                "and accomplices of this plan nothing can be guaranteed. At least 2 are needed."
             )
 
     @cached_property
     def reach(self) -> float:
         """Noise beyond so many sigma, anywhere in the run, has probability FAILURE at most.
 
-        From the discrete Gaussian's tail P(|x| >= t sigma) <= 2 exp(-t^2 / 2) (Canonne et al. 2020)
-        over all values, sites and rounds. The event is the noise's alone; refusing to send on it
-        costs (1 + e^epsilon) times its probability of delta, which is what stays below FAILURE.
+        This follows from the discrete Gaussian's tail P(|x| >= t sigma) <= 2 exp(-t^2 / 2) (Canonne
+        et al.
+        2020) over all values, sites and rounds. The event depends on the noise alone; refusing to
+        send on
+        it adds (1 + e^epsilon) times its probability to delta, and that stays below FAILURE.
         """
         draws = math.log(2.0 * self.values * self.sites * self.rounds)
         weight = float(np.logaddexp(0, self.epsilon))
         return math.sqrt(2 * (draws + weight - math.log(FAILURE)))
 
     def grid(self, largest: float) -> "Grid":
-        """The finest step with room for a model whose largest noised value is `largest`.
+        """The finest steps with room for a model whose largest noised value is `largest`.
 
-        It follows from the opened model and the plan alone, so it is the same at every site.
+        They follow from the opened model and the plan alone, so they are the same at every site.
         ValueError: no step leaves room.
         """
         finest = math.floor(math.log2((largest + self.clip_norm) / self.sites / self.field))
@@ -114,7 +125,12 @@ class SharedNoise:
 
 @dataclass(frozen=True)
 class Grid:
-    """A round's steps: of 2**exponent. norm_squared: L. sigma: of a site's noise. In steps."""
+    """The steps of one round.
+
+    exponent: a step is 2**exponent in model units.
+    norm_squared: L, in steps.
+    sigma: of one site's noise, in steps.
+    """
 
     noise: SharedNoise
     exponent: int
@@ -123,7 +139,7 @@ class Grid:
 
     @property
     def scale(self) -> float:
-        """Steps for a model value of 1 in a site's share of the mean."""
+        """How many steps a model value of 1 makes in a site's share of the mean."""
         return 2.0**-self.exponent / self.noise.sites
 
     def fits(self, largest: float) -> bool:
@@ -133,10 +149,12 @@ class Grid:
         return model + update + self.noise.reach * self.sigma <= self.noise.field
 
     def update(self, update: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A site's clipped share of the update (d,) in whole steps, int64; its square sum is <= L.
+        """A site's clipped share of the update (d,) in whole steps, int64, with a square sum of at
+        most L.
 
-        Rounded up or down by chance, so that it is right on average; again until L holds, which
-        one try does with probability 0.39 or more. Values that are not finite: zeros.
+        Values are rounded up or down at random, so that the mean is right; again until L holds,
+        which one
+        try achieves with probability 0.39 or more. An update that is not finite counts as zeros.
         """
         update = update.astype(np.float64)
         length = norm(update)
@@ -149,7 +167,7 @@ class Grid:
                 return whole
 
     def within(self, values: np.ndarray) -> np.ndarray:
-        """The values; OverflowError: one is beyond the field. It is never cut off."""
+        """The values unchanged. OverflowError: one is beyond the field; it is never cut off."""
         largest = int(np.abs(values).max(initial=0))
         if largest > self.noise.field:
             raise OverflowError(

@@ -1,17 +1,17 @@
-"""DP-SGD per patient: each patient's gradient clipped, their sum noised, before anything is learnt.
+"""DP-SGD per patient: each patient's gradient is clipped, and noise is added to their sum.
 
-Abadi et al. 2016 (doi:10.1145/2976749.2978318), with the patient as the unit: all scans, time
-points, crops and augmentations of one person are one record. Adjacency: one patient of the site's
-training set more or less; the split of a private plan puts each patient by himself, so that this is
-one patient of the site more or less. A step is
+Abadi et al. 2016 (doi:10.1145/2976749.2978318), with the patient as the privacy unit: all scans,
+time points, crops and augmentations of one person are one record. Adjacency: the site's training
+set holds one patient more or fewer. Since the split of a private plan assigns each patient
+independently of the others, this is one patient of the site more or fewer. A step is
 
     S ~ Poisson(q) over patients
     g_i = mean over patient i's crops of the gradient
     theta <- optimiser( (sum over S of g_i min(1, C / |g_i|) + N(0, (z C)^2)) / (q P) )
 
-with q, C, z, the number of steps and P, a public number in place of the site's own count, all from
-the plan. Gradients are taken patient by patient in plain autograd: for 3D patches this is the
-cheapest way (`scripts benchmark private_step`), and no layer or loss can tie two patients together.
+where q, C, z, the number of steps and P, a public number in place of the site's own count, all come
+from the plan. Gradients are taken patient by patient in plain autograd: for 3D patches this is the
+cheapest way (`scripts benchmark private_step`), and no layer or loss can couple two patients.
 """
 
 import math
@@ -37,7 +37,7 @@ SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
 
 
 class Patients(Protocol):
-    """What is needed of a site's data; `src.engines.openfl.data_loader.SiteData` has it."""
+    """What training needs of a site's data (`src.engines.openfl.data_loader.SiteData` has it)."""
 
     patients: Sequence[Any]
 
@@ -57,10 +57,13 @@ def private_gradient(
     expected: float,
     normal: Callable[[int], np.ndarray] = gaussian.standard_normal,
 ) -> list[float]:
-    """Set the parameters' `grad` to the noised mean of clipped gradients; the norms before it.
+    """Set the parameters' `grad` to the noised mean of clipped gradients; return the norms before
+    it.
 
-    sampled: this step's patients; none is a step of pure noise. expected: their expected number,
-    public. A gradient that is not finite counts as zero. normal: gives so many standard normals.
+    sampled: this step's patients; if nobody was sampled, the step is pure noise.
+    gradient_of: gives one patient's gradient. One that is not finite counts as zero.
+    expected: the expected number of sampled patients, which is public.
+    normal: draws so many standard normal numbers.
     """
     sums = [torch.zeros_like(parameter) for parameter in parameters]
     norms = []
@@ -82,16 +85,21 @@ def private_gradient(
 
 @dataclass(frozen=True, kw_only=True)
 class PatientDPSGD:
-    """Settings; the part `task_runner.local` of a private plan. `at_site` makes it able to train.
+    """The settings of DP-SGD per patient; the part `task_runner.local` of a private plan.
 
-    epsilon, delta: what the whole run may spend of each patient's privacy. sample_rate: q.
-    steps: a round. clip_norm: C. patients: P, the same at every site. crops: of a patient in a
-    step. learning_rate: of round 0; round r uses learning_rate * decay**r. trainable: which
-    parameters
-    are trained (`src.trainable`); None: all. spare_rounds: further rounds that the noise is
-    calibrated for, since a round that was interrupted is counted again. budget: epsilon that a
-    patient of a site may have spent over all runs; None: this run's. when_spent: leave (the
-    site goes on listening, the others go on) or stop (the run ends).
+    epsilon, delta: what the whole run may spend of each patient's privacy.
+    sample_rate: q.
+    steps: of one round.
+    clip_norm: C.
+    patients: P, the same at every site.
+    crops: of one patient in a step.
+    learning_rate: of round 0; round r uses learning_rate * decay**r.
+    trainable: which parameters move (`src.trainable`); None: all.
+    spare_rounds: further rounds that the noise is calibrated for, since an interrupted round is
+        counted
+    again.
+    budget: epsilon that all runs may spend of a patient; None: this run's.
+    when_spent: "leave" (the site goes on listening, the others go on) or "stop" (the run ends).
     """
 
     DECLARES: ClassVar = Declares(
@@ -133,7 +141,7 @@ class PatientDPSGD:
         refuse_too_small(self.budget, self.epsilon)
 
     def a_round(self, rounds: int) -> DpEvent:
-        """What one of so many rounds releases, as the accountant sees it."""
+        """The DP event of one round, of so many."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon,
             delta=self.delta,
@@ -143,7 +151,7 @@ class PatientDPSGD:
         return DpEvent(noise_multiplier=multiplier, sample_rate=self.sample_rate, steps=self.steps)
 
     def describe(self, rounds: int) -> str:
-        """What a hospital signs, in words."""
+        """The guarantee in words, as a hospital signs it."""
         event = self.a_round(rounds)
         return (
             f"differential privacy per patient (all scans of a person): epsilon {self.epsilon:g} "
@@ -156,7 +164,9 @@ class PatientDPSGD:
     def at_site(
         self, gate: Any, site: str, plan: Mapping[str, Any], data: Any
     ) -> "PrivateTraining":
-        """Able to train: with this site's ledger. BudgetSpent: it cannot pay for one round."""
+        """Open this site's ledger, and return what can train. BudgetSpent: it cannot pay for one
+        round.
+        """
         rounds = plan["aggregator"]["settings"]["rounds_to_train"]
         budget = Budget.open(
             gate,
@@ -183,11 +193,13 @@ class PatientDPSGD:
         round_number: int,
         on_step: Callable[[int], None] = lambda done: None,
     ) -> float:
-        """A round's steps on `model`, in place; the mean loss of whom was sampled (NaN: nobody).
+        """Train `model` in place for one round.
 
-        Books nothing: a site trains through `at_site`. Whom a step samples and how crops are cut
-        is drawn from the operating system. An algorithm's own term, free of data, comes after the
-        noise.
+        The result is the mean loss over the sampled patients, NaN if none was sampled. Nothing is
+            booked: a
+        site trains through `at_site`. The sample and the crops are drawn from the operating system.
+        An
+        algorithm's own term, which does not depend on data, is added after the noise.
         """
         names = trainable_names(model, self.trainable)
         parameters = [p for name, p in model.named_parameters() if name in names]
@@ -233,18 +245,19 @@ class PrivateTraining:
     _checked: bool = field(default=False, init=False)
 
     def steps_for(self, cases: int) -> int:
-        """Optimiser steps a round; the number of cases does not show in it."""
+        """Optimiser steps of a round, whatever the number of cases."""
         return self.settings.steps
 
     def weight(self, cases: int) -> int:
-        """The site's weight in the mean: the same for all, so that no count is told."""
+        """The site's weight in the mean: the same for every site, so that no count leaves."""
         return 1
 
     def run(self, model: nn.Module, data: Patients, *, loss: nn.Module, **how: Any) -> float:
-        """As `PatientDPSGD.train`, booked.
+        """Book the round, then train as `PatientDPSGD.train` does.
 
-        BudgetSpent: the ledger does not pay for this round. ValueError: the network or the loss
-        ties patients together. Nothing is trained then.
+        Nothing is trained if this raises.
+        BudgetSpent: the ledger does not pay for this round.
+        ValueError: the network or the loss couples patients.
         """
         how.pop("rng", None)  # of the plan's seed
         if not self._checked:

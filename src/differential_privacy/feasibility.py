@@ -1,6 +1,6 @@
 """How many sites are enough for privacy per site: the mean's noise against the longest update.
 
-The noise of a sum does not grow with the number of sites, what they have learnt together does. For
+The noise of a sum does not grow with the number of sites; what they have learnt together does. For
 a handful of hospitals and a whole network it is hopeless, and this says so beforehand.
 """
 
@@ -17,10 +17,11 @@ WORTHWHILE = 1.0  # above it, a round's noise is longer than the mean of clipped
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """noise: of the mean over all sites in a round, its length in clip norms.
+class Feasibility:
+    """The noise of one round for a given number of sites.
 
-    contributors: whose noise is counted on, of the sites.
+    contributors: how many of the sites are counted on to add their noise.
+    noise: the length of the noise in the mean over all sites, in clip norms.
     """
 
     sites: int
@@ -29,7 +30,7 @@ class Outlook:
 
     @property
     def worthwhile(self) -> bool:
-        """Whether something may be learnt; below, the model drifts with the noise."""
+        """Whether something may be learnt; otherwise the model drifts with the noise."""
         return self.noise <= WORTHWHILE
 
     @property
@@ -38,16 +39,16 @@ class Outlook:
         return self.sites <= MOST_SUMMANDS
 
 
-def feasibility(noise_multiplier: float, values: int, sites: int, contributors: int) -> Outlook:
-    """For so many sites and tuned values. contributors: honest ones that are counted on."""
+def feasibility(noise_multiplier: float, values: int, sites: int, contributors: int) -> Feasibility:
+    """The noise for so many sites and trainable values, counting on so many honest contributors."""
     noise = noise_multiplier * math.sqrt(values / (contributors * sites))
-    return Outlook(sites, contributors, noise)
+    return Feasibility(sites, contributors, noise)
 
 
 def table(
     noise_multiplier: float, values: int, sites: Sequence[int] = SITES, *, accomplices: int = 1
-) -> list[Outlook]:
-    """For several numbers of sites, with the plan's usual `min_sites` for each."""
+) -> list[Feasibility]:
+    """The same for several numbers of sites, with the usual `min_sites` for each."""
     return [
         feasibility(noise_multiplier, values, number, max(2, usual_min_sites(number) - accomplices))
         for number in sites

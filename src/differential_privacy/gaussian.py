@@ -1,8 +1,8 @@
-"""Noise for differential privacy: from the operating system's generator, never from a seed.
+"""Gaussian noise from the operating system's generator, never from a seed.
 
-A seed that a plan names would repeat the same noise in each round and at each site, and whoever
+A seed that a plan names would repeat the same noise in each round and at each site, and anyone who
 knows the plan could subtract it. Each normal number is half the sum of four, which hides the gaps
-of floating-point numbers through which a single draw leaks what it was added to (Mironov 2012,
+between floating-point numbers through which a single draw leaks what it was added to (Mironov 2012,
 doi:10.1145/2382196.2382264; Holohan and Braghin 2021, arXiv:2107.10138).
 """
 

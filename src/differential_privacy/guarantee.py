@@ -1,4 +1,6 @@
-"""What a private plan spends: of whom, how much a round, and how far a budget reaches."""
+"""The guarantees of a private plan: what it spends, of whom, in each round, and how far a budget
+goes.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +16,17 @@ Bound = Callable[[Iterable[DpEvent]], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Guarantee:
-    """what: is released, in words. of: the part of a site's patients who are in it. epsilon: of the
-    run. budget: epsilon that all runs together may spend. rounds: that release something.
-    trainable: which parameters do; None: all. part: the plan's.
+    """One (epsilon, delta) guarantee of a plan.
+
+    what: what is released, in words.
+    of: the part of a site's patients that it is about, "training" or "validation".
+    unit: the privacy unit, "patient" or "site".
+    epsilon: of the run.
+    budget: the epsilon that all runs together may spend.
+    a_round: the DP event of one round.
+    rounds: how many rounds release something.
+    trainable: which parameters do; None: all.
+    part: the plan's part, built.
     """
 
     what: str
@@ -36,7 +46,9 @@ class Guarantee:
 
 
 def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
-    """Those of a plan, in the order in which a site spends; none: it is not private."""
+    """The guarantees of a plan, in the order in which a site spends; empty if the plan is not
+    private.
+    """
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
     runner = plan["task_runner"].get("settings") or {}
     pipeline = plan["compression_pipeline"]
@@ -56,7 +68,7 @@ def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
 
 
 def _spending(part: Mapping[str, Any] | None) -> Any:
-    """The part, built, if it says of itself that it spends privacy."""
+    """The part, built, if it declares that it spends privacy; else None."""
     if part and declared(part).spends:
         return plans.build(part)
     return None
@@ -80,7 +92,10 @@ def _guarantee(
 
 
 def reach(bound: Bound, a_round: DpEvent, budget: float, most: int) -> int:
-    """How many more rounds, up to `most`, a budget pays for. bound: epsilon with these on top."""
+    """How many more rounds, up to `most`, a budget pays for.
+
+    bound: epsilon with the given events on top of what is spent.
+    """
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,8 +1,10 @@
-"""Patients must not touch each other before the clipping: networks and losses that tie them.
+"""Per-example independence: refuse networks and losses in which one patient's gradient needs
+another.
 
-Batch statistics, a Dice summed over the batch or class weights of the batch let one patient's
-gradient depend on another, and clipping each then bounds nothing; buffers that training updates
-leave the site without any noise at all. Opacus refuses BatchNorm and is silent about losses.
+If batch statistics, a Dice summed over the batch or class weights of the batch let one patient's
+gradient depend on another patient, clipping each bounds nothing. Buffers that training updates
+would leave the site without any noise at all. Opacus' module validator refuses BatchNorm and is
+silent about losses.
 """
 
 import copy
@@ -15,7 +17,9 @@ SIDE = 16  # voxels, of the probe
 
 
 def refuse_coupling(model: nn.Module, loss: nn.Module) -> None:
-    """ValueError if a sample's gradient depends on another sample of its batch; with the reason."""
+    """ValueError if a sample's gradient depends on another sample of its batch; the message says
+    why.
+    """
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ValueError(
@@ -39,9 +43,10 @@ def refuse_coupling(model: nn.Module, loss: nn.Module) -> None:
 
 
 def coupling(model: nn.Module, loss: nn.Module) -> float:
-    """Distance of a batch's gradient from the mean of its samples' own, relative to its length.
+    """How far a batch's gradient is from the mean of its samples' own, relative to its length.
 
-    Measured on random input in float64, on copies; 0 but for rounding where samples are apart.
+    It is measured on random input in float64, on copies; 0 up to rounding if samples are
+    independent.
     """
     model, loss = copy.deepcopy(model).cpu().double(), copy.deepcopy(loss).cpu().double()
     model.train()

@@ -1,12 +1,12 @@
-"""The privacy ledger: what was released of a data set's patients, booked before it is released.
+"""The privacy ledger: DP events of a data set, booked before anything is released.
 
-One file for each site and data set, in a folder outside the workspace, so that deleting a workspace
-resets nothing. Lines are chained and each is signed with the site's key. Patients stand in it only
-as keyed hashes (HMAC-SHA256 under a salt that never leaves the folder). All files of the folder
-that share a patient are counted together: no new name, no patient more or less makes anything
-unspent. A round that is begun again is counted again.
+There is one file for each site and data set, in a folder outside the workspace, so that deleting a
+workspace resets nothing. Lines are chained, and each is signed with the site's key. Patients appear
+only as keyed hashes (HMAC-SHA256 under a salt that never leaves the folder). All files of the
+folder that share a patient are counted together: no new name, and no patient more or fewer, makes
+anything unspent. A round that is begun again is counted again.
 
-Not counted: runs of plans without differential privacy. Nothing bounds what those tell.
+Runs of plans without differential privacy are not counted, since nothing bounds what they reveal.
 """
 
 import fcntl
@@ -47,11 +47,11 @@ BOOKED = "privacy booked"  # the event in the site's audit log, with the line's 
 
 
 class BudgetSpent(Refused):
-    """A release that would cost more than what is left; nothing was booked."""
+    """The event would cost more than what is left; nothing was booked."""
 
 
 class Gate(Protocol):
-    """What is needed of a site's gate; that of `src.trust.gate` is one."""
+    """What the ledger needs of a site's gate; `src.trust.gate.SiteGate` provides it."""
 
     certificate: x509.Certificate
     now: Callable[[], datetime]
@@ -61,7 +61,7 @@ class Gate(Protocol):
 
 
 def folder() -> Path:
-    """Where this machine's ledgers lie: $GLIOMA_LEDGER, or in the user's state folder."""
+    """Where this machine's ledgers lie: in $GLIOMA_LEDGER, or in the user's state folder."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -69,11 +69,12 @@ def folder() -> Path:
 
 
 def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFile:
-    """The ledger_file of a data set as a ledger would be begun; nothing is written.
+    """A data set's ledger as it would be begun; nothing is written.
 
-    identifiers: strings by which its patients are recognised, in whatever run: one `id …` for
-    each, and
-    others beside. They are kept as keyed hashes alone. ValueError: none, or a name that is a path.
+    identifiers: strings by which its patients are recognised in any run: one `id …` for each
+        patient,
+    and others beside. Only their keyed hashes are kept.
+    ValueError: there are none, or the site's name is a path.
     """
     if not identifiers or not all(identifiers) or Path(site).name != site:
         raise ValueError(
@@ -81,12 +82,15 @@ def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFi
         )
     salt = folder / SALT
     key = salt.read_bytes() if salt.is_file() else b""
-    hashes = sorted({hmac.new(key, mark.encode(), "sha256").hexdigest() for mark in identifiers})
+    hashes = sorted(
+        {hmac.new(key, identifier.encode(), "sha256").hexdigest() for identifier in identifiers}
+    )
     data_set = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
     line = {
         "event": "opened",
         "site": site,
-        "patients": len({mark for mark in identifiers if mark.startswith(ID)}) or len(hashes),
+        "patients": len({identifier for identifier in identifiers if identifier.startswith(ID)})
+        or len(hashes),
         "identifiers": hashes,
         "salt": salt_check(folder),
     }
@@ -94,7 +98,7 @@ def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFi
 
 
 class Ledger:
-    """One data set's. Made by `open`. Several threads and processes may use one folder."""
+    """The ledger of one data set, made by `open`. Threads and processes may share its folder."""
 
     def __init__(self, path: Path, gate: Gate) -> None:
         self.path = path
@@ -103,9 +107,10 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path, site: str, identifiers: Collection[str], gate: Gate) -> "Ledger":
-        """The ledger of a site's data set, begun if there is none.
+        """The ledger of a site's data set; it is begun if there is none.
 
-        identifiers: what its patients are known by, see `as_opened`. gate: the site's, identified.
+        identifiers: what its patients are known by, see `as_opened`.
+        gate: the site's, identified.
         Refused: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
         """
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -121,7 +126,7 @@ class Ledger:
         return ledger
 
     def spent(self, delta: float, *, unit: str = "patient", more: Iterable[DpEvent] = ()) -> float:
-        """Epsilon of everything booked of these patients, and of `more` (in `unit`) on top."""
+        """Epsilon of all that was booked of these patients, with `more` (in `unit`) on top."""
         with alone(self.path.parent):
             return self._spent(delta, unit, more)
 
@@ -136,9 +141,9 @@ class Ledger:
         budget: float,
         what: str,
     ) -> float:
-        """Book a release, on disk and signed when this returns, so before any of it is made.
+        """Book an event; it is on disk and signed when this returns. Return epsilon after it.
 
-        Epsilon after it. BudgetSpent: that would be more than the budget; nothing was booked.
+        BudgetSpent: epsilon would exceed the budget; nothing was booked.
         """
         require.one_of("unit", unit, UNITS)
         with alone(self.path.parent):
@@ -169,7 +174,7 @@ class Ledger:
         return after
 
     def booked(self, run: str) -> int:
-        """How many events of a run are booked in this file."""
+        """How many events of a run this file holds."""
         with alone(self.path.parent):
             own, _ = self._read()
         return sum(line["run"] == run for line in own.bookings)
@@ -179,7 +184,7 @@ class Ledger:
         return epsilon_of(own, every, delta, unit=unit, more=more)
 
     def _read(self) -> tuple[LedgerFile, list[LedgerFile]]:
-        """(this data set's, all of the folder), as they stand on disk now."""
+        """(this data set's ledger, all ledgers of the folder), as they stand on disk now."""
         every = ledger_files(self.path.parent)
         for ledger_file in every:
             if ledger_file.path == self.path:
@@ -187,7 +192,7 @@ class Ledger:
         raise Refused(f"{self.path} is gone. Restore it from the backup.")
 
     def _renew(self) -> None:
-        """The certificate that signs from here on, if it is another than before."""
+        """Note the certificate that signs from here on, if it has changed."""
         own, _ = self._read()
         if own.certificates[-1][1] != self._pem():
             self._write("certificate", certificate=self._pem())
@@ -196,7 +201,7 @@ class Ledger:
         return self._gate.certificate.public_bytes(Encoding.PEM).decode()
 
     def _write(self, event: str, **content: Any) -> str:
-        """Append a line and, in it, the signature over all of it and over all before it."""
+        """Append a line that holds a signature over itself and over all lines before it."""
         time = self._gate.now().isoformat(timespec="seconds")
 
         def signed(number: int, previous: str) -> Entry:
@@ -208,13 +213,15 @@ class Ledger:
 
 
 def signed_digest(line: Entry) -> str:
-    """What the signature in a line must be under: the line's hash without it."""
+    """The digest that a line's signature covers: the line's without the signature."""
     return hash_chain.digest({key: value for key, value in line.items() if key != "envelope"})
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One at a time in a folder: nobody books between a look and a booking. Mends torn ends."""
+    """Hold the folder's lock, so that nobody books between a look and a booking; mend torn ends
+    first.
+    """
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for path in folder.glob(FILES):

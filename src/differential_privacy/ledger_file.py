@@ -1,4 +1,4 @@
-"""A ledger file as read, and what it costs with all that counts with it."""
+"""A ledger file as read from disk, and the epsilon of it and of all files counted with it."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -19,14 +19,17 @@ SALT = "salt"  # the file with the key of the patients' hashes
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """One file of the ledger's folder, its chain checked. lines: as `read` gives them."""
+    """One file of the ledger's folder, its chain checked.
+
+    lines: as `src.hash_chain.read` returns them.
+    """
 
     path: Path
     lines: list[Entry]
 
     @classmethod
     def read(cls, path: Path) -> "LedgerFile | None":
-        """None: not one line was written to it. Refused: it is damaged."""
+        """The file's content; None if not one line was written to it. Refused: it is damaged."""
         lines = hash_chain.read(path)
         first = {"site", "patients", "identifiers", "salt", "certificate"}
         if lines and not (lines[0].get("event") == "opened" and first <= set(lines[0])):
@@ -35,17 +38,17 @@ class LedgerFile:
 
     @property
     def site(self) -> str:
-        """The name under which it was opened."""
+        """The site's name when the ledger was opened."""
         return self.lines[0]["site"]
 
     @cached_property
     def identifiers(self) -> frozenset[str]:
-        """Keyed hashes of what the data set's patients are known by."""
+        """Keyed hashes of the strings by which the data set's patients are recognised."""
         return frozenset(self.lines[0]["identifiers"])
 
     @property
     def patients(self) -> int:
-        """How many they are."""
+        """The number of patients in the data set."""
         return self.lines[0]["patients"]
 
     @property
@@ -55,18 +58,18 @@ class LedgerFile:
 
     @property
     def certificates(self) -> list[tuple[int, str]]:
-        """(line, PEM) of each certificate, from that line on the one that signs."""
+        """Pairs (line, PEM): from that line on, this certificate signs."""
         return [(line["n"], line["certificate"]) for line in self.lines if "certificate" in line]
 
     def events(self, unit: str) -> list[DpEvent]:
-        """What was booked, as it counts for a patient or for the site."""
+        """The booked events, converted to the unit ("patient" or "site")."""
         return [
             in_unit(event_of(line), line["unit"], unit, self.patients) for line in self.bookings
         ]
 
 
 def event_of(line: Entry) -> DpEvent:
-    """The release that a line books, in the line's own unit."""
+    """The DP event that a line books, in the line's own unit."""
     return DpEvent(
         noise_multiplier=line["noise_multiplier"],
         sample_rate=line["sample_rate"],
@@ -75,11 +78,16 @@ def event_of(line: Entry) -> DpEvent:
 
 
 def in_unit(event: DpEvent, unit: str, wanted: str, patients: int) -> DpEvent:
-    """A release that protects one unit, as it counts for the other.
+    """An event that protects one unit, as it counts for the other.
 
-    One patient changes a site's clipped update by twice the clip norm at most: half the multiplier.
-    A site is all of its patients at once: their number divides the multiplier, and it does not help
-    that they were sampled.
+    For a patient: one patient changes a site's clipped update by at most twice the clip norm, so
+        the
+    noise multiplier is halved.
+    For a site: group privacy. A site of n patients is a group of n, so the noise multiplier is
+        divided
+    by n (sensitivity n times as large), and amplification by sampling does not apply, since the
+    group
+    is not sampled as one (Dwork and Roth 2014, doi:10.1561/0400000042, section 2.3).
     """
     if unit == wanted:
         return event
@@ -90,7 +98,10 @@ def in_unit(event: DpEvent, unit: str, wanted: str, patients: int) -> DpEvent:
 
 
 def ledger_files(folder: Path) -> list[LedgerFile]:
-    """Every ledger of a folder, by name. Refused: one is damaged, or the salt is not theirs."""
+    """Every ledger of a folder, sorted by name.
+
+    Refused: one is damaged, or was written with another salt.
+    """
     found = [LedgerFile.read(path) for path in sorted(folder.glob(FILES))]
     known = [ledger_file for ledger_file in found if ledger_file]
     if any(ledger_file.lines[0]["salt"] != salt_check(folder) for ledger_file in known):
@@ -102,13 +113,16 @@ def ledger_files(folder: Path) -> list[LedgerFile]:
 
 
 def salt_check(folder: Path) -> str:
-    """What a ledger holds to tell whether the salt is still the one it was written with."""
+    """A digest by which a ledger recognises its salt; "" if there is no salt."""
     path = folder / SALT
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def together(ledger_file: LedgerFile, among: Iterable[LedgerFile], unit: str) -> list[LedgerFile]:
-    """Those that are counted with it, itself included: who share a patient; of a site, its own."""
+    """The ledgers that are counted with this one, itself included.
+
+    Ledgers that share a patient count together; for the unit "site", all ledgers of one site do.
+    """
     return [
         other
         for other in among
@@ -126,7 +140,10 @@ def epsilon_of(
     more: Iterable[DpEvent] = (),
     bound: Callable[[Iterable[DpEvent], float], float] = accountant.epsilon,
 ) -> float:
-    """What is spent of a data set, all that counts with it included, and `more` (in `unit`)."""
+    """Epsilon spent of a data set, with all that counts with it, and `more` (in `unit`) on top.
+
+    bound: the accountant's function.
+    """
     require.one_of("unit", unit, UNITS)
     counted = together(ledger_file, among, unit)
     return bound([*(r for other in counted for r in other.events(unit)), *more], delta)

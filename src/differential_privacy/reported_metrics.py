@@ -1,6 +1,7 @@
-"""Releases: which numbers leave a site beside the model. A private case's metric is one too.
+"""Reported metrics: the numbers that leave a site beside the model.
 
-The part `task_runner.releases`. A plan with differential privacy takes one of the last three.
+A score of private cases is private, too. The part `task_runner.reported_metrics`; a plan with
+differential privacy takes one of the last three.
 """
 
 import logging
@@ -26,10 +27,10 @@ Part = Mapping[str, Any]
 
 
 class Measured(Protocol):
-    """A model's validation: scores of cases, and their summary for the aggregator."""
+    """The validation of a model: scores of cases, and their summary for the aggregator."""
 
     def own(self) -> Sequence[Mapping[str, Any]]:
-        """Scores of the site's own validation cases; the site sees them in any case."""
+        """Scores of the site's own validation cases. The site itself always sees them."""
         ...
 
     def of(self, cases: Iterable[Any]) -> Sequence[Mapping[str, Any]]:
@@ -37,13 +38,15 @@ class Measured(Protocol):
         ...
 
     def summary(self, scores: Sequence[Mapping[str, Any]]) -> Metrics:
-        """Their means."""
+        """The means of scores, as they leave."""
         ...
 
 
 @dataclass(frozen=True)
 class AllMetrics:
-    """The mean loss, the mean scores of the site's own validation cases, and numbers of cases."""
+    """Report the mean loss, the mean scores of the site's own validation cases, and numbers of
+    cases.
+    """
 
     DECLARES: ClassVar = Declares(
         leaves="the mean loss of each round; mean Dice and HD95 of each region over the validation "
@@ -54,26 +57,26 @@ class AllMetrics:
     )
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
-        """Ready as it is."""
+        """The part is ready as it is."""
         return self
 
     def training(self, loss: float) -> Metrics:
-        """What leaves of a round of training."""
+        """What leaves after a round of training."""
         return {"loss": loss}
 
     def validation(self, measured: Measured, round_number: int) -> Metrics:
-        """What leaves of a validation."""
+        """What leaves after a validation."""
         scores = measured.own()
         return measured.summary(scores) if scores else {}
 
     def cases(self, validation_cases: int) -> int:
-        """The number of validation cases that is told."""
+        """The number of validation cases that is reported."""
         return validation_cases
 
 
 @dataclass(frozen=True)
 class NoMetrics(AllMetrics):
-    """Nothing but the model. The site still sees how the model does on its own cases."""
+    """Report nothing beside the model. The site still sees the model's scores on its own cases."""
 
     DECLARES: ClassVar = Declares(
         leaves="no metric and no number of cases",
@@ -92,15 +95,15 @@ class NoMetrics(AllMetrics):
         return {}
 
     def cases(self, validation_cases: int) -> int:
-        """The same for every site."""
+        """The same number for every site."""
         return 1
 
 
 @dataclass(frozen=True)
 class PublicValidation(NoMetrics):
-    """Scores of public or synthetic cases, which say nothing of patients beyond the model itself.
+    """Report scores of public or synthetic cases, which reveal nothing beyond the model itself.
 
-    cases: a part with `cases()`, the same at every site (`src.data.public_cases.SyntheticCases`).
+    public: a part with `cases()`, the same at every site (`src.data.public_cases.SyntheticCases`).
     """
 
     DECLARES: ClassVar = Declares(
@@ -114,7 +117,7 @@ class PublicValidation(NoMetrics):
     public: Part
 
     def at_site(self, gate, site, plan, data) -> "PublicValidation":
-        """Refuse a wrong part now, not after a round of training."""
+        """Build the cases' part now, so that a wrong one is refused before a round of training."""
         build(self.public)
         return self
 
@@ -126,13 +129,15 @@ class PublicValidation(NoMetrics):
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyDice(NoMetrics):
-    """Mean Dice of the site's own validation patients with Gaussian noise, booked in the ledger.
+    """Report the mean Dice of the site's own validation patients with Gaussian noise, booked.
 
-    epsilon, delta: for all validations of the run together; validation patients are others than
-    training patients, so that this does not add to what training spends. patients: the public
-    number by which the noised sums are divided. budget: as of `PatientDPSGD`. A patient's Dice of
-    the three regions, each between 0 and 1, moves the sums by sqrt(3) at most; of several scans
-    the mean counts.
+    epsilon, delta: for all validations of the run together. Validation patients are not training
+    patients, so this does not add to what training spends.
+    patients: the public number by which the noised sums are divided.
+    budget: as in `PatientDPSGD`.
+    The L2 sensitivity is sqrt(3): a patient's Dice of the three regions, each between 0 and 1 (the
+    mean
+    over several scans), is one summand of each sum.
     """
 
     DECLARES: ClassVar = Declares(
@@ -154,14 +159,14 @@ class NoisyDice(NoMetrics):
         refuse_too_small(self.budget, self.epsilon)
 
     def a_round(self, rounds: int) -> DpEvent:
-        """What one of rounds + 1 validations releases; the noise is calibrated for one to spare."""
+        """The DP event of one of rounds + 1 validations; the noise pays for one to spare."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon, delta=self.delta, sample_rate=1.0, steps=rounds + 2
         )
         return DpEvent(noise_multiplier=multiplier)
 
     def describe(self, rounds: int) -> str:
-        """What a hospital signs, in words."""
+        """The guarantee in words, as a hospital signs it."""
         spread = self.a_round(rounds).noise_multiplier * math.sqrt(len(REGIONS)) / self.patients
         return (
             f"validation Dice: epsilon {self.epsilon:g} at delta {self.delta:g} per validation "
@@ -169,7 +174,9 @@ class NoisyDice(NoMetrics):
         )
 
     def at_site(self, gate, site, plan, data) -> "BookedDice":
-        """With the ledger of the validation patients. BudgetSpent: it cannot pay for one."""
+        """Open the ledger of the validation patients. BudgetSpent: it cannot pay for one
+        validation.
+        """
         rounds = plan["aggregator"]["settings"]["rounds_to_train"]
         budget = Budget.open(
             gate,
@@ -188,13 +195,13 @@ class NoisyDice(NoMetrics):
 
 @dataclass(frozen=True)
 class BookedDice(NoMetrics):
-    """`NoisyDice` at a site. Where the ledger does not pay, nothing leaves."""
+    """`NoisyDice` at a site. If the ledger does not pay, nothing leaves."""
 
     patients: int
     budget: Budget
 
     def validation(self, measured: Measured, round_number: int) -> Metrics:
-        """Noised Dice by region, and their mean."""
+        """The noised Dice by region, and their mean."""
         sums = patient_sums(measured.own())
         if not self.budget.pays():
             logger.warning("Round %d: the budget does not pay for a noised Dice.", round_number)
@@ -207,7 +214,7 @@ class BookedDice(NoMetrics):
 
 
 def patient_sums(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """By region, the sum over patients of each patient's mean Dice; a patient adds 1 at most."""
+    """By region, the sum over patients of each one's mean Dice; a patient adds at most 1."""
     by_patient: dict[str, list[Mapping[str, float]]] = {}
     for score in scores:
         by_patient.setdefault(score["patient_id"], []).append(score["dice"])

@@ -1,10 +1,11 @@
-"""Differential privacy per site: each update clipped, its noise drawn before it is encrypted.
+"""Differential privacy per site: each update is clipped, and its noise is added before encryption.
 
-The part `compression_pipeline.noise`. What is promised: from all that leaves the encryption, one
-cannot tell whether a site's training has moved the model, up to epsilon and delta. For whom it
-holds: for other sites (up to `accomplices` together, who know their own noise) and for everybody
-who gets the model; towards the aggregator, which relays the encrypted updates, it is as strong as
-the encryption. It assumes that the other sites add their noise. See `shared_noise` for the sums.
+The part `compression_pipeline.noise`. The guarantee: nobody can tell from what is decrypted whether
+a site's training has moved the model, up to epsilon and delta. It holds against the other sites (up
+to `accomplices` together, who know their own noise) and against everybody who gets the model;
+towards the aggregator, which relays the encrypted updates, it is as strong as the encryption. It
+assumes that the other sites add their noise. `src.differential_privacy.distributed_noise` has the
+mathematics.
 """
 
 import logging
@@ -31,13 +32,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class SiteDP:
-    """Settings. epsilon, delta: what the whole run may spend of a site's privacy.
+    """The settings of differential privacy per site.
 
+    epsilon, delta: what the whole run may spend of a site's privacy.
     clip_norm: longest update (trained model - opened model) over the trainable values, in model
-    units.
+        units.
     trainable: which parameters move (`src.trainable`); None: all. What training has moved elsewhere
-    stays at the site. budget: epsilon that a site may have spent over all runs; None: this run's.
-    when_spent: leave (the site goes on listening, the others go on) or stop (the run ends).
+    stays at the site.
+    budget: epsilon that all runs may spend of a site; None: this run's.
+    when_spent: "leave" (the site goes on listening, the others go on) or "stop" (the run ends).
     """
 
     DECLARES: ClassVar = Declares(
@@ -63,11 +66,11 @@ class SiteDP:
         refuse_too_small(self.budget, self.epsilon)
 
     def check(self, encryption: Encryption) -> None:
-        """ValueError if the promise would not hold with these settings of the encryption."""
+        """ValueError if the guarantee would not hold with these settings of the encryption."""
         if encryption.most_cases != 1 or encryption.cases:
             raise ValueError(
                 "noise: every site must weigh the same, or a larger site's update would stand out "
-                "of noise that is measured for the mean. Set most_cases: 1 and leave cases away."
+                "of noise that is measured for the mean. Set most_cases: 1 and omit cases."
             )
         if encryption.accomplices < 1:
             raise ValueError(
@@ -76,7 +79,7 @@ class SiteDP:
             )
 
     def a_round(self, encryption: Encryption, rounds: int) -> DpEvent:
-        """What one round releases, as the accountant sees it."""
+        """The DP event of one round."""
         multiplier = accountant.calibrate(
             epsilon=self.epsilon,
             delta=self.delta - FAILURE,
@@ -88,7 +91,7 @@ class SiteDP:
     def shared(self, encryption: Encryption, sites: int, rounds: int, values: int) -> SharedNoise:
         """The noise for so many enrolled sites, training rounds and trainable values.
 
-        ValueError: too few sites for the guarantee, or too many for the fields.
+        ValueError: there are too few sites for the guarantee, or too many for the fields.
         """
         return SharedNoise(
             noise_multiplier=self.a_round(encryption, rounds).noise_multiplier,
@@ -102,7 +105,7 @@ class SiteDP:
         )
 
     def warnings(self, shared: SharedNoise, plan: Mapping[str, Any]) -> list[str]:
-        """What an engineer should know before the run."""
+        """Sentences that an engineer should read before the run."""
         found = []
         multiplier, values = shared.noise_multiplier, shared.values
         here = feasibility(multiplier, values, shared.sites, shared.contributors)
@@ -133,8 +136,9 @@ class SiteDP:
         shared: SharedNoise,
         trainable: Sequence[bool],
     ) -> "SiteNoise":
-        """Able to encode, with this site's ledger. trainable: of each tensor, whether it is.
+        """Open this site's ledger, and return what encodes its updates.
 
+        trainable: for each tensor, whether it is.
         BudgetSpent: the ledger does not pay for one round.
         """
         for warning in self.warnings(shared, plan):
@@ -154,7 +158,7 @@ class SiteDP:
         return SiteNoise(shared, tuple(trainable), budget)
 
     def describe(self, rounds: int) -> str:
-        """What a hospital signs, in words."""
+        """The guarantee in words, as a hospital signs it."""
         return (
             f"differential privacy per site: epsilon {self.epsilon:g} at delta {self.delta:g} over "
             f"{rounds} rounds, void ones included, updates clipped at {self.clip_norm:g}; against "
@@ -164,7 +168,11 @@ class SiteDP:
 
 
 class SiteNoise:
-    """What encodes a site's updates in such a run. shared: the noise. trainable: of each tensor."""
+    """What encodes a site's updates in a run with noise.
+
+    shared: the noise of the run.
+    trainable: for each tensor, whether it is.
+    """
 
     def __init__(self, shared: SharedNoise, trainable: Sequence[bool], budget: Budget) -> None:
         self.shared = shared
@@ -172,8 +180,8 @@ class SiteNoise:
         self.budget = budget
 
     def grid(self, fixed: FixedPoint, opened: np.ndarray) -> Grid:
-        """The steps of the trainable values for a round that starts from `opened`. ValueError:
-        none.
+        """The steps of the trainable values for a round that starts from `opened`. ValueError: none
+        fits.
         """
         return self.shared.grid(float(np.abs(opened[self._where(fixed)]).max()))
 
@@ -183,11 +191,14 @@ class SiteNoise:
     def encode(
         self, fixed: FixedPoint, opened: np.ndarray, model: np.ndarray, round_number: int
     ) -> np.ndarray:
-        """Slots (S,) uint64: of trainable values the opened model, the clipped update, noise; of
-        the others the opened model alone. The round is booked before its noise is drawn.
+        """Book the round, then encode it as slots (S,) uint64.
 
-        BudgetSpent: the ledger does not pay. ValueError: no room for the noise. OverflowError: see
-        `Grid.within`. Nothing of the round may be sent then.
+        Trainable values become the opened model plus the clipped update plus noise, all others the
+        opened
+        model alone. Nothing of the round may be sent if this raises.
+        BudgetSpent: the ledger does not pay.
+        ValueError: there is no room for the noise.
+        OverflowError: see `Grid.within`.
         """
         where, grid = self._where(fixed), self.grid(fixed, opened)
         exponents = np.where(self.trainable, grid.exponent, fixed.exponents(opened))
@@ -203,9 +214,10 @@ class SiteNoise:
 
 
 def bookings(encryption: Encryption, rounds: int) -> int:
-    """Rounds that the noise is calibrated for: `max_void` more than are trained.
+    """How many rounds the noise is calibrated for: `max_void` more than are trained.
 
-    A void round is a release like any other, and so is a round that is booked again after a crash.
+    A void round spends as much as any other, and so does a round that is booked again after a
+    crash.
     """
     return rounds + encryption.max_void
 

@@ -1,4 +1,4 @@
-"""What a site's ledgers say: by data set, what each run has booked, what is spent, what is left."""
+"""What a site's ledgers hold: by data set, what each run has booked, what is spent and left."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,12 @@ from src.hash_chain import Entry
 
 @dataclass(frozen=True)
 class Booked:
-    """Releases of one kind in one run. rounds: how many are booked, repeated ones included."""
+    """Events of one kind in one run.
+
+    what: what was released, in words.
+    rounds: how many were booked, repeated ones included.
+    first, last: when.
+    """
 
     run: str
     what: str
@@ -26,9 +31,10 @@ class Booked:
 
 @dataclass(frozen=True)
 class Spent:
-    """Epsilon of each `unit` at delta, by RDP and by PRV. budget: the plan's; None without one.
+    """Epsilon of each `unit` at delta, by RDP and by PRV.
 
-    more: rounds of the plan that the budget still pays for.
+    budget: the plan's; None without a plan.
+    more: how many more rounds of the plan the budget pays for.
     """
 
     unit: str
@@ -41,7 +47,10 @@ class Spent:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One ledger. beside: names of those that are counted with it."""
+    """One ledger.
+
+    beside: the names of ledgers that share a patient and are therefore counted with it.
+    """
 
     ledger_file: LedgerFile
     beside: list[str]
@@ -54,7 +63,7 @@ def spending(
 ) -> list[DataSet]:
     """Every data set of a site, and those that share a patient with one of them.
 
-    guarantees: the plan's, none if it is not private.
+    guarantees: the plan's; empty without a private plan.
     """
     own = [ledger_file for ledger_file in known if ledger_file.site == site]
     wanted = [ledger_file for ledger_file in known if any(together(ledger_file, own, "patient"))]
@@ -97,7 +106,7 @@ def _units(ledger_file: LedgerFile, guarantees: Sequence[Guarantee]) -> list[str
 def _spent(
     ledger_file: LedgerFile, known: Sequence[LedgerFile], unit: str, guarantees: Sequence[Guarantee]
 ) -> Spent:
-    """At the plan's delta; without a plan at that of the last booking, or 1/1000."""
+    """At the plan's delta; without a plan at that of the last booking, else at 1/1000."""
     whats = {line["what"] for line in ledger_file.bookings}
     fitting = [guarantee for guarantee in guarantees if guarantee.unit == unit]
     fitting.sort(key=lambda guarantee: guarantee.what not in whats)

@@ -60,7 +60,7 @@ class NoisedFederation(Federation):
         return slice(0, self.sizes[0])
 
     @property
-    def trainable_names(self) -> slice:
+    def trainable(self) -> slice:
         return slice(self.sizes[0], None)
 
     def trained(self, length: float = 0.3) -> dict[str, np.ndarray]:
@@ -288,8 +288,8 @@ def plan():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("most_cases=100", "Set most_cases: 1 and leave cases away"),
-        ("cases={one: 5}", "Set most_cases: 1 and leave cases away"),
+        ("most_cases=100", "Set most_cases: 1 and omit cases"),
+        ("cases={one: 5}", "Set most_cases: 1 and omit cases"),
         ("accomplices=0", "accomplices must be 1 or more"),
         ("noise.delta=0.5", "delta must lie between"),
         ("noise.clip_norm=0", "clip_norm must be above 0"),

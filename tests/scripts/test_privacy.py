@@ -48,7 +48,7 @@ def test_every_size_of_a_site_has_a_row_by_hand(dp):
     assert in_a_step == "4"  # a quarter of 16
     assert 7 < float(spent) < 8
     assert delta == "0.0016"
-    by_hand = multiplier * 1432**0.5 / 4  # values tuned: GroupNorm and head
+    by_hand = multiplier * 1432**0.5 / 4  # values trainable: GroupNorm and head
     assert float(step) == pytest.approx(by_hand, abs=0.06)
     assert float(run) == pytest.approx(by_hand / 30**0.5, abs=0.006)  # 10 rounds of 3 steps
     assert word == ["doubtful"]

@@ -188,7 +188,7 @@ class EncryptedPipeline(TransformationPipeline):
     def shared_noise(
         self, plan: Mapping[str, Any], sites: int, size: Callable[[], int] = lambda: 0
     ) -> tuple[SharedNoise, list[bool]]:
-        """(the noise for so many enrolled sites, whether each tensor is tuned). Needs `noise`.
+        """(the noise for so many enrolled sites, whether each tensor is trainable). Needs `noise`.
 
         size: gives that of the model, where the plan names no network. ValueError: too few sites,
         or `trainable` names nothing.
