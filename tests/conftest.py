@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests import ceremonies
 from tests.ceremonies import Clock
@@ -12,23 +14,43 @@ from tests.secure_aggregation import sealing
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
 
 @pytest.fixture(scope="session")
-def phantom_sites(tmp_path_factory) -> dict[str, Path]:
+def made_once(tmp_path_factory) -> MadeOnce:
+    """made_once(name, make): a folder that `make` fills, once for all of pytest-xdist's workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = shared / name, shared / f"{name}.whole"
+        with FileLock(shared / f"{name}.lock"):
+            if not whole.is_file():
+                shutil.rmtree(folder, ignore_errors=True)  # another worker's, half made
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def phantom_sites(made_once) -> dict[str, Path]:
     """Three synthetic sites with 5, 3 and 4 patients of 32^3 voxels."""
     from scripts.prepare import make_phantoms, site_folders
 
-    folder = tmp_path_factory.mktemp("phantoms") / "sites"
-    make_phantoms(folder, 3, "5,3,4", seed=1, size=32, spacing_mm=5.5)
-    return site_folders(folder)
+    def make(folder: Path) -> None:
+        make_phantoms(folder / "sites", 3, "5,3,4", seed=1, size=32, spacing_mm=5.5)
+
+    return site_folders(made_once("phantoms", make) / "sites")
 
 
 @pytest.fixture(scope="session")
-def ceremony_held(tmp_path_factory) -> Path:
+def ceremony_held(made_once) -> Path:
     """Workspaces after the ceremony of tests/ceremonies.py, made once."""
-    folder = tmp_path_factory.mktemp("ceremony")
-    ceremonies.hold(folder, Clock())
-    return folder
+    return made_once("ceremony", lambda folder: ceremonies.hold(folder, Clock()))
 
 
 @pytest.fixture
@@ -45,11 +67,10 @@ def parties(ceremony_held, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ceremony_of_three(tmp_path_factory) -> Path:
+def ceremony_of_three(made_once) -> Path:
     """The same with three sites and the default plan: encrypted, so with keys for the sums."""
-    folder = tmp_path_factory.mktemp("encrypted")
-    ceremonies.hold(folder, Clock(), ("one", "two", "three"), "plan.yaml")
-    return folder
+    sites = ("one", "two", "three")
+    return made_once("encrypted", lambda to: ceremonies.hold(to, Clock(), sites, "plan.yaml"))
 
 
 @pytest.fixture

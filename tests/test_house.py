@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -142,7 +141,6 @@ def test_nothing_issued_or_secret_is_in_git():
     ],
 )
 def test_help_answers_without_heavy_imports(verb):
-    began = time.monotonic()
     code = (
         "import sys, runpy; sys.argv = ['scripts', *sys.argv[1:]]\n"
         "try: runpy.run_module('scripts', run_name='__main__')\n"
@@ -155,4 +153,3 @@ def test_help_answers_without_heavy_imports(verb):
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert shown.strip().endswith("[]"), shown
-    assert time.monotonic() - began < 5  # no timing test: only that nothing hangs

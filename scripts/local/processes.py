@@ -14,7 +14,7 @@ from scripts.local import fx
 from scripts.local.fork_server import Forked
 
 POLL_S = 0.25
-CONNECT_S = 60.0
+CONNECT_S = 300.0  # a busy machine imports slowly; an aggregator that has ended is seen at once
 STOP_S = 5.0
 
 

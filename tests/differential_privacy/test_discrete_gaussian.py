@@ -11,14 +11,7 @@ from scipy.stats import chi2, norm
 
 from src.differential_privacy import discrete_gaussian as sampler
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
-
-LEVEL = 1e-6  # of each test; a right sampler fails one run in a million
-
-
-def variance_fits(values: np.ndarray, sigma: float) -> bool:
-    """Whether the squares of the values are those of noise with this sigma, about 0."""
-    below = float(chi2.cdf(np.square(values / sigma).sum(), values.size))
-    return LEVEL / 2 < below < 1 - LEVEL / 2
+from tests.oracles import LEVEL, variance_fits
 
 
 def shape_fits(values: np.ndarray, sigma: float) -> bool:

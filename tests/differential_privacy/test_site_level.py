@@ -19,9 +19,8 @@ from src.plan.plan import PlanError
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD
-from tests.differential_privacy.test_discrete_gaussian import variance_fits
+from tests.oracles import T, unmasked, variance_fits
 from tests.secure_aggregation.sealing import Federation
-from tests.secure_aggregation.test_site import T, unmasked
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 THREE = {"one": 5, "two": 2, "three": 4}  # numbers of cases, of which nothing may be seen

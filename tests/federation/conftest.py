@@ -1,7 +1,11 @@
 """Federations of real `fx` processes: enrolled once, then copied for each test that runs one."""
 
+import os
 import shutil
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,12 +16,13 @@ from certs.ceremony import Ceremony
 from scripts.local import fx
 from scripts.local.enrol import approve, enrol
 from scripts.local.fork_server import ForkServer
-from scripts.local.processes import Party, free_port, run_federation
+from scripts.local.processes import Party, run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.plan import plan as plans
 from src.trust import members
 from src.trust.certificate import utc_now
 from src.trust.package import receive
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = {"one": 5, "two": 2, "three": 4}
@@ -89,7 +94,7 @@ class Federation:
         list_.write_bytes(desk.deny_list())
         receive(list_, self.aggregator, utc_now())
 
-    def run(self, timeout_s: float = 120) -> None:
+    def run(self, timeout_s: float = HANG_S) -> None:
         run_federation(
             self.aggregator,
             self.sites,
@@ -123,17 +128,17 @@ def forked(fork_server):
 
 
 @pytest.fixture(scope="session")
-def enrolled(fork_server, tmp_path_factory) -> Path:
+def enrolled(fork_server, made_once) -> Path:
     """Three sites of 5, 2 and 4 cases that add noise instead of training; nothing encrypted."""
     with fx.forked_by(fork_server):
-        return enrol_noise(tmp_path_factory.mktemp("enrolled"), "plain.yaml", CASES)
+        return made_once("enrolled", lambda to: enrol_noise(to, "plain.yaml", CASES))
 
 
 @pytest.fixture(scope="session")
-def enrolled_sealed(fork_server, tmp_path_factory) -> Path:
+def enrolled_sealed(fork_server, made_once) -> Path:
     """The same with the default plan: encrypted, masked, tagged."""
     with fx.forked_by(fork_server):
-        return enrol_noise(tmp_path_factory.mktemp("sealed"), "plan.yaml", CASES)
+        return made_once("enrolled-sealed", lambda to: enrol_noise(to, "plan.yaml", CASES))
 
 
 def enrol_noise(folder: Path, plan_name: str, cases: dict[str, int]) -> Path:
@@ -162,21 +167,49 @@ def sealed(enrolled_sealed, tmp_path) -> Federation:
     return copy_of(enrolled_sealed, tmp_path)
 
 
+PORTS = count(20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+
+
+def own_port() -> int:
+    """A port that no other worker of pytest-xdist takes, and no outgoing connection."""
+    return next(port for port in PORTS if not in_use(port))
+
+
+def in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def copy_of(enrolled: Path, folder: Path) -> Federation:
     """The enrolled federation again, in `folder`, on a port of its own."""
     names = tuple(path.name for path in sorted((enrolled / "data").iterdir()))
     for party in ("aggregator", "desk", *names):
         shutil.copytree(enrolled / party, folder / party, symlinks=True)
     federation = Federation(folder, names)
-    federation.change(f"network.agg_port={free_port()}")
+    federation.change(f"network.agg_port={own_port()}")
     return federation
 
 
-DRILLS: list[tuple[str, float]] = []  # (drill, how far the final model is from the right one)
+@pytest.fixture
+def note_drill(request) -> Callable[[str, float], None]:
+    """note_drill(drill, difference): for the table at the end of a run, also from a worker."""
+
+    def note(drill: str, difference: float) -> None:
+        request.node.user_properties.append(("drill", (drill, difference)))
+
+    return note
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    if DRILLS:
-        terminalreporter.section("final models after faults")
-        for drill, difference in DRILLS:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    drills = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, value in report.user_properties
+        if name == "drill"
+    ]
+    if drills:
+        terminalreporter.section("how far final models after faults are from the right ones")
+        for drill, difference in drills:
             terminalreporter.write_line(f"{difference:8.1e}  {drill}")

@@ -11,7 +11,7 @@ import pytest
 from scripts.attack.identity import ATTACKS, carry_out
 from scripts.attack.targets import Kit, Stock
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation]
 TAKEN_BY_STOCK = {
     "another site's name in a request",
     "the aggregator's name in a site's request",

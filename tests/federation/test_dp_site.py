@@ -14,12 +14,12 @@ from src.model_vector import norm
 from src.plan import plan as plans
 from src.trust import audit, members, signed_statement
 from src.trust.certificate import utc_now
-from tests.differential_privacy.test_discrete_gaussian import variance_fits
 from tests.federation.conftest import CASES, Federation
+from tests.federation.drills import rounds
 from tests.federation.parts import SIZE, noise
-from tests.federation.test_federation import rounds
+from tests.oracles import variance_fits
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation]
 ROUNDS, CLIP, EPSILON, DELTA = 2, 0.5, 8.0, 1e-3
 
 

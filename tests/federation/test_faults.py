@@ -3,72 +3,35 @@
 `pytest -m faults` runs them and prints how far each final model is from the undisturbed one.
 """
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scripts.local.processes import Party, running
-from src.inference.checkpoint import read_model
-from src.trust import audit
-from tests.federation.conftest import CASES, DRILLS, copy_of
+from tests.federation.conftest import CASES, copy_of
+from tests.federation.drills import (
+    MOMENTS,
+    final_model,
+    kill,
+    logs_agree,
+    rounds,
+    seen,
+    start_all,
+    wait_for,
+    wait_until,
+)
 from tests.federation.parts import noise
-from tests.federation.test_federation import rounds
+from tests.patience import HANG_S
 
-pytestmark = [pytest.mark.federation, pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.faults]
 ROUNDS = 3
 TRAINING_S = 0.5
-
-
-def seen(workspace: Path) -> list[dict]:
-    """The whole lines of a party's audit log, as far as they are written."""
-    path = workspace / audit.FILE
-    text = path.read_text() if path.is_file() else ""
-    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
-
-
-def events(federation, **wanted) -> int:
-    """How many lines of the aggregator's log are like this."""
-    lines = seen(federation.aggregator)
-    return sum(all(line.get(key) == value for key, value in wanted.items()) for line in lines)
-
-
-MOMENTS: dict[str, Callable] = {
-    "before any site has come": lambda f: events(f, event="started") >= 1,
-    "while round 0 is trained": lambda f: (
-        events(f, event="received", round=0, what="aggregated_model_validation") >= 3
-    ),
-    "after one update of round 1": lambda f: (
-        events(f, event="received", round=1, what="train") >= 1
-    ),
-    "when round 1 has just ended": lambda f: events(f, event="round ended", round=1) >= 1,
-    "in the final validation": lambda f: events(f, event="sending", round=3) >= 1,
-}
-
-
-def wait_until(federation, moment: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not MOMENTS[moment](federation):
-        assert time.monotonic() < deadline, f"never came: {moment}"
-        time.sleep(0.01)
-
-
-def kill(party: Party) -> None:
-    os.killpg(party.process.pid, signal.SIGKILL)
-    party.process.wait()
-
-
-def final_model(federation) -> np.ndarray:
-    """The final model; an encrypted one as a site opens it."""
-    site = federation.sites["one"] if federation.encrypted else None
-    return read_model(federation.aggregator / "save" / "final.pbuf", site)
 
 
 @pytest.fixture(
@@ -85,50 +48,39 @@ def ready(kind, request) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(ready, tmp_path_factory) -> np.ndarray:
+def undisturbed(kind, ready, made_once) -> np.ndarray:
     """The final model of a run that nothing happens to."""
-    calm = copy_of(ready, tmp_path_factory.mktemp("calm"))
-    calm.run()
-    return final_model(calm)
+
+    def make(folder: Path) -> None:
+        calm = copy_of(ready, folder)
+        calm.run()
+        np.save(folder / "final.npy", final_model(calm))
+
+    return np.load(made_once(f"calm-{kind}", make) / "final.npy")
 
 
 @pytest.fixture
-def ends_like_an_undisturbed_run(undisturbed):
+def ends_like_an_undisturbed_run(undisturbed, note_drill):
     """Waits for the end, compares the final model, checks every log."""
 
     def check(federation, drill: str, parties: list[Party]) -> None:
-        _ends_like(undisturbed, federation, drill, parties)
+        note_drill(name_of(federation, drill), _ends_like(undisturbed, federation, parties))
 
     return check
 
 
-def _ends_like(undisturbed, federation, drill: str, parties: list[Party]) -> None:
+def name_of(federation, drill: str) -> str:
+    return f"{drill}{', encrypted' * federation.encrypted}"
+
+
+def _ends_like(undisturbed, federation, parties: list[Party]) -> float:
     for party in parties:
-        assert party.process.wait(120) == 0, federation.log(party.name)[-2000:]
+        assert party.process.wait(HANG_S) == 0, federation.log(party.name)[-2000:]
     difference = float(np.abs(final_model(federation) - undisturbed).max())
-    DRILLS.append((f"{drill}{', encrypted' * federation.encrypted}", difference))
     # encrypted: rounding is random, and twice off by less than n * step * W / count a round
     assert difference <= (2 * ROUNDS * 3 * 2**-21 * 300 / 11 if federation.encrypted else 0)
     logs_agree(federation)
-
-
-def logs_agree(federation) -> None:
-    """Every party's audit log holds, and each site's agrees with the aggregator's."""
-    own = audit.verify(federation.aggregator / audit.FILE, federation.certificates())
-    for name, workspace in federation.sites.items():
-        lines = audit.verify(workspace / audit.FILE, federation.certificates())
-        assert audit.cross_check(own, lines, name) == []
-    if federation.encrypted:
-        assert max(map(len, uploads(own).values())) == 1
-
-
-def uploads(lines: list[dict]) -> dict[tuple, set[str]]:
-    """The digests of all that ever came from a site in answer to a round, however often."""
-    found: dict[tuple, set[str]] = {}
-    for line in lines:
-        if (line["event"], line.get("what")) == ("received", "train"):
-            found.setdefault((line["site"], line["round"]), set()).add(line["digest"])
-    return found
+    return difference
 
 
 @pytest.fixture
@@ -140,10 +92,6 @@ def drill(ready, tmp_path):
 
 # the encrypted counterparts are in test_drop_outs.py
 only_plain = pytest.mark.parametrize("kind", ["plain"], indirect=True, scope="module")
-
-
-def start_all(federation) -> list[Party]:
-    return [federation.start_aggregator(), *(federation.start_site(name) for name in CASES)]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -183,10 +131,7 @@ def test_an_aggregator_that_comes_back_at_an_earlier_moment(drill, ends_like_an_
         kill(parties[0])
         shutil.copytree(state, kept)
         parties[0] = drill.start_aggregator()
-        deadline = time.monotonic() + 60
-        while not events(drill, event="received", round=2, what="train"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(drill, event="received", round=2, what="train")
         kill(parties[0])
         shutil.rmtree(state)
         shutil.move(kept, state)
@@ -212,19 +157,16 @@ CUTOFF = {
 
 
 @only_plain
-def test_a_site_stopped_longer_than_the_cut_off_is_left_out_and_comes_back(drill):
+def test_a_site_stopped_longer_than_the_cut_off_is_left_out_and_comes_back(drill, note_drill):
     drill.change(straggler_handling_policy=CUTOFF)
     with running(start_all(drill)) as parties:
         wait_until(drill, "while round 0 is trained")
         group = parties[3].process.pid
         os.killpg(group, signal.SIGSTOP)
-        deadline = time.monotonic() + 60
-        while not events(drill, event="round ended", round=0):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(drill, event="round ended", round=0)
         os.killpg(group, signal.SIGCONT)
         for party in parties:
-            assert party.process.wait(120) == 0, party.name
+            assert party.process.wait(HANG_S) == 0, party.name
     took_part = [
         [site for site, told in line["sites"].items() if "train_cases" in told]
         for line in rounds(drill)[:ROUNDS]
@@ -237,9 +179,7 @@ def test_a_site_stopped_longer_than_the_cut_off_is_left_out_and_comes_back(drill
     )
     final = final_model(drill)
     difference = float(np.abs(final - expected).max())
-    DRILLS.append(
-        ("SIGSTOP a site beyond the cut-off (against the mean of the others)", difference)
-    )
+    note_drill("SIGSTOP a site beyond the cut-off (against the mean of the others)", difference)
     assert difference < 1e-6
 
 
@@ -282,9 +222,9 @@ def test_a_full_disk_at_the_aggregator_ends_the_run_with_its_reason_and_it_resum
     with running(start_all(drill)) as parties:
         wait_until(drill, "while round 0 is trained")
         ballast = fill(drill.aggregator)
-        assert parties[0].process.wait(90) not in (0, None)
+        assert parties[0].process.wait(HANG_S) not in (0, None)
         for party in parties[1:]:
-            party.process.wait(60)
+            party.process.wait(HANG_S)
         ballast.unlink()
         parties[:] = start_all(drill)
         ends_like_an_undisturbed_run(drill, "full disk at the aggregator", parties)
@@ -299,7 +239,7 @@ def test_a_full_disk_at_a_site_ends_the_site_and_it_comes_back(
     with running(start_all(drill)) as parties:
         wait_until(drill, "while round 0 is trained")
         ballast = fill(workspace)
-        assert parties[3].process.wait(60) not in (0, None)
+        assert parties[3].process.wait(HANG_S) not in (0, None)
         ballast.unlink()
         parties[3] = drill.start_site("three")
         ends_like_an_undisturbed_run(drill, "full disk at a site", parties)
@@ -308,7 +248,7 @@ def test_a_full_disk_at_a_site_ends_the_site_and_it_comes_back(
 def test_a_site_whose_aggregator_never_comes_gives_up_and_says_why(drill):
     drill.change("collaborator.patience_s=3")
     with running([drill.start_site("one")]) as (site,):
-        assert site.process.wait(60) not in (0, None)
+        assert site.process.wait(HANG_S) not in (0, None)
     assert "could not be reached for" in drill.log("one")
     assert "start this site again" in drill.log("one").replace("\n", " ")
 
@@ -318,8 +258,8 @@ def test_a_site_revoked_in_the_middle_is_named_and_ends_the_run(drill):
     with running(start_all(drill)) as parties:
         wait_until(drill, "after one update of round 1")
         drill.revoke("three")
-        assert parties[3].process.wait(60) not in (0, None)
-        assert parties[0].process.wait(60) not in (0, None)
+        assert parties[3].process.wait(HANG_S) not in (0, None)
+        assert parties[0].process.wait(HANG_S) not in (0, None)
     log = " ".join(drill.log("aggregator").split())
     assert "waits for three (its certificate is revoked)" in log
     assert "was revoked at" in " ".join(drill.log("three").split())
@@ -332,7 +272,7 @@ def test_a_site_revoked_in_the_middle_is_left_out_where_the_plan_allows_it(drill
     with running(start_all(drill)) as parties:
         wait_until(drill, "when round 1 has just ended")
         drill.revoke("three")
-        assert parties[3].process.wait(60) not in (0, None)
+        assert parties[3].process.wait(HANG_S) not in (0, None)
         for party in parties[:3]:
-            assert party.process.wait(90) == 0, party.name
+            assert party.process.wait(HANG_S) == 0, party.name
     assert "three" not in rounds(drill)[ROUNDS]["sites"]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -13,28 +12,16 @@ from scripts.local.processes import FederationFailed, Party, running
 from src.engines.openfl.pipeline import PlainPipeline
 from src.model_vector import TENSOR
 from tests.federation.conftest import CASES
-from tests.federation.parts import SIZE, noise
+from tests.federation.drills import mean_of_noise, rounds
+from tests.federation.parts import SIZE
+from tests.patience import HANG_S, until
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation]
 
 
 def model(path) -> np.ndarray:
     tensors, _ = utils.deconstruct_model_proto(utils.load_proto(path), PlainPipeline())
     return tensors[TENSOR]
-
-
-def mean_of_noise(rounds: int) -> np.ndarray:
-    total = sum(CASES.values())
-    return sum(
-        cases / total * noise(site, r).astype(np.float64)
-        for r in range(rounds)
-        for site, cases in CASES.items()
-    )
-
-
-def rounds(federation) -> list[dict]:
-    lines = (federation.aggregator / "logs" / "rounds.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def test_the_final_model_is_the_exact_weighted_mean(federation):
@@ -71,7 +58,7 @@ def test_a_finished_model_can_be_evaluated_without_touching_the_run(federation):
     with running([Party.start(*start, "--task_group", "evaluation")]) as parties:
         parties += [federation.start_site(name) for name in CASES]
         for party in parties:
-            assert party.process.wait(60) == 0, party.name
+            assert party.process.wait(HANG_S) == 0, party.name
     (line,) = (federation.aggregator / "logs" / "evaluation-rounds.jsonl").read_text().splitlines()
     assert set(json.loads(line)["sites"]["two"]["metrics"]) == {"final_validation"}
     for name, content in kept.items():
@@ -106,13 +93,11 @@ def test_a_site_that_diverges_is_named(federation):
 
 
 def test_a_site_that_never_connects_ends_the_run_with_its_name(federation):
-    federation.change("aggregator.site_grace_s=15", "collaborator.heartbeat_s=1")
-    began = time.monotonic()
+    federation.change("aggregator.site_grace_s=30", "collaborator.heartbeat_s=1")
     with running([federation.start_aggregator()]) as parties:
         parties += [federation.start_site("one"), federation.start_site("two")]
-        assert parties[0].process.wait(60) != 0
-        assert parties[1].process.wait(30) == 0
-    assert time.monotonic() - began < 90
+        assert parties[0].process.wait(HANG_S) != 0
+        assert parties[1].process.wait(HANG_S) == 0
     assert "waits for three (never connected; waited" in federation.log("aggregator")
 
 
@@ -134,7 +119,7 @@ def test_a_site_does_not_run_what_the_kit_refuses(federation):
     plan["network"]["settings"]["use_tls"] = False
     path.write_text(yaml.safe_dump(plan))
     with running([federation.start_site("one")]) as (site,):
-        assert site.process.wait(60) != 0
+        assert site.process.wait(HANG_S) != 0
     assert "network.use_tls is False: updates would travel in the clear" in federation.log("one")
 
 
@@ -142,14 +127,12 @@ def test_a_killed_aggregator_resumes_and_ends_with_the_same_model(federation):
     federation.change("task_runner.seconds=1")
     with running([federation.start_aggregator()]) as parties:
         parties += [federation.start_site(name) for name in CASES]
-        deadline = time.monotonic() + 60
         path = federation.aggregator / "logs" / "rounds.jsonl"
-        while time.monotonic() < deadline and not (path.is_file() and path.read_text()):
-            time.sleep(0.05)
+        until(lambda: path.is_file() and path.read_text(), "the end of round 0")
         parties[0].process.kill()
         parties[0].process.wait()
         parties.append(federation.start_aggregator())
         for party in parties[1:]:
-            assert party.process.wait(90) == 0, party.name
+            assert party.process.wait(HANG_S) == 0, party.name
     final = model(federation.aggregator / "save" / "final.pbuf")
     assert np.abs(final - mean_of_noise(3)).max() < 1e-6

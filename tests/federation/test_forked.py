@@ -8,7 +8,7 @@ from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
 from tests.federation.conftest import ROOT, copy_of
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.federation]
 
 
 @pytest.fixture(scope="module")

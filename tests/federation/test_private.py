@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from scripts.local.enrol import enrol
-from scripts.local.processes import free_port, run_federation
+from scripts.local.processes import run_federation
 from scripts.prepare import make_phantoms, site_folders
 from scripts.pretrain import save
 from scripts.workspace import build_workspace, complete_plan
@@ -25,8 +25,9 @@ from src.trust.gate import SiteGate
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, SPENT_BEFORE = 4, 3  # of five that are calibrated for: two are left to site four
 STEPS, RATE, LEARNING_RATE, PATIENTS, CLIP = 2, 0.001, 0.5, 1000, 0.4
+from tests.federation.conftest import own_port
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.federation]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def private(tmp_path_factory) -> Path:
     plan = complete_plan(
         ROOT / "plan" / "dp.yaml",
         rounds=ROUNDS,
-        port=free_port(),
+        port=own_port(),
         changes=(
             "data_loader.patches.size=[16,16,16]",
             "task_runner.reported_metrics.public.count=1",

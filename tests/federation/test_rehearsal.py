@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,11 @@ from scripts.local.hosts import Hosts, NotPermitted
 from scripts.local.runbook import PAGE, block
 from scripts.rehearse import heard
 from src.inference.checkpoint import read_model
+from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.federation]
 
 
 @pytest.fixture
@@ -55,10 +55,7 @@ def test_hosts_reach_each_other_by_name_and_the_desk_reaches_nobody(hosts):
     with subprocess.Popen(listen, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
         try:
             reach = f"exec 3<>/dev/tcp/{hosts.address('b')}/8000"
-            deadline = time.monotonic() + 10
-            while shell(hosts, "a", reach).returncode:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            until(lambda: shell(hosts, "a", reach).returncode == 0, "host b's server", every_s=0.1)
             assert shell(hosts, "desk", reach).returncode != 0
         finally:
             server.terminate()

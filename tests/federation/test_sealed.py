@@ -27,14 +27,14 @@ from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
 from src.trust.key_transport import open_keys
 from tests.federation.conftest import CASES
+from tests.federation.drills import events, mean_of_noise, rounds, seen, start_all
 from tests.federation.memory import Windows, mappings_of, memory_files
 from tests.federation.parts import SIZE, noise
-from tests.federation.test_faults import events, seen, start_all
-from tests.federation.test_federation import mean_of_noise, rounds
+from tests.oracles import uniformity
+from tests.patience import HANG_S, until
 from tests.secure_aggregation.sealing import bombs
-from tests.secure_aggregation.test_masks import uniformity
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation]
 BOUND = 3 * 3 * 2**-21 * 300 / 11  # rounds * sites * step * W / count
 HOSTILE = 2000
 
@@ -82,10 +82,11 @@ def found_at_aggregator(federation) -> int:
     federation.change("task_runner.seconds=0.3")
     with running([federation.start_aggregator()]) as parties:
         parties += [federation.start_site(name) for name in ("one", "two", "three")]
-        deadline = time.monotonic() + 60
-        while events(federation, event="received", round=0, what="train") < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        until(
+            lambda: events(federation, event="received", round=0, what="train") >= 2,
+            "updates of round 0",
+            every_s=0.005,
+        )
         group = parties[0].process.pid
         os.killpg(group, signal.SIGSTOP)
         trained = [noise(site, 0) for site in CASES]
@@ -243,7 +244,7 @@ def test_thousands_of_hostile_uploads_are_refused_and_the_run_ends_right(sealed)
         assert not list((sealed.aggregator / "local_state" / "sealed").glob("uploads-0/one"))
         parties.append(sealed.start_site("one"))  # the honest one
         for party in parties:
-            assert party.process.wait(120) == 0, sealed.log(party.name)[-2000:]
+            assert party.process.wait(HANG_S) == 0, sealed.log(party.name)[-2000:]
     final = read_model(sealed.aggregator / "save" / "final.pbuf", sealed.sites["two"])
     assert np.abs(final - mean_of_noise(3)).max() < BOUND
     refused = [line for line in seen(sealed.aggregator) if line["event"] == "refused"]

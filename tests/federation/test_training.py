@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from scripts.local.enrol import enrol
-from scripts.local.processes import free_port, run_federation
+from scripts.local.processes import run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 2
+from tests.federation.conftest import own_port
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.federation]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def trained(tmp_path_factory, phantom_sites) -> Path:
     plan = complete_plan(
         ROOT / "plan" / "plan.yaml",
         rounds=ROUNDS,
-        port=free_port(),
+        port=own_port(),
         changes=(
             "task_runner.local.steps=3",
             "data_loader.patches.size=[16,16,16]",

@@ -15,8 +15,8 @@ from src.errors import Refused
 from src.secure_aggregation import announcements, bfv, framing, site
 from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.site import PAYLOAD
+from tests.oracles import uniformity
 from tests.secure_aggregation.sealing import FOUR, THREE, models_of
-from tests.secure_aggregation.test_masks import uniformity
 
 T = bfv.plain_modulus()
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from scipy.stats import chi2
 
 from src.errors import Refused
 from src.secure_aggregation import bfv
 from src.secure_aggregation.masks import mask, pair_keys
 from src.secure_aggregation.prg import derive, uniform
+from tests.oracles import uniformity
 
 T = bfv.plain_modulus()
 SALT = b"s" * 32
@@ -18,13 +18,6 @@ def everybody(names="abcd", salt=SALT):
     private = {name: X25519PrivateKey.generate() for name in names}
     public = {name: key.public_key().public_bytes_raw() for name, key in private.items()}
     return {name: pair_keys(name, private[name], public, salt) for name in names}
-
-
-def uniformity(numbers: np.ndarray, modulus: int = T, bins: int = 64) -> float:
-    """p-value of Pearson's chi-square test against uniform mod t."""
-    counts = np.bincount((numbers.astype(float) / modulus * bins).astype(int), minlength=bins)
-    expected = numbers.size / bins
-    return float(chi2.sf(((counts - expected) ** 2 / expected).sum(), bins - 1))
 
 
 def test_masks_cancel_over_the_roster_and_only_there():

@@ -12,6 +12,7 @@ from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.encrypted_sum import EncryptedSum, token
 from src.secure_aggregation.server import RunStopped
 from src.secure_aggregation.site import EncryptingSite
+from tests.oracles import kill, peak_bytes
 from tests.secure_aggregation.sealing import (
     FOUR,
     THREE,
@@ -21,7 +22,6 @@ from tests.secure_aggregation.sealing import (
     mean_of,
     models_of,
 )
-from tests.secure_aggregation.test_workers import kill, peak_bytes
 
 
 @pytest.fixture

@@ -13,34 +13,11 @@ from src.errors import Refused
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.keys import SumKeys
-from src.secure_aggregation.masks import mask, pair_keys
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD
 from src.secure_aggregation.site_state import FILE
+from tests.oracles import T, slots_seen, uniformity, unmasked
 from tests.secure_aggregation.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
-from tests.secure_aggregation.test_masks import uniformity
-
-T = bfv.plain_modulus()
-
-
-def slots_seen(federation, message: bytes, count: int = 1, stored: int = bfv.FRESH) -> np.ndarray:
-    """What the holder of the encryption key sees in a message."""
-    cipher = bfv.Cipher(federation.keys.he)
-    records = framing.records(message, count=count, most_bytes=bfv.MOST_BYTES[stored])
-    return np.stack([cipher.decrypt(cipher.load(record, stored)) for record in records])
-
-
-def unmasked(federation, name: str, message: bytes) -> np.ndarray:
-    """A site's own payload slots: what only the site itself can work out."""
-    site = federation.sites[name]
-    opened = site.opened
-    salt = announcements.salt(opened.transcript, opened.roster)
-    own = site.gate.members.site(name).sha256
-    private = site.state.mask_key(opened.round)
-    keys = pair_keys(own, private, opened.roster.mask_keys, salt)
-    seen = slots_seen(federation, message)
-    return (seen + T - mask(own, keys, np.zeros_like(seen), T)) % np.uint64(T)
-
 
 # -- the sum ------------------------------------------------------------------------------------
 

@@ -1,27 +1,13 @@
 """The processes that encrypt and add: what they share, and what becomes of it when one dies."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from src.secure_aggregation import bfv
-from src.secure_aggregation.workers import Adders, Ciphers, WorkerProcess, WorkerRefused
+from src.secure_aggregation.workers import Adders, Ciphers, WorkerRefused
+from tests.oracles import kill, peak_bytes
 
 CHUNKS = 5
-
-
-def peak_bytes(process: int) -> int:
-    """The most memory that a process has had."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-def kill(worker: WorkerProcess) -> None:
-    """As the kernel does when memory runs out."""
-    assert worker._running is not None
-    worker._running.process.kill()
-    worker._running.process.wait()
 
 
 @pytest.fixture(scope="module")

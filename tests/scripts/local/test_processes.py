@@ -10,6 +10,7 @@ import pytest
 
 from scripts.local import fx
 from scripts.local.processes import Party, free_port, refuse_used_port, running
+from tests.patience import until
 
 
 def party(tmp_path, code: str) -> Party:
@@ -43,9 +44,7 @@ def ends_soon(pid: int) -> bool:
 def test_a_process_that_ignores_the_request_is_killed_with_its_children(tmp_path, monkeypatch):
     monkeypatch.setattr("scripts.local.processes.STOP_S", 0.5)
     stubborn = party(tmp_path, STUBBORN)
-    deadline = time.monotonic() + 20
-    while not stubborn.log.read_text().strip() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(stubborn.log.read_text, "the child's number")
     child = int(stubborn.log.read_text())
     stubborn.stop()
     assert stubborn.process.poll() is not None

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.benchmark.meter.measure import can_isolate, measured
+from tests.patience import HANG_S, until
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -155,17 +155,10 @@ def test_nothing_outlives_an_interrupted_measurement(tmp_path, strike: Callable[
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_until(lambda: any("work.py sleep" in command for command in running_in(tmp_path)))
+    until(lambda: any("work.py sleep" in command for command in running_in(tmp_path)), "work")
     strike(verb.pid)
-    verb.wait(20)
-    wait_until(lambda: running_in(tmp_path) == [])
-
-
-def wait_until(so: Callable[[], bool], patience_s: float = 15) -> None:
-    deadline = time.monotonic() + patience_s
-    while not so():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.1)
+    verb.wait(HANG_S)
+    until(lambda: running_in(tmp_path) == [], "the end of the work")
 
 
 def running_in(folder: Path) -> list[str]:
