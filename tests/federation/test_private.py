@@ -21,11 +21,11 @@ from src.trainable import trainable_names
 from src.trust import audit, members
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
+from tests.federation.conftest import own_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, SPENT_BEFORE = 4, 3  # of five that are calibrated for: two are left to site four
 STEPS, RATE, LEARNING_RATE, PATIENTS, CLIP = 2, 0.001, 0.5, 1000, 0.4
-from tests.federation.conftest import own_port
 
 pytestmark = [pytest.mark.federation]
 

@@ -15,10 +15,10 @@ from scripts.local.processes import run_federation
 from scripts.workspace import build_workspace, complete_plan
 from src.inference.checkpoint import read_model
 from src.model_vector import Manifest
+from tests.federation.conftest import own_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 2
-from tests.federation.conftest import own_port
 
 pytestmark = [pytest.mark.federation]
 
