@@ -33,6 +33,7 @@ class Ceremony:
     """The desk's acts, done with its authority.
 
     now: the clock.
+
     Every act either succeeds or changes nothing. Refused, ValueError: the message says what to do.
     """
 
@@ -85,8 +86,7 @@ class Ceremony:
 
         heard: the words that the sender has read out by telephone.
         Refused: the words are not the request's (somebody exchanged it), or a certificate of this
-            name is
-        still in force.
+            name is still in force.
         """
         request = self.inspect(path)
         if not fingerprint.same_words(heard, request.sha256):
@@ -265,8 +265,7 @@ class Ceremony:
         `fx collaborator certify --import` takes a site's package, `python -m src receive` takes
         both kinds.
         workspace: the desk's copy. It gets the signed member list, and if its plan encrypts, keys
-            are made
-        for this run and bundle and encrypted for each site.
+            are made for this run and bundle and encrypted for each site.
         new_run: the same members start another run, under a new number and with new keys.
         """
         if new_run:

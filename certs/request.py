@@ -45,7 +45,7 @@ def read(path: Path) -> Request:
     `agg_NAME.csr`.
 
     Refused: it is no such file, it does not hold exactly one request for each purpose, or file name
-    and content name different parties.
+        and content name different parties.
     """
     if path.suffix == ".csr":
         speaking, encryption = _load(path.read_bytes(), path), None

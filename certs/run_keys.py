@@ -2,8 +2,8 @@
 them.
 
 They are never written to a disk of the desk's. What the desk keeps are the envelopes, which it
-cannot open, and a commitment (SHA-256 over salt and keys) in the signed member list, so that
-nobody can pass off other keys.
+cannot open, and a commitment (SHA-256 over salt and keys) in the signed member list, so that nobody
+can pass off other keys.
 """
 
 import os

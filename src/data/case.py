@@ -23,9 +23,11 @@ class CaseError(ValueError):
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where a case lies. Several cases (time points) can share a patient.
+    """Where the files of a case lie. Several cases (time points) can share a patient.
 
-    grade: "HGG", "LGG", or None where the data set does not say. label: None for a case to predict.
+    kind: the data set's, a key of `src.data.kinds.KINDS`.
+    label: None for a case to predict.
+    grade: "HGG" or "LGG"; None where the data set does not say.
     """
 
     case_id: str
@@ -42,7 +44,7 @@ class CaseFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """Its files: the sequences in order, then the label if there is one."""
+        """The case's files: the sequences in order, then the label if there is one."""
         label = [] if self.label is None else [self.label]
         return [self.sequences[sequence] for sequence in SEQUENCES] + label
 
@@ -51,7 +53,9 @@ class CaseFiles:
 class Case:
     """A case in memory, in the orientation and on the grid of its files.
 
-    images: float32 (4, X, Y, Z). regions: uint8 (3, X, Y, Z) or None. affine: (4, 4) to mm.
+    images: float32 (4, X, Y, Z), in the order of SEQUENCES.
+    regions: uint8 (3, X, Y, Z); None without a label.
+    affine: (4, 4), from voxels to mm.
     """
 
     case_id: str
@@ -68,7 +72,7 @@ class Case:
 
     @property
     def brain(self) -> np.ndarray:
-        """bool (X, Y, Z): where any sequence is not 0; the images are skull-stripped."""
+        """bool (X, Y, Z): where any sequence is not 0, since the images are skull-stripped."""
         brain = self.images[0] != 0
         for volume in self.images[1:]:
             brain |= volume != 0
@@ -76,10 +80,11 @@ class Case:
 
 
 def read_case(files: CaseFiles) -> Case:
-    """Read and check a case.
+    """Read a case and check it.
 
-    CaseError: a file is damaged, not three-dimensional or not on the grid of the first; a sequence
-    has NaN, infinite or only equal values; the label has values that `kind` does not know.
+    CaseError: a file is damaged, not three-dimensional or not on the grid of the first one; a
+        sequence holds NaN, infinite or only equal values; or the label holds values that `kind`
+        does not know.
     """
     first = files.sequences[SEQUENCES[0]]
     volume, affine = _read(files, first)
@@ -122,7 +127,7 @@ def _refusal(files: CaseFiles, path: Path, text: str) -> CaseError:
 
 
 def _refuse_other_grid(files, path, shape, affine, first_shape, first_affine) -> None:
-    """All files of a case lie on the grid of its T1."""
+    """CaseError unless the file lies on the grid of the case's T1."""
     first = files.sequences[SEQUENCES[0]].name
     advice = "Register and resample all files of a case to one grid."
     if shape != first_shape:
@@ -136,6 +141,7 @@ def _refuse_other_grid(files, path, shape, affine, first_shape, first_affine) ->
 
 
 def _refuse_unusable(files: CaseFiles, path: Path, volume: np.ndarray) -> None:
+    """CaseError if the sequence holds NaN, infinite or only equal values."""
     low, high = float(volume.min()), float(volume.max())
     if not np.isfinite([low, high]).all():
         count = int(volume.size - np.isfinite(volume).sum())

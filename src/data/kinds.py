@@ -1,6 +1,6 @@
 """The data sets that the kit knows: how their files are named and what their labels mean.
 
-This table is the only place that knows a data set. A new one is a new row.
+This table is the only place that knows a data set. A new data set is a new row.
 """
 
 import re
@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Labels:
-    """What the voxel values of a segmentation mean.
+    """The meaning of a segmentation's voxel values.
 
-    core: necrotic and non-enhancing tumour core; oedema: surrounding oedema or invaded tissue;
-    enhancing: enhancing tumour. outside: further values that are lawful but no part of the tumour.
+    core: necrotic and non-enhancing tumour core.
+    oedema: surrounding oedema or invaded tissue.
+    enhancing: enhancing tumour.
+    outside: further values that are valid but no part of the tumour.
     """
 
     core: int
@@ -22,7 +24,7 @@ class Labels:
 
     @property
     def values(self) -> frozenset[int]:
-        """Every lawful value, 0 (background) among them."""
+        """Every valid value, 0 (background) among them."""
         return frozenset({0, self.core, self.oedema, self.enhancing, *self.outside})
 
 
@@ -44,11 +46,13 @@ UCSF = ({"t1": "_T1", "t1ce": "_T1c", "t2": "_T2", "flair": "_FLAIR"}, "_tumor_s
 class Kind:
     """One data set: its naming and its labels.
 
-    case: pattern of a case's id; its group `patient` is the patient, what follows is the time
-        point. example: a case folder, for messages. sequences: what follows the case id in a
-        sequence's file name, before `.nii` or `.nii.gz`. label: the same for the segmentation.
-    folder_tail: what follows the case id in its folder's name. odd_labels: case id -> stem of a
-        segmentation that breaks the rule.
+    case: a pattern for a case's id. Its group `patient` is the patient; what follows is the time
+        point.
+    example: a case folder, for messages.
+    sequences: what follows the case id in a sequence's file name, before `.nii` or `.nii.gz`.
+    label: the same for the segmentation.
+    folder_tail: what follows the case id in its folder's name.
+    odd_labels: case id -> stem of a segmentation that breaks the rule.
     """
 
     name: str
@@ -61,12 +65,14 @@ class Kind:
     odd_labels: dict[str, str] = field(default_factory=dict)
 
     def patient_of_folder(self, folder: str) -> str | None:
-        """The patient of a case folder of this name; None where it is not one of this data set."""
+        """The patient to whom a case folder of this name belongs; None if it is no case of this
+        data set.
+        """
         match = re.fullmatch(self.case + re.escape(self.folder_tail), folder)
         return match["patient"] if match else None
 
     def stem(self, case_id: str, sequence: str | None = None) -> str:
-        """File name without `.nii` or `.nii.gz` of a sequence, or of the label (None)."""
+        """File name, without `.nii` or `.nii.gz`, of a sequence, or of the label (None)."""
         if sequence is None:
             return self.odd_labels.get(case_id, case_id + self.label)
         return case_id + self.sequences[sequence]

@@ -1,6 +1,6 @@
-"""Layouts: find a data set's cases by how it names folders and files.
+"""Layouts: find a data set's cases by its names of folders and files.
 
-What a label means comes from the kind that the user named; no file's content is used to guess.
+What a label means comes from the kind that the user named; no file's content is used to guess it.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,21 @@ DEPTH = 4
 
 @dataclass(frozen=True)
 class Dataset:
-    """What `dataset.yaml` in a data folder says."""
+    """The content of `dataset.yaml` in a data folder.
+
+    kind: the data set's, a key of `src.data.kinds.KINDS`.
+    synthetic: whether the cases were made by this kit.
+    """
 
     kind: str
     synthetic: bool = False
 
 
 def read_dataset_yaml(folder: Path) -> Dataset:
-    """The kind of the data in `folder`. ValueError: no or a wrong `dataset.yaml`."""
+    """The kind of the data in `folder`.
+
+    ValueError: there is no folder or no `dataset.yaml`, or the file is malformed.
+    """
     path = folder / "dataset.yaml"
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder, or a link to one that is gone.")
@@ -58,8 +65,9 @@ def write_dataset_yaml(folder: Path, dataset: Dataset) -> None:
 def find_cases(root: Path, kind: str, *, labelled: bool = True) -> list[CaseFiles]:
     """Every case of this kind in `root` (a data set, a part of it, or one case), sorted by id.
 
-    labelled: demand a label in each case. ValueError: no folder or no case of this kind there;
-    CaseError: files are missing or a case is there twice; all such cases are listed.
+    labelled: whether each case must have a label.
+    ValueError: there is no such folder, or no case of this kind in it.
+    CaseError: files are missing or a case occurs twice; the message lists all such cases.
     """
     cases, refused = scan_cases(root, kind, labelled=labelled)
     if refused:
@@ -70,7 +78,7 @@ def find_cases(root: Path, kind: str, *, labelled: bool = True) -> list[CaseFile
 def scan_cases(
     root: Path, kind: str, *, labelled: bool = True
 ) -> tuple[list[CaseFiles], dict[str, CaseError]]:
-    """Like `find_cases`, but gives the cases that are refused (by id) beside the others."""
+    """The cases as `find_cases` finds them, and those that it would refuse, by id."""
     require.one_of("kind", kind, KINDS)
     if not root.is_dir():
         raise ValueError(f"Expected a folder with cases of kind {kind}, found none at {root}.")
@@ -135,7 +143,7 @@ def _case_files(folder: Path, case_id: str, kind: Kind, labelled: bool) -> CaseF
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    """The file of this name; also a link that leads nowhere, which reading then reports."""
+    """The file of this name. A link that leads nowhere counts, and reading it then reports that."""
     paths = (folder / (stem + ending) for ending in ENDINGS)
     return next((path for path in paths if path.exists() or path.is_symlink()), None)
 

@@ -1,4 +1,4 @@
-"""One NIfTI volume, read to its last byte: nothing damaged or cut short gets through."""
+"""One NIfTI volume, read to its last byte, so that nothing damaged or truncated gets through."""
 
 import gzip
 import zlib
@@ -19,14 +19,15 @@ AGAIN = " Copy the file again from its source."
 
 
 class VolumeError(ValueError):
-    """A file that is no usable volume; the message says what was expected, found, what to do."""
+    """The file is no usable volume; the message says what was expected, found, and what to do."""
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Voxels float32 (X, Y, Z), scaled as the header says, and the affine (4, 4) to mm.
 
-    VolumeError: missing, damaged or cut short (checksum of `.gz` and announced size are compared),
-    not three-dimensional, not real numbers, an affine that cannot be inverted.
+    VolumeError: the file is missing, damaged or truncated (the checksum of `.gz` and the announced
+        size are compared), not three-dimensional, holds no real numbers, or has an affine without
+        an inverse.
     """
     content = _content(path)
     try:
@@ -37,7 +38,7 @@ def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _content(path: Path) -> bytes:
-    """The file's bytes, unpacked. `.gz` is unpacked to its end, where its checksum is."""
+    """The file's bytes, unpacked. A `.gz` is unpacked to its end, where its checksum is."""
     if path.is_dir():
         raise VolumeError("expected a file, found a folder. Move the file inside it one level up.")
     try:

@@ -1,7 +1,7 @@
-"""Training patches: where they are cut from a case, and how they are varied.
+"""Training patches: where they are cut from a case, and how they are augmented.
 
-Patches are cut around a voxel of the tumour with probability `tumour_fraction`, else anywhere in
-the brain. Everything is drawn from the generator that is passed in.
+A patch is centred on a voxel of the tumour with probability `tumour_fraction`, else anywhere in the
+brain. All randomness comes from the generator that is passed in.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,12 @@ BRAIN_MEAN_Z = 4.0
 
 @dataclass(frozen=True)
 class Patches:
-    """size: voxels along X, Y, Z. augment: vary the patches, or only cut them."""
+    """How patches are cut from a case, and whether they are augmented.
+
+    size: voxels along X, Y, Z.
+    tumour_fraction: probability that a patch is centred on the tumour.
+    augment: vary the patches; else they are only cut.
+    """
 
     DECLARES: ClassVar = Declares(per_patient=True)  # a patch depends on its own case alone
 
@@ -38,7 +43,7 @@ class Patches:
     def draw(self, case: PreparedCase, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One patch: images float32 (4, *size) and regions float32 (3, *size).
 
-        Smaller cases are padded with background. ValueError: the case has no label.
+        A smaller case is padded with background. ValueError: the case has no label.
         """
         if case.regions is None:
             raise ValueError(f"Case {case.case_id} has no label, so nothing can be learnt from it.")
@@ -56,7 +61,7 @@ class Patches:
         return np.stack(images), np.stack(regions)
 
     def _window(self, case: PreparedCase, rng: np.random.Generator) -> tuple[slice, ...]:
-        """The patch's place in the case's box; it may reach beyond where the case is smaller."""
+        """The patch's place in the case's box; it may reach beyond a smaller case."""
         shape = case.images.shape[1:]
         if rng.random() < self.tumour_fraction and len(case.tumour_voxels):
             centre = case.tumour_voxels[rng.integers(len(case.tumour_voxels))]
@@ -88,7 +93,7 @@ class Patches:
         return {key: np.asarray(varied[key]) for key in given}
 
     def _intensity(self, images, rng: np.random.Generator) -> np.ndarray:
-        """Each sequence by itself: scanners differ per sequence."""
+        """Vary each sequence independently, since scanners differ per sequence."""
         varied = []
         for sequence in images:
             self._intensity_transform.set_random_state(seed=int(rng.integers(2**31)))

@@ -1,8 +1,10 @@
-"""Synthetic glioma patients: a head, a tumour in it, four sequences, a label and a clinical row.
+"""Phantoms: synthetic glioma cases with a head, a tumour, four sequences, a label and a clinical
+row.
 
-Not anatomy and not a patient: a segmentation task of known truth that looks and behaves enough like
-BraTS for the software to be tried on it. Tissue maps mixed by contrast, as in BrainWeb (Collins et
-al. 1998, doi:10.1109/42.712135). Array axes: X right to left, Y front to back, Z bottom to top.
+A phantom is neither anatomy nor a patient. It is a segmentation task of known truth that looks and
+behaves enough like BraTS for the software to be tried on it. Tissue maps are mixed by contrast, as
+in BrainWeb (Collins et al. 1998, doi:10.1109/42.712135). Array axes: X right to left, Y front to
+back, Z bottom to top.
 """
 
 from collections.abc import Mapping
@@ -32,7 +34,12 @@ LARGEST_BOX_MM = 176.0  # the head needs no more of a grid; the rest is backgrou
 
 @dataclass(frozen=True)
 class Phantom:
-    """images: int16 (4, X, Y, Z). label: uint8 (X, Y, Z). clinical: see `Person`."""
+    """One synthetic case.
+
+    images: int16 (4, X, Y, Z).
+    label: uint8 (X, Y, Z).
+    clinical: see `Person`.
+    """
 
     images: np.ndarray
     label: np.ndarray
@@ -41,7 +48,10 @@ class Phantom:
 
 @dataclass(frozen=True)
 class Person:
-    """Whom the phantom shows. survival_days: None for low grade, as in BraTS."""
+    """The invented person whom the phantom shows.
+
+    survival_days: None for low grade, as in BraTS.
+    """
 
     grade: str
     age: float
@@ -53,7 +63,9 @@ class Person:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, site: PhantomSite) -> "Person":
-        """Older patients have higher grades, lower KPS and shorter survival."""
+        """Draw a person of this site; higher age goes with higher grade, lower KPS and shorter
+        survival.
+        """
         high = bool(rng.random() < site.high_grade)
         age = float(np.clip(rng.normal(61 if high else 43, 11), 19, 88))
         kps = int(np.clip(10 * round(rng.normal(80 if high else 90, 10) / 10), 40, 100))
@@ -77,7 +89,10 @@ def make_phantom(
     shape: tuple[int, int, int] = (64, 64, 64),
     spacing_mm: float = 2.75,
 ) -> Phantom:
-    """One patient of the site; the same for the same seed. spacing_mm: voxel edge."""
+    """One phantom of the site, the same for the same seed.
+
+    spacing_mm: voxel edge.
+    """
     rng = np.random.default_rng(seed)
     person = Person.drawn(rng, site)
     box, place = _box(shape, spacing_mm)
@@ -93,7 +108,7 @@ def make_phantom(
 
 
 def _box(shape: tuple[int, int, int], spacing_mm: float) -> tuple[Grid, tuple[slice, ...]]:
-    """The part of the grid that the head can fill, in its middle."""
+    """The part in the middle of the grid that the head can fill."""
     most = int(np.ceil(LARGEST_BOX_MM / spacing_mm))
     sides = [min(length, most) for length in shape]
     starts = [(length - side) // 2 for length, side in zip(shape, sides, strict=True)]
@@ -103,7 +118,11 @@ def _box(shape: tuple[int, int, int], spacing_mm: float) -> tuple[Grid, tuple[sl
 
 @dataclass(frozen=True)
 class Tumour:
-    """label: uint8. necrosis, oedema, enhancing: shares in [0, 1] with soft edges."""
+    """The tumour as drawn into a head.
+
+    label: uint8 (X, Y, Z).
+    necrosis, oedema, enhancing: shares in [0, 1] with soft edges.
+    """
 
     label: np.ndarray
     necrosis: np.ndarray
@@ -114,7 +133,7 @@ class Tumour:
     def drawn(cls, rng: np.random.Generator, grid: Grid, person: Person, head: Head) -> "Tumour":
         """A lobed core (necrosis within an enhancing rim) in oedema that follows white matter.
 
-        Low grade: the core hardly enhances, in half the patients not at all.
+        A low-grade core hardly enhances, and in half of the cases not at all.
         """
 
         def noise(wavelength_mm: float) -> np.ndarray:
@@ -192,7 +211,7 @@ def _signal(
 
 
 def brats_affine(shape: tuple[int, ...], spacing_mm: float) -> np.ndarray:
-    """BraTS's: X to the left, Y to the back, Z up, the origin at Y's far end."""
+    """BraTS's affine: X to the left, Y to the back, Z up, the origin at Y's far end."""
     affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
     affine[1, 3] = (shape[1] - 1) * spacing_mm
     return affine

@@ -19,12 +19,12 @@ def _coordinates(grid: Grid) -> np.ndarray:
 
 
 def soft(distance: np.ndarray, width: float) -> np.ndarray:
-    """1 well inside (distance > 0), 0 well outside, smooth over about `width`."""
+    """1 well inside (distance > 0), 0 well outside, with a smooth edge of about `width`."""
     return expit(distance / np.float32(width))
 
 
 def _ellipsoid(x: np.ndarray, centre: tuple, half_axes: tuple, power: float = 2.0) -> np.ndarray:
-    """The radius of each point, 1 on the surface."""
+    """Each point's radius relative to the ellipsoid, which is 1 on its surface."""
     total = np.zeros(x.shape[1:], np.float32)
     for axis, middle, half in zip(x, centre, half_axes, strict=True):
         total += np.abs((axis - middle) / half) ** np.float32(power)
@@ -33,9 +33,10 @@ def _ellipsoid(x: np.ndarray, centre: tuple, half_axes: tuple, power: float = 2.
 
 @dataclass(frozen=True)
 class Head:
-    """Tissue shares in [0, 1] per voxel, summing to 1 within `brain`.
+    """The tissue shares in [0, 1] of each voxel, which sum to 1 within `brain`.
 
-    centre: of the tumour, mm. distance: of each voxel from it, before the tumour pushed it aside.
+    centre: of the tumour, in mm.
+    distance: each voxel's from it, before the tumour pushed tissue aside.
     """
 
     csf: np.ndarray
@@ -48,9 +49,9 @@ class Head:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, grid: Grid, *, age: float, core_mm: float) -> "Head":
-        """A brain with sulci, nuclei, ventricles, cerebellum and stem.
+        """A brain with sulci, nuclei, ventricles, cerebellum and brain stem.
 
-        It is atrophied as the age has it, and pushed aside by a tumour core of this radius.
+        It is atrophied according to the age, and pushed aside by a tumour core of this radius.
         """
 
         def noise(wavelength_mm: float) -> np.ndarray:
@@ -95,7 +96,7 @@ class Head:
 
 
 def _cerebrum_depth(x: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """mm below the surface; negative outside. Flat below, narrower in front."""
+    """Depth below the cerebrum's surface in mm, negative outside; flat below, narrower in front."""
     sx, sy, sz = size
     narrow = 1 + 0.10 * np.clip(-x[1] / 80, 0, 1)
     radius = _ellipsoid(

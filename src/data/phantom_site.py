@@ -1,4 +1,4 @@
-"""A synthetic site: its scanner, and whom it sees. This is what makes sites differ.
+"""A synthetic site: its scanner and its population, which is what makes sites differ.
 
 Scanner effects: contrast (gamma), gain, bias field, point spread, slice thickness, Rician noise
 (Gudbjartsson & Patz 1995, doi:10.1002/mrm.1910340618), dose of contrast agent. Population: share of
@@ -18,11 +18,16 @@ BIAS_WAVELENGTH_MM = 90.0
 
 @dataclass(frozen=True)
 class PhantomSite:
-    """gain, gamma: per sequence (T1, T1ce, T2, FLAIR). bias: peak-to-peak share of the signal.
+    """The scanner and the population of a site.
 
-    noise: Rician sigma, white matter being about 0.8. slice_mm: thickness of the acquired slices.
-    contrast_dose: of the agent, 1 being usual. high_grade: share of HGG among the patients.
-    core_mm: median radius of the tumour's core. core_spread: sigma of its logarithm.
+    gain, gamma: for each sequence (T1, T1ce, T2, FLAIR).
+    bias: peak-to-peak share of the signal.
+    noise: Rician sigma, where white matter is about 0.8.
+    slice_mm: thickness of the acquired slices.
+    contrast_dose: of the agent; 1 is usual.
+    high_grade: share of HGG among the patients.
+    core_mm: median radius of the tumour's core.
+    core_spread: sigma of the radius' logarithm.
     """
 
     name: str
@@ -120,7 +125,7 @@ def site_for(index: int) -> PhantomSite:
 def acquire(
     signal: np.ndarray, grid: Grid, site: PhantomSite, rng: np.random.Generator
 ) -> np.ndarray:
-    """What the site's scanner makes of a true signal float32 (4, X, Y, Z)."""
+    """The images that the site's scanner makes of a true signal float32 (4, X, Y, Z)."""
     images = signal
     for axis in (1, 2):
         images = gaussian_filter1d(images, site.blur_mm / grid.spacing_mm, axis=axis)
@@ -137,7 +142,7 @@ def acquire(
 
 
 def _slices(grid: Grid, slice_mm: float) -> np.ndarray:
-    """(Z, Z): average over slices of this thickness, then interpolate back to the grid."""
+    """(Z, Z): averages over slices of this thickness, then interpolates back to the grid."""
     count = grid.shape[2]
     if slice_mm <= grid.spacing_mm:
         return np.eye(count, dtype=np.float32)

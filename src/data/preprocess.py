@@ -1,6 +1,7 @@
-"""Preprocessing: crop to the brain, z-score each sequence within it; done once per case, then kept.
+"""Preprocessing: crop to the brain and z-score each sequence within it, once per case, then keep
+it.
 
-Nothing is measured over more than one case: a site-wide statistic would tie patients together.
+Nothing is measured over more than one case: a site-wide statistic would couple patients.
 """
 
 import fcntl
@@ -28,8 +29,9 @@ FORMAT = 2  # of a cache entry; another number, and old entries are not used
 class PreparedCase:
     """A case as the network takes it.
 
-    images: float32 (4, x, y, z), z-scored within the brain, 0 outside. regions: uint8 (3, x, y, z)
-    or None. affine, full_shape: of the files' grid, in which the box begins at voxel `origin`.
+    images: float32 (4, x, y, z), z-scored within the brain, 0 outside.
+    regions: uint8 (3, x, y, z); None without a label.
+    affine, full_shape: of the files' grid, in which the box begins at voxel `origin`.
     """
 
     case_id: str
@@ -59,7 +61,8 @@ class PreparedCase:
         return voxels[:: max(1, -(-len(voxels) // 20_000))]
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """An array (..., x, y, z) of the box in the files' grid (..., X, Y, Z), 0 around it.
+        """An array (..., x, y, z) of the box, placed into the files' grid (..., X, Y, Z) with 0
+        around it.
 
         ValueError: the array does not have the box's shape.
         """
@@ -80,7 +83,8 @@ class PreparedCase:
 def preprocess(case: Case) -> PreparedCase:
     """Crop to the voxels where any sequence is not 0, and z-score within each sequence's own.
 
-    The box has a margin of MARGIN voxels where the grid allows. Arrays are copies: the case can go.
+    The box has a margin of MARGIN voxels where the grid allows. Arrays are copies, so the case can
+    be freed.
     """
     box = _box(case.brain)
     images = np.stack([_z_score(volume[box]) for volume in case.images])
@@ -100,11 +104,11 @@ def preprocess(case: Case) -> PreparedCase:
 
 
 def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
-    """The preprocessed case from the cache folder, made there if it is not yet.
+    """The preprocessed case from the cache folder; it is made there if it is missing.
 
     The arrays stay on disk (memory-mapped, read-only). An entry belongs to its source files' path,
-    size and time of change, so a changed file makes a new one; an entry that lacks a file, or has
-    one cut short, is made anew. CaseError: as `read_case`.
+    size and modification time, so a changed file makes a new entry; an incomplete or truncated
+    entry is made anew. CaseError: as `read_case`.
     """
     entry = cache / _key(files)
     case = _load(entry)
@@ -121,7 +125,9 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
 
 @contextmanager
 def _alone(cache: Path) -> Iterator[None]:
-    """One process at a time writes to the cache; the system frees the lock of one that dies."""
+    """Hold the cache's lock, so that one process at a time writes; the system frees it if the
+    holder dies.
+    """
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with cache.with_name(f".{cache.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -129,7 +135,7 @@ def _alone(cache: Path) -> Iterator[None]:
 
 
 def _box(brain: np.ndarray) -> tuple[slice, slice, slice]:
-    """Around the True voxels of (X, Y, Z), with a margin."""
+    """The box around the True voxels of (X, Y, Z), with a margin."""
     sides = []
     for axis, length in enumerate(brain.shape):
         others = tuple(a for a in range(3) if a != axis)
@@ -140,7 +146,7 @@ def _box(brain: np.ndarray) -> tuple[slice, slice, slice]:
 
 
 def _z_score(volume: np.ndarray) -> np.ndarray:
-    """float32; (value - mean) / deviation of the voxels that are not 0, which stay 0.
+    """float32 (value - mean) / deviation of the voxels that are not 0, which stay 0.
 
     A flat brain (one value, zero deviation) becomes 0 throughout.
     """
@@ -160,7 +166,7 @@ def _key(files: CaseFiles) -> str:
 
 
 def _store(case: PreparedCase, entry: Path) -> None:
-    """Write the entry beside its place, then rename: readers see it whole or not at all."""
+    """Write the entry beside its place, then rename it: readers see it whole or not at all."""
     part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
     try:
         _save(part / "images.npy", case.images)
@@ -182,7 +188,7 @@ def _store(case: PreparedCase, entry: Path) -> None:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    """To the disk itself, so that a power cut after the rename leaves no half entry."""
+    """Write to the disk itself, so that a power cut after the rename leaves no half entry."""
     with path.open("wb") as file:
         np.save(file, array)
         file.flush()
@@ -190,7 +196,7 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def _load(entry: Path) -> PreparedCase | None:
-    """The entry, or None where there is none or it is damaged."""
+    """The entry; None if there is none or it is damaged."""
     try:
         facts = json.loads((entry / "case.json").read_text())
         images = np.load(entry / "images.npy", mmap_mode="r")

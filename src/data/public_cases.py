@@ -1,7 +1,7 @@
-"""Synthetic patients that every site makes alike: validation that tells of nobody's patients.
+"""Synthetic cases that every site makes alike: validation that reveals nothing of any patient.
 
-They come from the plan's numbers alone. Dice on them shows that training goes on; it is no clinical
-evidence.
+They follow from the plan's numbers alone. Dice on them shows that training makes progress; it is no
+clinical evidence.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,12 @@ INSIDE = {"WT": (NECROSIS, OEDEMA, ENHANCING), "TC": (NECROSIS, ENHANCING), "ET"
 
 @dataclass(frozen=True)
 class SyntheticCases:
-    """count: cases, in the styles of the synthetic hospitals by turns. size: voxels a side."""
+    """Synthetic validation cases, in the styles of the synthetic hospitals by turns.
+
+    count: how many cases.
+    seed: another seed, other cases.
+    size: voxels along each axis.
+    """
 
     count: int = 6
     seed: int = 0
@@ -36,7 +41,7 @@ class SyntheticCases:
         require.positive("spacing_mm", self.spacing_mm)
 
     def cases(self) -> Iterator[PreparedCase]:
-        """The cases, made anew: about 0.2 s each at 64 voxels a side."""
+        """Make the cases anew, in about 0.2 s each at 64 voxels a side."""
         for number in range(self.count):
             yield synthetic_case(
                 f"public-{number}",
@@ -55,7 +60,7 @@ def synthetic_case(
     shape: tuple[int, int, int],
     spacing_mm: float,
 ) -> PreparedCase:
-    """A patient of a synthetic hospital, preprocessed, without a file of his."""
+    """A case of a synthetic hospital, preprocessed, without any file."""
     phantom = make_phantom(seed, site=site, shape=shape, spacing_mm=spacing_mm)
     regions = np.stack([np.isin(phantom.label, INSIDE[region]) for region in REGIONS])
     affine = brats_affine(phantom.label.shape, spacing_mm)

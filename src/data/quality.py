@@ -1,6 +1,6 @@
 """Quality control: one pass over a data set's cases, before anything is built on them.
 
-Errors refuse a case; warnings are for the eyes of whoever knows the patient.
+Errors refuse a case; warnings are for somebody who knows the patient.
 """
 
 import hashlib
@@ -33,7 +33,10 @@ def silent(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class CaseFinding:
-    """Something about a case: "error" (must not be used) or "warning"; the message names it."""
+    """Something that was found about a case; the message names the case.
+
+    severity: "error" (the case must not be used) or "warning".
+    """
 
     case_id: str
     severity: Literal["error", "warning"]
@@ -42,10 +45,11 @@ class CaseFinding:
 
 @dataclass(frozen=True)
 class Examined:
-    """What one reading of a case gave.
+    """The results of reading a case once.
 
-    voxels_sha256: of the FLAIR's shape and voxels. volumes_ml: of WT, TC, ET, where there is a
-    label. Both empty where the case is refused.
+    findings: about this case alone.
+    voxels_sha256: of the FLAIR's shape and voxels; "" if the case is refused.
+    volumes_ml: of WT, TC, ET; None without a label or if the case is refused.
     """
 
     files: CaseFiles
@@ -58,7 +62,7 @@ class Examined:
 def inspect_folder(
     root: Path, kind: str, *, labelled: bool = True, workers: int = 1, progress: Progress = silent
 ) -> list[CaseFinding]:
-    """All findings about the cases of a data set folder, worst first; empty when all is well.
+    """All findings about the cases of a data set folder, errors first; empty when all is well.
 
     ValueError: there is no case of this kind at all.
     """
@@ -86,19 +90,19 @@ def assess_case(
 
 
 def findings_of(examined: list[Examined]) -> list[CaseFinding]:
-    """The findings of every case, and those that only all cases together show."""
+    """The findings of every case, and those that only appear when all cases are compared."""
     own = [finding for case in examined for finding in case.findings]
     whole = [case for case in examined if case.voxels_sha256]
     return own + _duplicates(whole) + _odd_one_out(whole)
 
 
 def in_order(findings: Iterable[CaseFinding]) -> list[CaseFinding]:
-    """Errors first, each by case."""
+    """Errors first, each severity sorted by case."""
     return sorted(findings, key=lambda f: (f.severity, f.case_id, f.message))
 
 
 def examine_case(files: CaseFiles) -> Examined:
-    """Read and check one case."""
+    """Read one case and check it."""
     try:
         case = read_case(files)
     except CaseError as error:
@@ -130,6 +134,7 @@ def _volumes_ml(case: Case) -> dict[str, float] | None:
 
 
 def _brain_warnings(case: Case, brain: np.ndarray) -> list[str]:
+    """What looks wrong about voxel size, brain size and background."""
     found = []
     if not all(SPACING_MM[0] <= edge <= SPACING_MM[1] for edge in case.spacing_mm):
         found.append(
@@ -154,6 +159,7 @@ def _brain_warnings(case: Case, brain: np.ndarray) -> list[str]:
 
 
 def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
+    """What looks wrong about the tumour: absent, tiny, or outside the brain."""
     volumes = _volumes_ml(case)
     if case.regions is None or volumes is None:
         return []
@@ -170,7 +176,9 @@ def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
 
 
 def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
-    """The same voxels twice: under two patients, training and test would share a person."""
+    """The same voxels twice. Under two patients that is an error: training and test would share a
+    person.
+    """
     first: dict[str, CaseFiles] = {}
     found = []
     for case in examined:
@@ -194,7 +202,9 @@ def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
 
 
 def _odd_one_out(examined: list[Examined]) -> list[CaseFinding]:
-    """Cases whose voxels have another size than most; patches of both would mix scales."""
+    """Cases whose voxel size differs from the most common one; their patches would have another
+    scale.
+    """
     edges = Counter(tuple(round(edge, 2) for edge in case.spacing_mm) for case in examined)
     if len(edges) < 2:
         return []

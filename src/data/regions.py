@@ -1,4 +1,4 @@
-"""The three nested tumour regions that BraTS scores, and the labels of each data set."""
+"""The three nested tumour regions that BraTS scores, and their labels in each data set."""
 
 import numpy as np
 
@@ -9,10 +9,11 @@ REGIONS = ("WT", "TC", "ET")
 
 
 def to_regions(label: np.ndarray, kind: str) -> np.ndarray:
-    """Regions uint8 (3, *label.shape) in the order WT, TC, ET; nested: ET within TC within WT.
+    """Regions uint8 (3, *label.shape) in the order WT, TC, ET, where ET lies within TC within WT.
 
-    label: whole numbers 0-255 of any dtype, in the convention of the data set `kind`. WT = all
-    tumour, TC = core and enhancing, ET = enhancing. ValueError: a value that the convention lacks.
+    label: whole numbers 0-255 of any dtype, in the convention of the data set `kind`. WT is all
+        tumour, TC core and enhancing, ET enhancing.
+    ValueError: a value is not in the convention.
     """
     labels = _labels(kind)
     bytes_ = _as_bytes(label, kind)
@@ -29,8 +30,8 @@ def to_regions(label: np.ndarray, kind: str) -> np.ndarray:
 def from_regions(regions: np.ndarray, kind: str) -> np.ndarray:
     """Label uint8 (...) of regions (3, ...), bool or 0/1, in the convention of `kind`.
 
-    A voxel outside WT is background, also where TC or ET say otherwise; one outside TC is never
-    enhancing. Values outside the tumour (the cavity of brats2024) cannot come back.
+    A voxel outside WT is background, even if TC or ET say otherwise; one outside TC is never
+    enhancing. Values outside the tumour (the cavity of brats2024) cannot be recovered.
     """
     labels = _labels(kind)
     if regions.shape[0] != len(REGIONS):
@@ -43,7 +44,9 @@ def from_regions(regions: np.ndarray, kind: str) -> np.ndarray:
 
 
 def unlawful(found: list[int], kind: str) -> str:
-    """The sentence about label values that are not those of `kind`, with a hint whose they are."""
+    """A sentence about label values that `kind` does not have, with a hint which data set they
+    would fit.
+    """
     expected = sorted(KINDS[kind].labels.values)
     others = [name for name, other in KINDS.items() if other.labels.values.issuperset(found)]
     hint = f" They would fit {' or '.join(others)}: is --kind right?" if others else ""
@@ -56,7 +59,7 @@ def _labels(kind: str) -> Labels:
 
 
 def _as_bytes(label: np.ndarray, kind: str) -> np.ndarray:
-    """The label as uint8, exactly."""
+    """The label as uint8, exactly. ValueError: it holds other numbers."""
     if label.dtype == np.uint8:
         return label
     if label.size and not (label.min() >= 0 and label.max() <= 255):

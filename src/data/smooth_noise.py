@@ -1,8 +1,8 @@
-"""Smooth random fields: white noise on a coarse lattice, through Gaussians.
+"""Smooth random fields: white noise on a coarse lattice, smoothed by Gaussians.
 
-A product of Gaussians along the axes is the same in every direction, so that a level set of such a
-field is a smooth surface without a trace of the lattice's axes. (Interpolation that is linear, or
-by B-splines, leaves blocky ones.)
+A product of Gaussians along the axes is the same in every direction, so a level set of such a field
+is a smooth surface without a trace of the lattice's axes. (Linear or B-spline interpolation leaves
+blocky ones.)
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,18 @@ REACH = 3  # lattice steps beyond which a Gaussian is 0
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxels: how many along X, Y, Z, and their edge."""
+    """A grid of voxels.
+
+    shape: how many along X, Y, Z.
+    spacing_mm: their edge.
+    """
 
     shape: tuple[int, int, int]
     spacing_mm: float
 
 
 def smooth_noise(rng: np.random.Generator, grid: Grid, wavelength_mm: float) -> np.ndarray:
-    """float32 (X, Y, Z), mean about 0, deviation 1, details of about this wavelength."""
+    """float32 (X, Y, Z) of mean about 0 and deviation 1, with details of about this wavelength."""
     bases = [_basis(length, grid.spacing_mm, wavelength_mm) for length in grid.shape]
     field = rng.standard_normal([basis.shape[1] for basis in bases], dtype=np.float32)
     for basis in bases:  # each turn replaces the first axis and puts it last

@@ -51,8 +51,7 @@ class Budget:
         gate: the site's; its member list names the run.
         settings: a_round, unit, epsilon, delta, rounds, when_spent, what.
         BudgetSpent: a new run could not pay for its first round. A run that has begun is resumed
-            all the
-        same.
+            all the same.
         """
         opened = Ledger.open(ledger.folder(), site, identifiers, gate)
         budget = cls(opened, run=gate.members.run, **settings)

@@ -15,9 +15,9 @@ holds. So the L2 sensitivity is sqrt(L) steps, whatever floating-point numbers d
 
 Noise. An attacker who controls c of the sites subtracts their c shares; of a roster of min_sites or
 more at least h = min_sites - c remain. The sum of h discrete Gaussians is nearly one, and satisfies
-the Renyi bound of a Gaussian of multiplier 1 / (sqrt(L) / (sqrt(h) sigma) + tau sqrt(d)) with
-tau = 10 sum over k < h of exp(-2 pi^2 sigma^2 k / (k + 1)) (their proposition 14). Further shares
-are post-processing.
+the Renyi bound of a Gaussian of multiplier 1 / (sqrt(L) / (sqrt(h) sigma) + tau sqrt(d)) with tau =
+10 sum over k < h of exp(-2 pi^2 sigma^2 k / (k + 1)) (their proposition 14). Further shares are
+post-processing.
 """
 
 import math
@@ -73,10 +73,9 @@ class SharedNoise:
         """Noise beyond so many sigma, anywhere in the run, has probability FAILURE at most.
 
         This follows from the discrete Gaussian's tail P(|x| >= t sigma) <= 2 exp(-t^2 / 2) (Canonne
-        et al.
-        2020) over all values, sites and rounds. The event depends on the noise alone; refusing to
-        send on
-        it adds (1 + e^epsilon) times its probability to delta, and that stays below FAILURE.
+        et al. 2020) over all values, sites and rounds. The event depends on the noise alone;
+        refusing to send on it adds (1 + e^epsilon) times its probability to delta, and that stays
+        below FAILURE.
         """
         draws = math.log(2.0 * self.values * self.sites * self.rounds)
         weight = float(np.logaddexp(0, self.epsilon))
@@ -153,8 +152,8 @@ class Grid:
         most L.
 
         Values are rounded up or down at random, so that the mean is right; again until L holds,
-        which one
-        try achieves with probability 0.39 or more. An update that is not finite counts as zeros.
+        which one try achieves with probability 0.39 or more. An update that is not finite counts as
+        zeros.
         """
         update = update.astype(np.float64)
         length = norm(update)

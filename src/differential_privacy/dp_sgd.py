@@ -96,8 +96,7 @@ class PatientDPSGD:
     learning_rate: of round 0; round r uses learning_rate * decay**r.
     trainable: which parameters move (`src.trainable`); None: all.
     spare_rounds: further rounds that the noise is calibrated for, since an interrupted round is
-        counted
-    again.
+        counted again.
     budget: epsilon that all runs may spend of a patient; None: this run's.
     when_spent: "leave" (the site goes on listening, the others go on) or "stop" (the run ends).
     """
@@ -196,10 +195,9 @@ class PatientDPSGD:
         """Train `model` in place for one round.
 
         The result is the mean loss over the sampled patients, NaN if none was sampled. Nothing is
-            booked: a
-        site trains through `at_site`. The sample and the crops are drawn from the operating system.
-        An
-        algorithm's own term, which does not depend on data, is added after the noise.
+        booked: a site trains through `at_site`. The sample and the crops are drawn from the
+        operating system. An algorithm's own term, which does not depend on data, is added after the
+        noise.
         """
         names = trainable_names(model, self.trainable)
         parameters = [p for name, p in model.named_parameters() if name in names]

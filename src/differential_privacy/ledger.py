@@ -72,8 +72,7 @@ def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFi
     """A data set's ledger as it would be begun; nothing is written.
 
     identifiers: strings by which its patients are recognised in any run: one `id …` for each
-        patient,
-    and others beside. Only their keyed hashes are kept.
+        patient, and others beside. Only their keyed hashes are kept.
     ValueError: there are none, or the site's name is a path.
     """
     if not identifiers or not all(identifiers) or Path(site).name != site:

@@ -81,13 +81,10 @@ def in_unit(event: DpEvent, unit: str, wanted: str, patients: int) -> DpEvent:
     """An event that protects one unit, as it counts for the other.
 
     For a patient: one patient changes a site's clipped update by at most twice the clip norm, so
-        the
-    noise multiplier is halved.
+    the noise multiplier is halved.
     For a site: group privacy. A site of n patients is a group of n, so the noise multiplier is
-        divided
-    by n (sensitivity n times as large), and amplification by sampling does not apply, since the
-    group
-    is not sampled as one (Dwork and Roth 2014, doi:10.1561/0400000042, section 2.3).
+    divided by n (sensitivity n times as large), and amplification by sampling does not apply, since
+    the group is not sampled as one (Dwork and Roth 2014, doi:10.1561/0400000042, section 2.3).
     """
     if unit == wanted:
         return event

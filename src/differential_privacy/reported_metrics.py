@@ -132,12 +132,11 @@ class NoisyDice(NoMetrics):
     """Report the mean Dice of the site's own validation patients with Gaussian noise, booked.
 
     epsilon, delta: for all validations of the run together. Validation patients are not training
-    patients, so this does not add to what training spends.
+        patients, so this does not add to what training spends.
     patients: the public number by which the noised sums are divided.
     budget: as in `PatientDPSGD`.
     The L2 sensitivity is sqrt(3): a patient's Dice of the three regions, each between 0 and 1 (the
-    mean
-    over several scans), is one summand of each sum.
+    mean over several scans), is one summand of each sum.
     """
 
     DECLARES: ClassVar = Declares(

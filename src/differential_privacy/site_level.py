@@ -38,7 +38,7 @@ class SiteDP:
     clip_norm: longest update (trained model - opened model) over the trainable values, in model
         units.
     trainable: which parameters move (`src.trainable`); None: all. What training has moved elsewhere
-    stays at the site.
+        stays at the site.
     budget: epsilon that all runs may spend of a site; None: this run's.
     when_spent: "leave" (the site goes on listening, the others go on) or "stop" (the run ends).
     """
@@ -194,8 +194,7 @@ class SiteNoise:
         """Book the round, then encode it as slots (S,) uint64.
 
         Trainable values become the opened model plus the clipped update plus noise, all others the
-        opened
-        model alone. Nothing of the round may be sent if this raises.
+        opened model alone. Nothing of the round may be sent if this raises.
         BudgetSpent: the ledger does not pay.
         ValueError: there is no room for the noise.
         OverflowError: see `Grid.within`.

@@ -1,1 +1,1 @@
-"""Both ends of the protocol by which the aggregator adds what it cannot read."""
+"""Secure aggregation: both ends of the protocol by which an aggregator adds what it cannot read."""

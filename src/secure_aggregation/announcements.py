@@ -1,9 +1,9 @@
-"""Announcements and rosters: who takes part in a round, each signed by the site itself.
+"""Announcements and rosters: who takes part in a round, each site under its own signature.
 
-In every round a site signs one announcement for the next: a fresh public mask key, and the digest
-of all
-that it has seen of the run so far. The announcements of a round, as the aggregator collects them,
-are the next round's roster. The aggregator can leave an announcement out; it cannot write one.
+In every round a site signs one announcement for the next round. It holds a fresh public mask key
+(Bonawitz et al. 2017 call this key advertisement) and the digest of all that the site has seen of
+the run so far. The announcements of a round, as the aggregator collects them, are the next round's
+roster. The aggregator can leave an announcement out; it cannot write one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ VOID = b"void"
 
 
 class Gate(Protocol):
-    """What is needed of a party's gate; those of `src.trust.gate` are ones."""
+    """What is needed of a party's gate; those of `src.trust.gate` provide it."""
 
     bundle: Any
     members: Any
@@ -33,7 +33,13 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Announcement:
-    """text: as signed. site, certificate (SHA-256), mask_key (X25519, hex), transcript (hex)."""
+    """A site's signed mask key for one round.
+
+    text: the announcement as signed.
+    site, certificate: the signer's name, and SHA-256 of its certificate.
+    mask_key: the public X25519 key, in hex.
+    transcript: the digest of what the site had seen when it signed, in hex.
+    """
 
     text: str
     round: int
@@ -60,9 +66,11 @@ def write(
 
 
 def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> Announcement:
-    """An announcement, verified. in_force: its signer must not be revoked now; past rounds stand.
+    """The announcement that a signed text holds.
 
-    Refused: not an announcement for this round of this run and bundle, signed by the site it names.
+    in_force: whether the signer must not be revoked now; announcements of past rounds stand.
+    Refused: it is not for this round of this run and bundle, or not signed by the site that it
+        names.
     """
     member, statement = gate.verify(KIND, text.encode(), in_force=in_force)
     try:
@@ -105,7 +113,7 @@ class Roster:
 
     @property
     def sites(self) -> list[str]:
-        """Names."""
+        """The sites' names."""
         return [announcement.site for announcement in self.announcements]
 
     @property
@@ -115,12 +123,12 @@ class Roster:
 
     @property
     def mask_keys(self) -> dict[str, bytes]:
-        """Public mask keys by certificate."""
+        """Public mask keys, by certificate."""
         return {r.certificate: bytes.fromhex(r.mask_key) for r in self.announcements}
 
     @property
     def transcript(self) -> bytes:
-        """What all of them had seen when they announced."""
+        """The digest of what all sites had seen when they signed."""
         return bytes.fromhex(self.announcements[0].transcript)
 
     @property
@@ -129,7 +137,7 @@ class Roster:
         return hashlib.sha256(json.dumps(self.texts).encode()).digest()
 
     def of(self, site: str) -> Announcement | None:
-        """That site's announcement; None: it is not in."""
+        """A site's announcement; None if the site is not in the roster."""
         return next(
             (announcement for announcement in self.announcements if announcement.site == site), None
         )
@@ -144,10 +152,12 @@ def roster(
     in_force: bool = True,
     agreed: bool = True,
 ) -> Roster:
-    """A roster, verified. agreed: all must have seen the same (the aggregator cannot tell).
+    """The roster that signed texts form, once each is verified.
 
-    Refused: too few or too many sites, a site or a key twice, or sites that have seen different
-    things: then somebody has shown them different models or rosters.
+    min_sites: the quorum.
+    agreed: whether all must have seen the same. The aggregator cannot judge that.
+    Refused: the quorum is missed, there are too many sites, a site or a key occurs twice, or sites
+        have seen different things, because somebody has shown them different models or rosters.
     """
     found = [read(gate, text, round_number, in_force=in_force) for text in texts]
     announcements = tuple(sorted(found, key=lambda announcement: announcement.site))
@@ -165,17 +175,19 @@ def roster(
     if agreed and len({announcement.transcript for announcement in announcements}) > 1:
         raise Refused(
             f"The federation has been split: in their announcements for round {round_number} the "
-            f"sites "
-            "have seen different rounds before. Stop, and call the other sites and the desk."
+            "sites have seen different rounds before. Stop, and call the other sites and the desk."
         )
     return Roster(round_number, announcements)
 
 
 def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
-    """The digest after a round. outcome: digest of the decrypted sum, or VOID."""
+    """The transcript after a round.
+
+    outcome: the digest of the decrypted sum, or VOID.
+    """
     return hashlib.sha256(b"transcript/v1" + transcript + roster.digest + outcome).digest()
 
 
 def salt(transcript: bytes, roster: Roster) -> bytes:
-    """What masks and macs of a round are bound to: its roster and the model trained from."""
+    """The value that binds a round's masks and MACs to its roster and to the model trained from."""
     return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()

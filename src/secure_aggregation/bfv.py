@@ -1,13 +1,15 @@
 """BFV (Brakerski 2012; Fan, Vercauteren 2012) in TenSEAL's `sealapi`, for additions alone.
 
-One prime of 60 bits leaves room for 93 additions of full-range slots with no chance of a wrong
+One prime of 60 bits leaves room for 93 additions of full-range slots without any chance of a wrong
 result: fresh noise is at most 21, rounding adds less than 1, and 93 * 22 < q / 2t = 2048. A sum
-that decrypts exactly tells nothing about the noise, so decrypted sums do not weaken the key
-(unlike CKKS: Li, Micciancio 2021, doi:10.1007/978-3-030-77870-5_23). SEAL enforces the 192-bit
-table of the HomomorphicEncryption.org standard.
+    that decrypts exactly reveals nothing of the noise, so decrypted sums do not weaken the key
+    (unlike
+CKKS: Li, Micciancio 2021, doi:10.1007/978-3-030-77870-5_23). SEAL enforces the 192-bit table of the
+    HomomorphicEncryption.org standard.
 
-Only documented calls: BatchEncoder, encrypt_symmetric (which keeps the seed of the ciphertext's
-random half instead of the half), save, load. They take paths, so bytes pass through a memory file.
+Only documented calls are used: BatchEncoder, encrypt_symmetric (which stores the seed of the
+ciphertext's random half instead of the half), save, load. They take paths, so bytes pass through a
+memory file.
 """
 
 from functools import cache, cached_property
@@ -25,12 +27,12 @@ MOST_BYTES = {FRESH: N * 8 + 512, SUM: 2 * N * 8 + 512}  # of a saved ciphertext
 
 
 class CiphertextError(ValueError):
-    """Bytes that are no ciphertext of these parameters."""
+    """The bytes are no ciphertext of these parameters."""
 
 
 @cache
 def context() -> Any:
-    """The one context of this kit. It holds no key."""
+    """The one SEAL context of this kit. It holds no key."""
     parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.BFV)
     parameters.set_poly_modulus_degree(N)
     parameters.set_coeff_modulus(seal.CoeffModulus.Create(N, [60]))
@@ -56,7 +58,7 @@ def coefficient_modulus() -> int:
 
 
 def parameters() -> dict[str, object]:
-    """What a key and a ciphertext are made for, as JSON."""
+    """The parameters for which keys and ciphertexts are made, as JSON."""
     return {
         "scheme": "BFV",
         "N": N,
@@ -74,9 +76,10 @@ class Adder:
         self._evaluator = seal.Evaluator(context())
 
     def load(self, content: bytes | memoryview, stored: int) -> Any:
-        """A ciphertext of two polynomials. stored: FRESH or SUM, which bounds its length.
+        """Load a ciphertext of two polynomials.
 
-        CiphertextError: anything else.
+        stored: FRESH or SUM, which bounds its length.
+        CiphertextError: the bytes are anything else.
         """
         if len(content) > MOST_BYTES[stored]:
             raise CiphertextError(
@@ -93,21 +96,24 @@ class Adder:
         return found
 
     def add(self, to: Any, other: Any) -> None:
-        """to += other. At most MOST_SUMMANDS summands in all: the caller counts."""
+        """Add `other` to `to` in place; the caller keeps to MOST_SUMMANDS summands in all."""
         self._evaluator.add_inplace(to, other)
 
     def save(self, ciphertext: Any) -> bytes:
-        """As bytes."""
+        """The ciphertext as bytes."""
         return self._file.saved(ciphertext)
 
     @staticmethod
     def randomness(ciphertext: Any) -> tuple[int, int]:
-        """120 bits of the random half: equal for two ciphertexts only if their seeds are."""
+        """120 bits of the random half; two ciphertexts share them only if they share the seed."""
         return ciphertext[N], ciphertext[N + 1]
 
 
 class Cipher(Adder):
-    """With the secret key. key: as `new_key` gives it. ValueError: it is none."""
+    """Encryption and decryption with the secret key.
+
+    key: as `new_key` returns it. ValueError: it is no such key.
+    """
 
     def __init__(self, key: bytes) -> None:
         super().__init__()
@@ -126,20 +132,20 @@ class Cipher(Adder):
         return seal.BatchEncoder(context())
 
     def encrypt(self, slots: np.ndarray) -> bytes:
-        """slots: (N,) uint64 below t. Fresh randomness of the operating system each time."""
+        """Encrypt slots (N,) uint64 below t, with fresh randomness from the operating system."""
         plain = seal.Plaintext()
         self._encoder.encode(slots.tolist(), plain)
         return self.save(self._encryptor.encrypt_symmetric(plain))
 
     def decrypt(self, ciphertext: Any) -> np.ndarray:
-        """slots (N,), uint64 below t."""
+        """Decrypt to slots (N,) uint64 below t."""
         plain = seal.Plaintext()
         self._decryptor.decrypt(ciphertext, plain)
         return np.array(self._encoder.decode_uint64(plain), np.uint64)
 
 
 def new_key() -> bytes:
-    """A secret key, 33 kB."""
+    """Make a secret key, 33 kB."""
     return MemoryFile().saved(seal.KeyGenerator(context()).secret_key())
 
 

@@ -1,7 +1,8 @@
-"""Encrypted sum: the next model is the sum of what nobody here can read.
+"""The rule of encrypted plans: the next model is the sum of updates that nobody here can read.
 
-OpenFL's database holds a token (SHA-256) for each sealed model; the bytes lie in files, and
-`sealed_rounds` adds them in a process of its own. No rule that looks into single updates can run.
+OpenFL's database holds a token (SHA-256) in place of each encrypted model. The bytes lie in files,
+and `src.secure_aggregation.server` has a process of its own add them. No rule that looks into
+single updates can run.
 """
 
 import hashlib
@@ -15,19 +16,19 @@ TOKEN_BYTES = 32
 
 
 def token(message: bytes) -> np.ndarray:
-    """What stands for a sealed message in OpenFL's database: uint8 (32,)."""
+    """The value that stands for an encrypted message in OpenFL's database: uint8 (32,)."""
     return np.frombuffer(hashlib.sha256(message).digest(), np.uint8)
 
 
 class EncryptedSum:
-    """The rule of encrypted plans. Case numbers count inside the ciphertexts, not here."""
+    """The rule of encrypted plans. Numbers of cases count inside the ciphertexts, not here."""
 
     DECLARES = Declares(encrypted=True)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-        """The token of the round's result from the tokens of its uploads.
+        """The token of the round's result, from the tokens of its uploads.
 
-        ValueError: one is no token; then something unencrypted has come so far.
+        ValueError: one is no token, so something unencrypted has come this far.
         """
         for found in models:
             if found.dtype != np.uint8 or found.shape != (TOKEN_BYTES,):

@@ -1,8 +1,9 @@
 """Fixed point: a model as small integers, several in one slot, so that adding slots adds models.
 
 A field of B bits holds the weighted SUM over the sites, within +-(2^(B-1) - 1), so that no sum of
-honest sites carries into its neighbour. Steps are powers of two, one a tensor, and follow from the
-current model alone. Rounding is stochastic: a change smaller than a step survives on average.
+honest sites carries into its neighbour. Steps are powers of two, one for each tensor, and follow
+from the current model alone. Rounding is stochastic: a change smaller than a step survives on
+average.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,11 @@ SMALLEST = {True: 1.0, False: 1 / 16}  # small tensor, large: may grow to HEADRO
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """bits: of a field's sum: 24 (two fields a slot), 16 (three) or 12 (four).
+    """The encoding of one network's model.
 
-    modulus: the prime t of the slots. sizes: number of values of each tensor, in order.
+    bits: of a field's sum: 24 (two fields a slot), 16 (three) or 12 (four).
+    modulus: the prime t of the slots.
+    sizes: the number of values of each tensor, in order.
     """
 
     bits: int
@@ -40,17 +43,17 @@ class FixedPoint:
 
     @property
     def fields(self) -> int:
-        """Values in one slot."""
+        """How many values one slot holds."""
         return SLOT_BITS // self.bits
 
     @property
     def size(self) -> int:
-        """Values of the model."""
+        """How many values the model has."""
         return sum(self.sizes)
 
     @property
     def slots(self) -> int:
-        """Slots that a model fills, its header included."""
+        """How many slots a model fills, its header included."""
         return slots_for(self.size, self.bits)
 
     def _pieces(self) -> Iterator[slice]:
@@ -65,7 +68,9 @@ class FixedPoint:
                 yield slice(start, min(start + BLOCK, piece.stop)), exponent
 
     def exponents(self, model: np.ndarray) -> np.ndarray:
-        """e (T,): the step of tensor t is 2**e[t]; its field reaches HEADROOM x max|model_t|."""
+        """e (T,): tensor t is encoded in steps of 2**e[t], so that its field reaches HEADROOM x
+        max|model_t|.
+        """
         largest = [
             np.abs(model[piece]).max(initial=SMALLEST[size <= SMALL_TENSOR])
             for piece, size in zip(self._pieces(), self.sizes, strict=True)
@@ -81,10 +86,10 @@ class FixedPoint:
         total: int,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, int]:
-        """(slots (S,) uint64 mod t, how many values were cut off at the field's share).
+        """Encode the site's share of the sum, which is cases / total times the model.
 
-        The site's share of the sum: cases / total times the model. ValueError: a value is not
-        finite, or the share is too small for a field.
+        The result is (slots (S,) uint64 mod t, how many values were cut off at the field's share).
+        ValueError: a value is not finite, or the share is too small for a field.
         """
         share = share_of_field(self.bits, cases, total)
         values = np.empty(self.size, np.int64)
@@ -104,7 +109,7 @@ class FixedPoint:
         return self.pack(values, exponents, cases), cut_off
 
     def whole(self, model: np.ndarray, exponents: np.ndarray, total: int) -> np.ndarray:
-        """One `total`-th of the model in whole steps, int64 (P,), to the nearest."""
+        """One `total`-th of the model in whole steps, int64 (P,), rounded to the nearest."""
         values = np.empty(self.size, np.int64)
         for block, exponent in self._blocks(exponents):
             scale = 2.0 ** -int(exponent) / total
@@ -127,7 +132,10 @@ class FixedPoint:
         return slots
 
     def decode(self, slots: np.ndarray, sites: int, total: int) -> "Sum":
-        """The sum over `sites` sites. slots: (S,) signed. ValueError: no sum of honest sites."""
+        """The sum over `sites` sites that signed slots (S,) hold.
+
+        ValueError: honest sites cannot have made this sum.
+        """
         header, slots = slots[:HEADER_SLOTS], slots[HEADER_SLOTS:]
         count = int(header[0])
         exponents = header[1 : 1 + len(self.sizes)]
@@ -145,7 +153,10 @@ class FixedPoint:
 
 @dataclass(frozen=True)
 class Sum:
-    """The exact integer sum. values: (P,); its mean is values * 2**e * total / count."""
+    """The exact integer sum.
+
+    values: (P,). The mean is values * 2**e * total / count.
+    """
 
     fixed: FixedPoint
     values: np.ndarray
@@ -156,7 +167,7 @@ class Sum:
     def mean(self) -> np.ndarray:
         """The weighted mean of the sites' models, float32 (P,).
 
-        Off the mean of the unrounded models by less than sites * step * total / count.
+        It is off the mean of the unrounded models by less than sites * step * total / count.
         """
         model = np.empty(self.fixed.size, np.float32)
         for piece, exponent in zip(self.fixed._pieces(), self.exponents, strict=True):
@@ -165,7 +176,7 @@ class Sum:
 
 
 def share_of_field(bits: int, cases: int, total: int) -> int:
-    """What a site with so many of all cases may fill of a field, in steps. ValueError: nothing."""
+    """How many steps of a field a site with so many of all cases may fill. ValueError: none."""
     share = cases * 2 ** (bits - 1) // total - 1
     if share < 1:
         raise ValueError(f"{cases} of {total} cases is too small a share for {bits} bits.")
@@ -173,18 +184,18 @@ def share_of_field(bits: int, cases: int, total: int) -> int:
 
 
 def slots_for(values: int, bits: int) -> int:
-    """Slots for a model of so many values, header included."""
+    """How many slots a model of so many values fills, header included."""
     return HEADER_SLOTS + -(-values // (SLOT_BITS // bits))
 
 
 def to_signed(slots: np.ndarray, modulus: int) -> np.ndarray:
-    """int64 in -(t-1)/2 .. (t-1)/2 from residues mod t."""
+    """int64 in -(t-1)/2 .. (t-1)/2, from residues mod t."""
     signed = slots.astype(np.int64)
     signed -= modulus * (signed > modulus // 2)
     return signed
 
 
 def to_residues(slots: Sequence[int] | np.ndarray, modulus: int) -> np.ndarray:
-    """uint64 residues mod t from signed slots."""
+    """uint64 residues mod t, from signed slots."""
     signed = np.asarray(slots).view(np.int64)
     return np.where(signed < 0, signed + modulus, signed).astype(np.uint64)

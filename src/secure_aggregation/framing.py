@@ -1,7 +1,8 @@
-"""Sealed messages: a header in JSON, then records of bounded length. Nothing is decompressed.
+"""Messages with ciphertexts: a header in JSON, then records of bounded length, never compressed.
 
-The header holds the records' SHA-256: bytes damaged on a disk are told from a changed sum, whose
-discovery ends a run for good. It is no defence: who changes the records can change it too.
+The header holds the records' SHA-256, so that bytes damaged on a disk are told from a changed sum,
+whose discovery ends a run for good. This is no defence: anyone who changes the records can change
+the digest too.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ MOST_HEADER_BYTES = 1 << 20
 
 
 class WireError(ValueError):
-    """Bytes that are no message of ours."""
+    """The bytes are no message of this kit."""
 
 
 def pack(header: dict[str, Any], records: Iterable[bytes | memoryview] = ()) -> bytes:
-    """The message. The header gets the key `records`."""
+    """The message that holds these records. The header gains the key `records`, their digest."""
     framed = [part for r in records for part in (struct.pack("<I", len(r)), r)]
     digest = hashlib.sha256()
     for part in framed:
@@ -31,17 +32,17 @@ def pack(header: dict[str, Any], records: Iterable[bytes | memoryview] = ()) -> 
 
 
 def is_sealed(message: bytes) -> bool:
-    """Whether these bytes begin like one."""
+    """Whether the bytes begin like such a message."""
     return message[:4] == MAGIC
 
 
 def header(message: bytes) -> dict[str, Any]:
-    """The header alone. WireError: damaged."""
+    """The message's header alone. WireError: it is damaged."""
     return _header(message)[0]
 
 
 def header_of(path: Path) -> dict[str, Any]:
-    """The header of a message in a file, without reading the rest. WireError: damaged."""
+    """The header of a message in a file, without reading the rest. WireError: it is damaged."""
     with path.open("rb") as file:
         start = file.read(8)
         (length,) = struct.unpack("<I", start[4:]) if len(start) == 8 else (0,)
@@ -49,6 +50,7 @@ def header_of(path: Path) -> dict[str, Any]:
 
 
 def _header(message: bytes) -> tuple[dict[str, Any], int]:
+    """(the header, where the records begin)."""
     if not is_sealed(message) or len(message) < 8:
         raise WireError(f"expected a sealed message ({MAGIC!r}), got {bytes(message[:4])!r}.")
     (length,) = struct.unpack_from("<I", message, 4)
@@ -64,7 +66,11 @@ def _header(message: bytes) -> tuple[dict[str, Any], int]:
 
 
 def records(message: bytes, *, count: int, most_bytes: int) -> list[memoryview]:
-    """The records, not copied. WireError: damaged, not `count`, or one longer than `most_bytes`."""
+    """The records, not copied.
+
+    WireError: the message is damaged, does not hold `count` records, or one is longer than
+        `most_bytes`.
+    """
     found_header, place = _header(message)
     whole = memoryview(message)
     digest = hashlib.sha256(whole[place:]).hexdigest()

@@ -1,4 +1,7 @@
-"""The sites' two keys of a run: one encrypts, one makes the macs. The aggregator has neither."""
+"""The two keys that the sites of a run share: one encrypts, one makes the MACs.
+
+The aggregator has neither.
+"""
 
 import base64
 import hashlib
@@ -11,22 +14,26 @@ from src.secure_aggregation import bfv
 
 @dataclass(frozen=True)
 class SumKeys:
-    """he: the secret key of the scheme. mac: 32 bytes. Never printed."""
+    """The keys of a run's encrypted sums. They are never printed.
+
+    he: the secret key of the homomorphic encryption.
+    mac: 32 bytes, the key of the MACs.
+    """
 
     he: bytes = field(repr=False)
     mac: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> "SumKeys":
-        """From the operating system's generator."""
+        """New keys from the operating system's generator."""
         return cls(bfv.new_key(), os.urandom(32))
 
     def commitment(self, salt: bytes) -> str:
-        """SHA-256 over salt and keys, in hex: what the member list says of them."""
+        """SHA-256 over salt and keys, in hex: the commitment in the member list."""
         return hashlib.sha256(salt + self.mac + self.he).hexdigest()
 
     def statement(self) -> dict[str, object]:
-        """As JSON, for the sealed envelope."""
+        """The keys as JSON, for a site's envelope."""
         return {
             "parameters": bfv.parameters(),
             "he_key": base64.b64encode(self.he).decode(),
@@ -35,10 +42,10 @@ class SumKeys:
 
     @classmethod
     def of(cls, statement: dict) -> "SumKeys":
-        """From a statement. ValueError: made for other parameters, or damaged."""
+        """The keys that a statement holds. ValueError: it is damaged, or for other parameters."""
         if statement.get("parameters") != json.loads(json.dumps(bfv.parameters())):
             raise ValueError(f"made for other parameters: {statement.get('parameters')}")
         mac = base64.b64decode(statement["tag_key"], validate=True)
         if len(mac) != 32:
-            raise ValueError("the mac key has not 32 bytes.")
+            raise ValueError("expected a MAC key of 32 bytes.")
         return cls(base64.b64decode(statement["he_key"], validate=True), mac)

@@ -1,8 +1,9 @@
-"""MAC: one slot a chunk that only holders of the sites' key can make, and that adds like the rest.
+"""MAC: one slot of each chunk that only holders of the sites' key can make, and that adds up too.
 
-A linear message authentication code (Wegman, Carter 1981, doi:10.1016/0022-0000(81)90033-7):
-mac = <r, m> + pad mod t, with r secret and fixed, the pad new for each site, chunk and round. The
-sum's mac fits the sum's values and the roster's pads; any other change passes once in 2^48 tries.
+A linear message authentication code (Wegman, Carter 1981, doi:10.1016/0022-0000(81)90033-7): mac =
+<r, m> + pad mod t, where r is secret and fixed, and the pad is new for each site, chunk and round.
+The sum's MAC fits the sum's values and the roster's pads; any other change passes once in 2^48
+attempts.
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,12 @@ BLOCK = 16  # chunks at a time, so that their limbs stay in the processor's cach
 
 
 class Mac:
-    """key: of the macs, 32 bytes. length: payload slots of a chunk. modulus: t, a prime."""
+    """The MAC of one run.
+
+    key: 32 bytes.
+    length: payload slots of a chunk.
+    modulus: t, a prime.
+    """
 
     def __init__(self, key: bytes, length: int, modulus: int) -> None:
         self._key = key
@@ -25,9 +31,10 @@ class Mac:
         self._limbs = _limbs(weights).T  # (length, 3)
 
     def macs(self, payload: np.ndarray, salt: bytes, sites: Iterable[str]) -> np.ndarray:
-        """(C,) uint64: the macs of `payload` (C, length) as the sum over `sites`.
+        """The MACs (C,) uint64 of `payload` (C, length), taken as the sum over `sites`.
 
-        sites: certificates' SHA-256; one site's own upload is the sum over itself.
+        salt: of the round.
+        sites: SHA-256 of their certificates; for one site's own upload, its own alone.
         """
         chunks = len(payload)
         total = np.zeros(chunks, object)
@@ -44,6 +51,6 @@ class Mac:
 
 
 def _limbs(numbers: np.ndarray) -> np.ndarray:
-    """Three limbs of 16 bits, float64: (3, *shape)."""
+    """Numbers as three limbs of 16 bits, float64 (3, *shape)."""
     limbs = np.ascontiguousarray(numbers, "<u8").view("<u2").reshape(*numbers.shape, 4)
     return np.moveaxis(limbs, -1, 0)[:3].astype(np.float64)

@@ -1,7 +1,7 @@
 """Masks that cancel in the sum over a roster, and only there (Bonawitz et al. 2017, pairwise part).
 
 doi:10.1145/3133956.3133982. Each pair of sites agrees on a key (X25519) and fills every slot from
-it; one adds, the other subtracts. Whoever holds the encryption key but not the sites' mask keys
+it; one adds, the other subtracts. Anyone who holds the encryption key but not the sites' mask keys
 sees uniform numbers in every single upload.
 """
 
@@ -20,9 +20,13 @@ BLOCK = 16  # chunks at a time, so that their masks stay in the processor's cach
 def pair_keys(
     own: str, private: X25519PrivateKey, public: Mapping[str, bytes], salt: bytes
 ) -> dict[str, bytes]:
-    """This site's key with each other one. own: its certificate's SHA-256, as are the keys of
-    `public` (its own entry is left out). Refused: a public key of small order, with which the
-    secret would be zero whoever computes it (RFC 7748 s.6.1)."""
+    """The key that this site shares with each other site, by the other's certificate.
+
+    own: SHA-256 of this site's certificate.
+    public: mask keys by certificate; the site's own entry is ignored.
+    Refused: a public key has small order, so that the secret would be zero for anybody who computes
+        it (RFC 7748 s.6.1).
+    """
     keys = {}
     for other, raw in public.items():
         if other != own:
@@ -39,7 +43,7 @@ def pair_keys(
 
 
 def mask(own: str, keys: Mapping[str, bytes], slots: np.ndarray, modulus: int) -> np.ndarray:
-    """slots (C, N) plus this site's masks, mod t."""
+    """Slots (C, N) plus this site's masks, mod t."""
     total = slots.copy()  # at most 93 numbers below 2**48: no overflow of 64 bits
     for first in range(0, len(slots), BLOCK):
         block = total[first : first + BLOCK]

@@ -1,17 +1,22 @@
-"""A file in memory: for what reads and writes paths alone, and for what two processes share."""
+"""A file in memory, for libraries that only read and write paths, and for sharing between
+processes.
+"""
 
 import os
 
 
 class MemoryFile:
-    """number: of an open one that another process has made and passed on; None: a new one."""
+    """An anonymous file that takes no space on a disk.
+
+    number: of an open one that another process has made and passed on; None: a new one.
+    """
 
     def __init__(self, number: int | None = None) -> None:
         self.number = os.memfd_create("sealed") if number is None else number
         self.path = f"/proc/self/fd/{self.number}"  # another one in each process
 
     def write(self, content: bytes | memoryview = b"") -> str:
-        """Replace the content; the path. Without content it takes no memory."""
+        """Replace the content, and return the path. Empty content takes no memory."""
         os.ftruncate(self.number, 0)
         os.pwrite(self.number, content, 0)
         return self.path
@@ -21,7 +26,7 @@ class MemoryFile:
         return os.pread(self.number, os.fstat(self.number).st_size, 0)
 
     def saved(self, thing) -> bytes:
-        """What `thing.save` writes to a path."""
+        """The bytes that `thing.save` writes to a path."""
         thing.save(self.write())
         return self.read()
 

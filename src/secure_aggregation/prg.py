@@ -1,7 +1,8 @@
-"""Uniform numbers mod t that two parties can make alike: AES-256-CTR, six bytes a draw.
+"""PRG: uniform numbers mod t that two parties can make alike, from AES-256-CTR, six bytes a draw.
 
-Each chunk has a stream of its own, so that any worker makes any chunk. Draws of t or more are
-rejected and replaced from the chunk's second stream: exactly uniform, and equal for both parties.
+Each chunk has a stream of its own, so that any worker can make any chunk. Draws of t or more are
+rejected and replaced from the chunk's second stream: the numbers are exactly uniform, and equal for
+both parties.
 """
 
 import numpy as np
@@ -31,11 +32,13 @@ def uniform(key: bytes, first: int, chunks: int, length: int, modulus: int) -> n
 
 
 def _stream(key: bytes, chunk: int, *, second: bool):
+    """The key stream of one chunk."""
     start = bytes([second]) + chunk.to_bytes(7, "big") + bytes(8)  # counters never meet
     return Cipher(algorithms.AES(key), modes.CTR(start)).encryptor()
 
 
 def _replace(numbers: np.ndarray, stream, modulus: int) -> None:
+    """Draw numbers of t or more again."""
     for place in np.flatnonzero(numbers >= modulus):
         while numbers[place] >= modulus:
             numbers[place] = int.from_bytes(stream.update(bytes(DRAW_BYTES)), "little")

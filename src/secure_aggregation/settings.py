@@ -1,4 +1,6 @@
-"""The settings of encrypted plans: how fine the numbers, how many sites, what ends a run."""
+"""The settings of encrypted plans: how fine the numbers are, how many sites take part, what ends a
+run.
+"""
 
 import hashlib
 import json
@@ -14,13 +16,17 @@ PAYLOAD = bfv.N - 1  # slots of a chunk beside its mac
 
 @dataclass(frozen=True, kw_only=True)
 class Encryption:
-    """bits: of a sum; 24 is in practice as exact as float32, 16 is for slow links.
+    """The settings of an encrypted plan.
 
-    min_sites: fewest sites in a round; None: max(3, 2n/3 rounded down + 1) of n enrolled.
+    bits: of a sum. 24 is in practice as exact as float32; 16 is for slow links.
+    min_sites: the quorum, the fewest sites in a round; None: max(3, 2n/3 rounded down + 1) of n
+        enrolled.
     accomplices: how many sites may work with the aggregator without it reading one site's update.
-    max_void, max_roster_changes: how often in a run a round may come to nothing, and the roster
-    may change; then the run stops. most_cases: the training cases that a site may have at most;
-    cases: the same by site, where it differs. A loose cap costs precision, log2 of cap/cases bits.
+    max_void: how many rounds of a run may be void; then the run stops.
+    max_roster_changes: how often the roster of a run may change; then the run stops.
+    most_cases: how many training cases a site may have. A loose cap costs log2(cap / cases) bits of
+        precision.
+    cases: the same by site, where it differs.
     """
 
     bits: int = 24
@@ -43,10 +49,10 @@ class Encryption:
             require.whole("min_sites", self.min_sites, at_least=3)
 
     def needed(self, enrolled: int) -> int:
-        """The fewest sites in a round, of so many enrolled.
+        """The quorum of a round: the fewest sites, of so many enrolled.
 
-        ValueError: too few are enrolled, or the plan's number lets two halves of them both run,
-        or leaves fewer than two sites beside the accomplices.
+        ValueError: too few are enrolled; the plan's number would let two disjoint halves both reach
+            the quorum; or fewer than two sites would be left beside the accomplices.
         """
         fewest = max(3, enrolled // 2 + 1)
         found = self.min_sites or usual_min_sites(enrolled)
@@ -81,15 +87,15 @@ class Encryption:
         return None
 
     def cap(self, site: str) -> int:
-        """The training cases that this site may have at most."""
+        """How many training cases this site may have."""
         return self.cases.get(site, self.most_cases)
 
     def total(self, sites: Iterable[str]) -> int:
-        """The caps' sum over the enrolled sites: what every site's weight is a share of."""
+        """The sum of the caps of the enrolled sites, of which every site's weight is a share."""
         return sum(self.cap(site) for site in sites)
 
     def chunks(self, values: int) -> int:
-        """Ciphertexts for a model of so many values."""
+        """How many ciphertexts a model of so many values takes."""
         return -(-slots_for(values, self.bits) // PAYLOAD)
 
     def fingerprint(self, values: int) -> str:
@@ -99,5 +105,5 @@ class Encryption:
 
 
 def usual_min_sites(enrolled: int) -> int:
-    """Fewest sites in a round where the plan names no number: more than two thirds, at least 3."""
+    """The quorum where the plan names none: more than two thirds, at least 3."""
     return max(3, 2 * enrolled // 3 + 1)

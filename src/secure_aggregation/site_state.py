@@ -1,7 +1,7 @@
-"""A site's record of the run: what must survive a power cut so that no mask is ever used twice.
+"""The site state: what must survive a power cut so that no mask is ever used twice.
 
-One file, mode 0600, written whole before anything that depends on it leaves the site. Whoever loses
-it loses its mask keys, and announcements anew.
+It is one file, mode 0600, written whole before anything that depends on it leaves the site. A site
+that loses it loses its mask keys, and announces itself anew.
 """
 
 import json
@@ -19,9 +19,16 @@ UPLOAD = Path("local_state/upload")  # the complete message of the round, as it 
 
 @dataclass
 class SiteState:
-    """round: the highest that this site has opened, -1 before the first. transcript: hex, of what
-    it had seen at that round's start. announcements: {round: {"key": hex, "text": signed}}. voids,
-    changes: rounds. upload: {"round", "salt", "sha256"} of UPLOAD. failed: why, once and for all.
+    """What a site remembers of a run.
+
+    path: the file.
+    run, bundle: what it belongs to.
+    round: the highest that this site has opened, -1 before the first.
+    transcript: of what the site had seen at that round's start, in hex.
+    announcements: {round: {"key": private mask key in hex, "text": as signed}}.
+    voids, changes: the rounds that were void, and those whose roster changed.
+    upload: {"round", "salt", "sha256"} of UPLOAD; None before the first.
+    failed: why nothing of this run is decrypted any more; "" if nothing has failed.
     """
 
     path: Path
@@ -37,9 +44,9 @@ class SiteState:
 
     @classmethod
     def read(cls, path: Path, run: str, bundle: str) -> "SiteState":
-        """The record of this run; a new one if there is none, or only another run's.
+        """The state of this run; a new one if there is none, or only another run's.
 
-        Refused: it is damaged, or this run's sum has failed verification here before.
+        The file being damaged, or a failed verification of this run's sum, raises an error.
         """
         if not path.is_file():
             return cls(path, run, bundle)
@@ -48,8 +55,7 @@ class SiteState:
         except (ValueError, TypeError) as error:
             raise Refused(
                 f"{path} is damaged ({error}). Restore it, or move it away: the site then "
-                f"announcements "
-                "anew and misses a round."
+                "announces itself anew and misses a round."
             ) from None
         if found.run != run or found.bundle != bundle:
             return cls(path, run, bundle)
@@ -62,12 +68,12 @@ class SiteState:
             raise Refused(f"{self.failed} This is final for the run (recorded in {self.path}).")
 
     def save(self) -> None:
-        """Write it whole, readable by its owner alone."""
+        """Write the state whole, readable by its owner alone."""
         content = {key: value for key, value in asdict(self).items() if key != "path"}
         write_atomically(self.path, json.dumps(content, indent=1), mode=0o600)
 
     def begin(self, round_number: int, transcript: bytes) -> None:
-        """A round has begun: keys and bytes of those before it are erased."""
+        """Note that a round has begun, and erase keys and bytes of the rounds before it."""
         self.round, self.transcript = round_number, transcript.hex()
         self.announcements = {
             r: kept for r, kept in self.announcements.items() if int(r) >= round_number
@@ -78,21 +84,21 @@ class SiteState:
         self.save()
 
     def fail(self, reason: str) -> None:
-        """SiteState a failed verification. Nothing of this run is decrypted here any more."""
+        """Note a failed verification. Nothing of this run is decrypted here any more."""
         self.failed = reason
         self.save()
 
     def new_announcement(self, round_number: int) -> X25519PrivateKey:
-        """A fresh mask key for one round, not yet saved."""
+        """Make a fresh mask key for one round; it is not yet saved."""
         key = X25519PrivateKey.generate()
         self.announcements[str(round_number)] = {"key": key.private_bytes_raw().hex(), "text": ""}
         return key
 
     def announcement(self, round_number: int) -> str:
-        """The text that this site has signed for a round; empty: none, or its key is lost."""
+        """The text that this site has signed for a round; "" if it has none or lost its key."""
         return self.announcements.get(str(round_number), {}).get("text", "")
 
     def mask_key(self, round_number: int) -> X25519PrivateKey:
-        """The private key to that announcement."""
+        """The private key of that announcement."""
         kept = self.announcements[str(round_number)]["key"]
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(kept))

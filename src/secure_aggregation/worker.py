@@ -1,10 +1,10 @@
 """A process that encrypts, decrypts or adds: `python -m src.secure_aggregation.worker`.
 
 TenSEAL never releases Python's global lock, so this work would stop the heartbeat of the process
-that does it; and bytes from elsewhere are first parsed here, where memory is limited and a crash
-costs nothing. It is started afresh (no fork: SEAL's and gRPC's threads do not survive one).
-Orders come through a socket, what they are about and what comes of it through a file in memory;
-all of it bytes, never pickles.
+that does it. Moreover, bytes from other parties are first parsed here, where memory is limited and
+a crash costs nothing. The process is started afresh (no fork: SEAL's and gRPC's threads do not
+survive one). Orders come through a socket; their input and output go through a file in memory, as
+bytes and never as pickles.
 """
 
 import os
@@ -38,7 +38,7 @@ def unframe(content: bytes) -> list[memoryview]:
 
 
 class Worker:
-    """One method for each order; it takes bytes and gives bytes."""
+    """One method for each order, from bytes to bytes."""
 
     def __init__(self) -> None:
         self._adder = bfv.Adder()
@@ -52,7 +52,10 @@ class Worker:
         return b""
 
     def test(self, content: bytes) -> bytes:
-        """The start-up self-test. content: entropy of its own, 16 bytes."""
+        """Run the start-up self-test.
+
+        content: entropy of its own, 16 bytes.
+        """
         bfv.self_test(np.random.default_rng(list(content)))
         return b""
 

@@ -1,4 +1,4 @@
-"""The workers of one party: started when first needed, one order at a time each, ended with it."""
+"""The worker processes of one party. They start when first needed and end with the party."""
 
 import os
 import socket
@@ -25,11 +25,11 @@ SEED_BYTES = 16  # by which a ciphertext's randomness is known
 
 
 class WorkerRefused(ValueError):
-    """What was handed to a worker is not what it should be; or the worker died of it."""
+    """What a worker was given is not what it should be, or the worker died of it."""
 
 
 class Running(NamedTuple):
-    """A started process, its socket, and the file that both have open."""
+    """A started process, its socket, and the file in memory that both have open."""
 
     process: subprocess.Popen
     line: Connection
@@ -37,7 +37,10 @@ class Running(NamedTuple):
 
 
 class WorkerProcess:
-    """One process, started when it is first needed. most_bytes: of its address space."""
+    """One worker, started when it is first needed.
+
+    most_bytes: of its address space.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -61,7 +64,10 @@ class WorkerProcess:
         return self._running
 
     def do(self, order: str, content: bytes | memoryview = b"") -> bytes:
-        """The answer. WorkerRefused: it was refused, took too long, or ended the process."""
+        """Have an order carried out, and return its answer.
+
+        WorkerRefused: the worker refused it, took too long, or died of it.
+        """
         with self._lock:
             _, line, shared = self._running if self._running and self.alive else self._start()
             try:
@@ -84,7 +90,7 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, and so still has what it was given."""
+        """Whether the process runs, and so still holds what it was given."""
         return self._running is not None and self._running.process.poll() is None
 
     def _end(self) -> None:
@@ -97,15 +103,15 @@ class WorkerProcess:
         self._running = None
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         with self._lock:
             self._end()
 
 
 class Workers:
-    """One process a core at most; each has an equal share of a model's chunks.
+    """One process a core at most, each with an equal share of a model's chunks.
 
-    copies: of its share's ciphertexts that a worker may hold.
+    copies: how many ciphertexts of its share a worker may hold.
     """
 
     def __init__(self, chunks: int, copies: int, processes: int | None) -> None:
@@ -116,11 +122,11 @@ class Workers:
 
     @property
     def alive(self) -> bool:
-        """Whether all run, and so still have what they were given."""
+        """Whether all run, and so still hold what they were given."""
         return all(worker.alive for worker in self._workers)
 
     def _test(self) -> None:
-        """The start-up self-test, in one of them. WorkerRefused: TenSEAL adds wrongly."""
+        """Run the start-up self-test in one of them. WorkerRefused: TenSEAL adds wrongly."""
         self._workers[0].do("test", os.urandom(16))
 
     def _each(self, order: str, contents: Sequence[bytes | memoryview]) -> list[bytes]:
@@ -131,18 +137,21 @@ class Workers:
         return self._each(order, [content] * len(self._workers))
 
     def _shares(self, parts: Sequence[bytes | memoryview]) -> list[bytes]:
-        """Framed, one for each."""
+        """The parts divided among the workers, framed."""
         bounds = np.linspace(0, len(parts), len(self._workers) + 1).astype(int)
         return [frame(parts[a:b]) for a, b in pairwise(bounds)]
 
     def close(self) -> None:
-        """End them."""
+        """End all processes."""
         for worker in self._workers:
             worker.close()
 
 
 class Ciphers(Workers):
-    """Encrypt and decrypt. key: the secret key's bytes."""
+    """Workers that encrypt and decrypt.
+
+    key: the secret key's bytes.
+    """
 
     def __init__(self, key: bytes, chunks: int, processes: int | None = None) -> None:
         super().__init__(chunks, 8, processes)
@@ -157,7 +166,7 @@ class Ciphers(Workers):
             raise RuntimeError(f"Encryption does not work here: {error}") from None
 
     def encrypt(self, slots: np.ndarray) -> list[memoryview]:
-        """slots (C, N) uint64 below t; C ciphertexts."""
+        """Encrypt slots (C, N) uint64 below t to C ciphertexts."""
         if not self.alive:
             self.start()
         shares = np.array_split(np.ascontiguousarray(slots), len(self._workers))
@@ -165,7 +174,7 @@ class Ciphers(Workers):
         return [part for answer in answers for part in unframe(answer)]
 
     def decrypt(self, sums: Sequence[bytes | memoryview]) -> np.ndarray:
-        """slots (C, N) of C sums. WorkerRefused: not sums of these parameters."""
+        """Decrypt C sums to slots (C, N). WorkerRefused: they are no sums of these parameters."""
         if not self.alive:
             self.start()
         answers = self._each("decrypt", self._shares(sums))
@@ -173,7 +182,7 @@ class Ciphers(Workers):
 
 
 class Adders(Workers):
-    """Check fresh ciphertexts and add them, without any key."""
+    """Workers that check fresh ciphertexts and add them, without any key."""
 
     def __init__(self, chunks: int, processes: int | None = None) -> None:
         super().__init__(chunks, 6, processes)
@@ -185,8 +194,11 @@ class Adders(Workers):
         self._test()
 
     def add(self, upload: Sequence[bytes | memoryview]) -> None:
-        """Into the running sum, all or nothing. WorkerRefused: it holds anything but fresh
-        ciphertexts, or one whose randomness was used before."""
+        """Add an upload to the running sum, all of it or nothing.
+
+        WorkerRefused: it holds anything but fresh ciphertexts, or one whose randomness was used
+            before.
+        """
         found = b"".join(self._each("check", self._shares(upload)))
         seeds = {found[place : place + SEED_BYTES] for place in range(0, len(found), SEED_BYTES)}
         if len(seeds) < len(upload) or seeds & self._seeds:
@@ -195,7 +207,7 @@ class Adders(Workers):
         self._seeds |= seeds
 
     def sum(self) -> list[memoryview]:
-        """Of all that was added."""
+        """The sum of all that was added."""
         return [part for answer in self._all("sum") for part in unframe(answer)]
 
     def forget(self) -> None:

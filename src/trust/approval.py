@@ -58,8 +58,7 @@ def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) 
 
     name: what messages call the approval.
     Refused: there is no approval, it is another member's, it belongs to another run or bundle (an
-        old
-    approval, replayed), or it was altered.
+        old approval, replayed), or it was altered.
     """
     found = signed_statement.verify(KIND, content, member.certificate, name=name)
     for what, expected in (("site", member.name), ("run", run), ("bundle", digest)):

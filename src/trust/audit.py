@@ -65,8 +65,7 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
 
     certificates: those with which the party may have signed.
     Refused: there is no log, a line was altered, dropped or moved, or a signature does not hold.
-        The
-    message gives the number of the first such line.
+        The message gives the number of the first such line.
     """
     known = {fingerprint.of_certificate(certificate): certificate for certificate in certificates}
     if not path.is_file():

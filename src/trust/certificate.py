@@ -147,8 +147,7 @@ def common_name(name: str, serial: int) -> str:
     """The common name of a site's certificate, unique to each issue.
 
     OpenFL 1.9's aggregator learns nothing but the common name of a caller's certificate (from
-    gRPC), so
-    the name carries the serial number.
+    gRPC), so the name carries the serial number.
     """
     return f"{name}.{serial:032x}"
 

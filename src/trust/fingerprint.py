@@ -31,8 +31,7 @@ def words(sha256_hex: str) -> str:
     """The first 128 bits as twelve words of BIP-39's English list.
 
     No two words of the list share their first four letters, and the last word carries a checksum.
-    So a
-    misheard word is noticed 15 times in 16 even before the words are compared.
+    So a misheard word is noticed 15 times in 16 even before the words are compared.
     """
     return Mnemonic("english").to_mnemonic(bytes.fromhex(sha256_hex)[:WORD_BYTES])
 

@@ -289,8 +289,7 @@ class AggregatorGate(Gate):
         """Log a refusal once, however often the caller comes back with it.
 
         Callers choose what they say: after MOST_REFUSALS different refusals no more are logged, so
-            that
-        nobody can fill the disk.
+        that nobody can fill the disk.
         """
         told = f"{who}: {refusal}"
         if told in self._told or len(self._told) > MOST_REFUSALS:

@@ -80,10 +80,9 @@ def open_keys(
 
     digest: the bundle's; None where it is not known yet.
     sealing_key: the file of the site's encryption key, if it lies outside this workspace (a package
-    that is being checked).
+        that is being checked).
     Refused: there is no envelope; it is another site's, of another run or bundle, or not signed by
-        the
-    desk; or its keys are not those that the member list commits to.
+        the desk; or its keys are not those that the member list commits to.
     """
     path = workspace / path_of(member.name)
     if listed.keys is None:

@@ -49,8 +49,7 @@ class Members:
 
     run: 16 random bytes of the desk in hex, new with each list; it ties messages to a run.
     keys: {"salt", "sha256"}, the commitment to the keys of encrypted sums; None in a run that does
-        not
-    encrypt.
+        not encrypt.
     """
 
     federation: str
@@ -126,7 +125,7 @@ def parse(statement: dict[str, Any], *, name: str) -> Members:
 
     name: what messages call it.
     Refused: an entry is missing or malformed, a name or certificate occurs twice, or there is not
-    exactly one aggregator and at least one site.
+        exactly one aggregator and at least one site.
     """
     try:
         members = tuple(_member(entry) for entry in statement["members"])
