@@ -1,4 +1,9 @@
-"""`benchmark`: measure this kit, and others beside it, in one run on one machine."""
+"""`benchmark`: measure this kit, and others beside it, in one run on one machine.
+
+Each verb is one question. What it prints stands in scripts/benchmark/README.md, beside the command.
+Ratios between contenders are worth more than seconds, since every machine has its own. So all
+contenders of a question are measured in one run, and take turns where their work is short.
+"""
 
 from scripts.lazy import LazyGroup
 

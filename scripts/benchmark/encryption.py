@@ -1,7 +1,13 @@
 """`benchmark encryption`: one round of encrypted updates, beside NVIDIA FLARE's and plain float32.
 
-A 3D U-Net of 4.8 million values, four sites with unequal case numbers; no network and no training.
-The contenders take turns, each in a process of its own that does every party's work step by step.
+It takes a 3D U-Net of 4.8 million values and four sites with unequal numbers of cases; there is
+neither network nor training. The contenders take turns, each in a process of its own that does
+every party's work step by step:
+
+seal: a site encodes, encrypts and saves its update.
+add: the aggregator checks one update and adds it.
+finish: the aggregator makes the message with the sum.
+open: a site checks the sum, decrypts and decodes it.
 """
 
 import json
@@ -41,14 +47,22 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """command: its process; a folder is appended before its last word."""
+    """One way to send a round's updates.
+
+    name: as it stands in the table.
+    command: its process; the work's folder is appended.
+    how: the last word of the command, which chooses the variant.
+    """
 
     name: str
     command: list[str]
     how: str
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """One turn: bytes, steps and the mean's largest error."""
+        """Take one turn, and return its bytes, its steps and the largest error of the mean.
+
+        RuntimeError: the process failed; the message holds the end of what it printed.
+        """
         import numpy as np
 
         words = [*self.command, str(folder), self.how]
@@ -70,7 +84,10 @@ class Contender:
 @click.option("--alone", is_flag=True, help="Without NVIDIA FLARE (pip, an own environment).")
 @click.option("--widths", default=WIDTHS, show_default=True, help="Channels of the U-Net's levels.")
 def encryption(json_path: Path | None, repeats: int, alone: bool, widths: str) -> None:
-    """Bytes, seconds, memory and error of encrypted updates."""
+    """Bytes, seconds, memory and error of encrypted updates.
+
+    NVIDIA FLARE is installed by pip into an environment of its own on first use.
+    """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     folder = Path(tempfile.mkdtemp(prefix="encryption-"))
     try:
@@ -110,7 +127,10 @@ def encryption(json_path: Path | None, repeats: int, alone: bool, widths: str) -
 
 
 def contenders(alone: bool) -> list[Contender]:
-    """This kit first."""
+    """All contenders, this kit first.
+
+    alone: leave NVIDIA FLARE out, which needs an environment of its own.
+    """
     module = [sys.executable, "-m", "scripts.benchmark."]
     ours = [*module[:2], module[2] + "encryption_ours"]
     found = [Contender(name, ours, bits) for name, bits in OURS.items()]
@@ -123,7 +143,10 @@ def contenders(alone: bool) -> list[Contender]:
 
 
 def write_work(folder: Path, widths: list[int]) -> int:
-    """The models of all sites and their exact mean; how many values each has."""
+    """Write the models of all sites and their exact mean; return how many values a model has.
+
+    widths: the channels of the U-Net's levels.
+    """
     import numpy as np
     import torch
     from monai.networks.nets import UNet
@@ -146,7 +169,11 @@ def write_work(folder: Path, widths: list[int]) -> int:
 
 
 def row(name: str, turns: list[dict[str, Any]], values: int) -> dict[str, Any]:
-    """Medians over the turns; seconds for a million values."""
+    """One contender's row of the table: medians over its turns, seconds for a million values.
+
+    The aggregator's work is that of all sites' updates and of finishing the sum. Memory and error
+    are the largest of all turns.
+    """
     figures: dict[str, Any] = {
         "name": name,
         "up_bytes_per_value": turns[0]["up"] / values,
@@ -165,7 +192,9 @@ def row(name: str, turns: list[dict[str, Any]], values: int) -> dict[str, Any]:
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Ours over plain, and each peer's over ours."""
+    """The ratios of interest: this kit's bytes over plain float32's, and each peer's figures over
+    ours.
+    """
     by_name = {found["name"]: found for found in rows}
     plain = by_name[PLAIN]
     found = {}
@@ -193,7 +222,7 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """With units."""
+    """The rows as a table with units."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("", no_wrap=True)
     for found in rows:

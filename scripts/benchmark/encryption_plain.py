@@ -1,4 +1,9 @@
-"""One round of plain float32 updates, step by step: the least that a federation can send."""
+"""One round of plain float32 updates, step by step: the least that a federation can send.
+
+The steps have the same names as in the encrypted round, so that the table can set them side by
+side: "seal" copies the model into bytes, "add" adds it with its weight, "finish" copies the mean
+into bytes, "open" reads it.
+"""
 
 import json
 import sys
@@ -10,7 +15,7 @@ from scripts.benchmark.meter.steps import Steps
 
 
 def main(folder: Path) -> None:
-    """Write `mean.npy` and `result.json`."""
+    """Do every party's work once, and write `mean.npy` and `result.json`."""
     cases = json.loads((folder / "work.json").read_text())["cases"]
     models = np.load(folder / "models.npy")
     steps, uploads, total = Steps(), [], np.zeros(models.shape[1], np.float32)

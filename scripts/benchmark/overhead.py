@@ -1,7 +1,13 @@
 """`benchmark overhead`: what a round costs apart from training, for this kit and for others.
 
-One state of 1.2 million values, three sites weighted 5:2:4, real processes, TLS, known noise
-instead of training, so that the final model can be compared with the exact mean.
+It takes one state of 1.2 million values, three sites weighted 5:2:4, real processes and TLS, and
+known noise instead of training, so that the final model can be compared with the exact mean.
+
+s/round, CPU s/round: medians from one round's first work to the next one's, over all processes. MB
+up, MB down: TCP payload with TLS, of one site in one round.
+aggregator MB: the peak memory of its largest process.
+start s: from the command to the first work of a site.
+max error: of the final model's values.
 """
 
 import json
@@ -53,7 +59,10 @@ def overhead(
     timeout: float,
     keep: bool,
 ) -> None:
-    """Seconds, CPU, bytes and memory of a round without training."""
+    """Seconds, CPU, bytes and memory of a round without training.
+
+    The bytes need a network namespace and therefore root.
+    """
     from scripts.benchmark.meter.measure import can_isolate
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -77,7 +86,10 @@ def overhead(
 def attempt(
     contender: "Contender", rounds: int, timeout_s: float, keep: bool, console: Console
 ) -> dict[str, Any]:
-    """Its row; with `failed` where it did not finish: its folder then stays, the others go on."""
+    """Measure one contender, and return its row.
+
+    If it does not finish, the row has the key `failed`, its folder stays, and the others go on.
+    """
     work = Path(tempfile.mkdtemp(prefix="overhead-"))
     try:
         row = run(contender, work, rounds, timeout_s, console)
@@ -94,7 +106,12 @@ def attempt(
 
 
 def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
-    """This kit first. ValueError: `only` leaves none."""
+    """The contenders to measure, this kit first.
+
+    peers: whether NVIDIA FLARE and Flower take part.
+    only: parts of names; empty for all.
+    ValueError: `only` leaves none.
+    """
     from scripts.benchmark.peers.openfl_contender import OpenFL
 
     found: list[Contender] = [OpenFL(stock=False, encrypted=True), OpenFL(stock=False)]
@@ -115,7 +132,10 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
 def run(
     contender: "Contender", work: Path, rounds: int, timeout_s: float, console: Console
 ) -> dict[str, Any]:
-    """One row of the table. RuntimeError: not all rounds were run."""
+    """Prepare one contender, measure it, and compare its final model with the exact mean.
+
+    RuntimeError: not all rounds were run.
+    """
     from scripts.benchmark.meter.measure import measured
     from scripts.benchmark.meter.workload import SITES, largest_error
 
@@ -150,7 +170,7 @@ def run(
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The rows with their units."""
+    """The rows as a table with units."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("framework", no_wrap=True)
     for title in COLUMNS.values():
@@ -162,7 +182,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The JSON: ratios are the others' figure over this kit's."""
+    """The content of the JSON file. Ratios are the others' figures over this kit's."""
     ours = next((row for row in rows if row["name"] == OURS), {})
     ratios = {
         f"{row['name']}: {key}": round(row[key] / ours[key], 2)

@@ -1,8 +1,16 @@
-"""`benchmark privacy`: what privacy per patient costs in Dice, and what it takes from an attacker.
+"""`benchmark privacy`: what privacy per patient costs in Dice, and what it denies an attacker.
 
-Synthetic hospitals adapt one pretrained network together, with the training of `plan/dp.yaml` at
+Synthetic hospitals together adapt one pretrained network, with the training of `plan/dp.yaml` at
 several epsilons, without noise, and without privacy. The rounds are averaged in this process:
 encryption and OpenFL change nothing of what is learnt. Each seed has other patients.
+
+pretrained only: the network before the federation, from one hospital's style of images. epsilon …:
+the plan's training with the noise that this epsilon demands. no noise: the same training, clipped
+and sampled, with noise of zero.
+not private, all parameters: plain SGD on the whole network, for what privacy forgoes.
+
+The attack is membership inference by the loss: members are the training patients, others are test
+patients of the same hospital.
 """
 
 import json
@@ -61,7 +69,10 @@ def privacy(
     json_path: Path | None,
     figure: Path | None,
 ) -> None:
-    """Dice and membership inference against epsilon, with the spread over seeds."""
+    """Dice and membership inference against epsilon, with the spread over seeds.
+
+    It takes an hour on two cores with the default sizes.
+    """
     from scripts.workspace import complete_plan
     from src.files import write_atomically
 
@@ -98,8 +109,15 @@ def privacy(
 
 @dataclass(frozen=True)
 class Study:
-    """plan: a private one. scratch: folder for patients and weights. patients: who train, others:
-    who test, a hospital. size: of their images. pretraining: steps."""
+    """One study: its plan and its sizes.
+
+    plan: a private one.
+    scratch: a folder for cases and weights.
+    patients: how many train at each hospital.
+    others: how many test at each hospital.
+    size: voxels of their images along each axis.
+    pretraining: steps.
+    """
 
     plan: dict[str, Any]
     scratch: Path
@@ -111,7 +129,11 @@ class Study:
     def runs(
         self, seeds: Sequence[int], levels: Sequence[float], console: Console
     ) -> list[dict[str, Any]]:
-        """One record for each seed and level, and for the lines between which they lie."""
+        """Run every seed at every level, beside the pretrained network and training without
+        privacy.
+
+        The result has one record for each, as `_scored` makes it.
+        """
         one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         os.environ.update(one)  # of the processes that start now
         found = []
@@ -130,7 +152,7 @@ class Study:
         return found
 
     def prepare(self, seed: int) -> dict[str, Any]:
-        """Make a seed's patients and its pretrained weights; how good these are."""
+        """Make a seed's cases and its pretrained weights, and return how good these are."""
         from scripts.pretrain import save, synthetic, taught
 
         home = self.scratch / f"seed-{seed}"
@@ -142,7 +164,10 @@ class Study:
         return self._scored(network, seed, PRETRAINED)
 
     def adapt(self, seed: int, level: float | None) -> dict[str, Any]:
-        """One federated run. level: an epsilon, inf for no noise, None for no privacy at all."""
+        """One federated run from the pretrained weights.
+
+        level: an epsilon; inf for clipping without noise, None for no privacy at all.
+        """
         import copy
 
         import numpy as np
@@ -197,7 +222,7 @@ class Study:
         return self._scored(network, seed, name) | {"epsilon": level} | how
 
     def _patients(self, home: Path, seed: int) -> None:
-        """Each hospital's patients: who train, and others of the same hospital who test."""
+        """Make each hospital's synthetic patients: those who train, and others who test."""
         from scripts.partition.phantom_files import write_site
         from scripts.pretrain import SIDE_MM
         from src.data.phantom_site import site_for
@@ -215,7 +240,7 @@ class Study:
                 )
 
     def _site(self, seed: int, hospital: int, part: str) -> Any:
-        """A hospital's patients as the plan's loader reads them; none is held out."""
+        """A hospital's cases as the plan's loader reads them; none is held out."""
         from src.plan import plan as plans
 
         home = self.scratch / f"seed-{seed}"
@@ -228,7 +253,9 @@ class Study:
         return site
 
     def _scored(self, network: Any, seed: int, name: str) -> dict[str, Any]:
-        """Dice on the others, and the losses of members and others, by hospital."""
+        """The network's Dice on the test patients, and its losses on members and others, by
+        hospital.
+        """
         import numpy as np
 
         from scripts.attack.membership_inference import losses
@@ -256,14 +283,18 @@ class Study:
 
 
 def _with_seed(plan: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The plan with another seed."""
     runner = plan["task_runner"]
     return {**plan, "task_runner": {**runner, "settings": {**runner["settings"], "seed": seed}}}
 
 
 def summaries(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By name: mean and standard deviation of Dice over the seeds, and the attack on membership.
+    """One row for each name: mean and standard deviation over the seeds.
 
-    gain: over the pretrained network of the same seed.
+    dice, spread: by region and for their mean.
+    gain, gain_spread: in mean Dice, over the pretrained network of the same seed.
+    membership_auc, membership_low, membership_high: of the attack, pooled over seeds and hospitals,
+        with its 95 % interval.
     """
     import numpy as np
 
@@ -298,7 +329,7 @@ def summaries(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """For the terminal."""
+    """The rows as a table for the terminal."""
     shown = Table(box=None, pad_edge=False)
     for title in (
         "",
@@ -321,7 +352,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def drawn(rows: Sequence[dict[str, Any]]) -> bytes:
-    """PNG: one panel a region, Dice against epsilon, between the lines of the other rows."""
+    """A PNG with one panel a region: Dice against epsilon, between the lines of the other rows."""
     import io
 
     from matplotlib.figure import Figure

@@ -1,8 +1,13 @@
 """`benchmark private_step`: a private training step beside the plain one and Opacus' hooks.
 
-The lite 3D U-Net on random patches, eight crops a turn in batches of two: as plain SGD, as two
-crops each of four patients in this kit's loop, and as eight records of Opacus, by its hooks and by
-functorch. Every contender has a process of its own and one thread; they take turns.
+The lite 3D U-Net trains on random patches, eight crops a turn in batches of two. Every contender
+has a process of its own and one thread; they take turns.
+
+plain SGD: one step a batch.
+this kit: two crops each of four patients, whose gradients are clipped, summed and noised. this kit,
+norms and head: the same for the parameters that plan/dp.yaml trains.
+Opacus, hooks: eight records, per-sample gradients by hooks on each layer.
+Opacus, functorch: the same by vmap over a functional network.
 """
 
 import json
@@ -59,6 +64,10 @@ def private_step(turns: int, side: int, json_path: Path | None) -> None:
 
 
 def _turn(name: str, side: int) -> dict[str, float]:
+    """One contender's figures, measured in a process of its own.
+
+    RuntimeError: the process failed; the message holds the end of what it printed.
+    """
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     words = [sys.executable, "-m", __name__, name, str(side)]
     shown = subprocess.run(
@@ -70,7 +79,7 @@ def _turn(name: str, side: int) -> dict[str, float]:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """For the terminal."""
+    """The rows as a table for the terminal."""
     shown = Table(box=None, pad_edge=False)
     for title in ("eight crops", "CPU-s", "vs plain", "MB above the start", "vs plain"):
         shown.add_column(title, justify="left" if title == "eight crops" else "right")
@@ -89,7 +98,13 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def measured(name: str, side: int) -> dict[str, float]:
-    """CPU seconds of eight crops, and the peak memory above what was there before training."""
+    """CPU seconds of eight crops, and peak memory above what was there before training.
+
+    name: one of CONTENDERS.
+    side: voxels of a crop along each axis.
+
+    The first turn in a process is not counted.
+    """
     import psutil
     import torch
 
@@ -108,7 +123,7 @@ def measured(name: str, side: int) -> dict[str, float]:
 
 
 def _work(name: str, side: int) -> Callable[[], None]:
-    """What the contender does with eight crops."""
+    """A function that does what the contender does with eight crops."""
     import torch
 
     from src.differential_privacy.dp_sgd import private_gradient
@@ -150,6 +165,7 @@ def _work(name: str, side: int) -> Callable[[], None]:
 
 
 def _opacus(name: str, network: Any, loss: Any, images: Any, regions: Any) -> Callable[[], None]:
+    """The same for Opacus, by hooks or by functorch."""
     import torch
     from opacus.grad_sample import GradSampleModule
     from opacus.optimizers import DPOptimizer

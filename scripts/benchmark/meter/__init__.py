@@ -1,1 +1,1 @@
-"""The meters of the benchmarks: processes, bytes on the line, memory, steps."""
+"""The meter: processes, their CPU and memory, their bytes on the wire, and a common workload."""

@@ -1,4 +1,4 @@
-"""What a framework must bring to be measured."""
+"""A contender: what a framework must provide to be measured."""
 
 import subprocess
 import sys
@@ -17,27 +17,33 @@ ROOT = METER_FOLDER.parents[2]
 class Contender(Protocol):
     """One framework in one configuration.
 
-    server: regex for the command line of its aggregator. endpoint: regex for where its sites
-    connect to, "ip:port".
+    name: as it stands in the table.
+    server: a regular expression for the command line of its aggregator.
+    endpoint: a regular expression for "ip:port", where its sites connect to.
     """
 
     @property
     def name(self) -> str:
-        """As in the table."""
+        """As it stands in the table."""
         ...
 
     @property
     def server(self) -> str:
-        """See above."""
+        """A regular expression for the command line of its aggregator."""
         ...
 
     @property
     def endpoint(self) -> str:
-        """See above."""
+        """A regular expression for "ip:port", where its sites connect to."""
         ...
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Make everything that is not measured (keys, configuration); the command to measure."""
+        """Make everything that is not measured (keys, configuration), and return the command to
+        measure.
+
+        folder: an empty folder for this run.
+        rounds: how many rounds the command is to run.
+        """
         ...
 
     def environment(self, folder: Path) -> dict[str, str]:
@@ -45,12 +51,15 @@ class Contender(Protocol):
         ...
 
     def final_model(self, folder: Path) -> np.ndarray:
-        """The vector that the run has made."""
+        """The model vector that the run has left in its folder."""
         ...
 
 
 def own_environment(name: str, packages: list[str], cache: Path) -> Path:
-    """The python of a virtual environment with these packages; made on first use."""
+    """The Python of a virtual environment with these packages, which is made on first use.
+
+    name: of the environment's folder in `cache`. Other packages than last time make it anew.
+    """
     python = cache / name / "bin" / "python"
     ready = cache / name / "ready"
     wanted = "\n".join(packages)
@@ -64,7 +73,11 @@ def own_environment(name: str, packages: list[str], cache: Path) -> Path:
 
 @contextmanager
 def started(commands: list[tuple[list[str], Path]], cwd: Path) -> Iterator[list[subprocess.Popen]]:
-    """Processes with a log each, ended with the block. The block may start more and append them."""
+    """Run commands, each with its log, until the block ends; the block may start more and append
+    them.
+
+    The processes are asked to end, and killed after ten seconds.
+    """
     processes: list[subprocess.Popen] = []
     try:
         for command, log in commands:
@@ -81,6 +94,6 @@ def started(commands: list[tuple[list[str], Path]], cwd: Path) -> Iterator[list[
 
 
 def start(command: list[str], log: Path, cwd: Path) -> subprocess.Popen:
-    """One process with its log."""
+    """Start one process that writes to its log."""
     with log.open("w") as file:
         return subprocess.Popen(command, cwd=cwd, stdout=file, stderr=subprocess.STDOUT)

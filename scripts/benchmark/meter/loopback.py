@@ -1,4 +1,4 @@
-"""TCP payload on the loopback device, counted packet by packet (Linux, root)."""
+"""Count TCP payload on the loopback device, packet by packet (Linux, root)."""
 
 import re
 import socket
@@ -13,7 +13,11 @@ OUTGOING = 4  # packet type: loopback shows every packet twice
 
 
 class Wire:
-    """Counts TCP payload on the loopback device, by listening endpoint and direction."""
+    """The TCP payload on the loopback device, by listening endpoint and direction.
+
+    listening: endpoints (ip, port) to which a connection was opened.
+    packets: (time, endpoint, "up" or "down", payload bytes).
+    """
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -48,7 +52,10 @@ class Wire:
             self.packets.append((time.time(), source, "down", payload))
 
     def total(self, way: str, endpoint: str, first: float, last: float) -> int:
-        """Payload bytes "up" to or "down" from endpoints ("ip:port") that match, in that time."""
+        """Payload bytes of matching endpoints ("ip:port") between two moments.
+
+        way: "up" to the endpoints, or "down" from them.
+        """
         return sum(
             size
             for moment, (ip, port), direction, size in self.packets
@@ -56,7 +63,7 @@ class Wire:
         )
 
     def lost(self) -> int:
-        """Packets that the kernel could not hand over; with any, the counts are too low."""
+        """How many packets the kernel could not hand over; if any, the counts are too low."""
         statistic = self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
         return struct.unpack("II", statistic)[1]
 

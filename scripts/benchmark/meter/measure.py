@@ -1,8 +1,8 @@
-"""Measures a command and all that it starts: CPU, memory, bytes on the wire, and its rounds.
+"""Measure a command and all that it starts: CPU, memory, bytes on the wire, and its rounds.
 
-Run as a module it puts itself into a network namespace of its own (Linux, root), where the loopback
-device carries nothing but the command's traffic, and counts TCP payload (TLS included) there. Where
-that is not permitted, everything but the bytes is measured.
+Run as a module, it puts itself into a network namespace of its own (Linux, root), where the
+loopback device carries nothing but the command's traffic, and counts TCP payload (TLS included)
+there. Where that is not permitted, everything but the bytes is measured.
 """
 
 import argparse
@@ -35,7 +35,11 @@ INSIDE = "BENCH_INSIDE_NAMESPACE"
 
 
 class Tree:
-    """CPU seconds and peak memory of every process below this one."""
+    """CPU seconds and peak memory of every process below this one.
+
+    cpu_s, peak_bytes, command: by process id; they are kept when the process has ended.
+    series: (time, CPU seconds of all processes), one entry a sample.
+    """
 
     def __init__(self) -> None:
         self.cpu_s: dict[int, float] = {}
@@ -67,7 +71,7 @@ class Tree:
         return max((cpu for t, cpu in self.series if t <= moment), default=0.0)
 
     def largest(self, pattern: str) -> int:
-        """Peak memory in bytes of the largest process whose command matches."""
+        """Peak memory in bytes of the largest process whose command line matches the pattern."""
         matching = [
             self.peak_bytes[pid] for pid, c in self.command.items() if re.search(pattern, c)
         ]
@@ -75,7 +79,10 @@ class Tree:
 
 
 def descendants() -> dict[int, float]:
-    """pid -> CPU seconds of every process below this one."""
+    """CPU seconds of every process below this one, by process id.
+
+    Times come from /proc/PID/stat; a process that ends meanwhile is left out.
+    """
     children: dict[int, list[int]] = defaultdict(list)
     cpu_s: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
@@ -96,7 +103,7 @@ def descendants() -> dict[int, float]:
 
 
 def end_descendants() -> None:
-    """Ask every process below this one to end, then kill what is left; reap them all."""
+    """Ask every process below this one to end, then kill what is left, and reap them all."""
     for sign in (signal.SIGTERM,) * 10 + (signal.SIGKILL,) * 10:
         _reap()
         left = descendants()
@@ -111,6 +118,7 @@ def end_descendants() -> None:
 
 
 def _reap() -> None:
+    """Collect the exit codes of all ended children, so that none remains as a zombie."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -119,10 +127,15 @@ def _reap() -> None:
 
 
 def measure(command: list[str], events: Path, server: str, endpoint: str, timeout_s: float) -> dict:
-    """Run the command and describe it.
+    """Run a command and describe what it cost.
 
-    events: file that the command's sites append time stamps to, at the start of each round's work.
-    server: regex for the command line of the server process. endpoint: regex for "ip:port".
+    events: the file to which the command's sites append time stamps, at the start of each round's
+        work.
+    server: a regular expression for the command line of the server process.
+    endpoint: a regular expression for "ip:port", where the sites connect to.
+    timeout_s: after that the command is ended, and the exit code is TIMED_OUT.
+
+    The result holds exit_code, wall_s, cpu_s and server_peak_mb, and what `_rounds` adds.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # detached children stay ours
     ended, tree = Event(), Tree()
@@ -154,9 +167,10 @@ def measure(command: list[str], events: Path, server: str, endpoint: str, timeou
 
 
 def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint: str) -> dict:
-    """What a round costs: between the first site's work in it and in the next; medians.
+    """What a round costs: from the first site's work in it to the same in the next round; medians.
 
-    The first interval is left out (imports, first connection), so 3 rounds are needed.
+    The first interval is left out (imports, first connection), so at least 3 rounds are needed;
+    with fewer the result is empty.
     """
     starts: dict[int, list[float]] = defaultdict(list)
     sites = set()
@@ -206,9 +220,13 @@ def measured(
     environment: dict[str, str],
     watch: Callable[[], None] = lambda: None,
 ) -> dict:
-    """`measure` in a process of its own, in a network namespace where that is permitted.
+    """Call `measure` in a process of its own, in a network namespace where that is permitted.
 
-    watch: called every half second. RuntimeError: there is no result; names the log.
+    log: the file for what the command prints; the result lies beside it as JSON.
+    environment: of the command.
+    watch: called every half second, to show progress.
+    The other arguments are those of `measure`.
+    RuntimeError: there is no result; the message names the log.
     """
     own = [sys.executable, "-m", "scripts.benchmark.meter.measure", "--events", str(events)]
     own += ["--server", server, "--endpoint", endpoint, "--timeout", str(timeout_s)]
@@ -239,7 +257,7 @@ def measured(
 
 
 def main() -> None:
-    """Command line of this module: see `measured`."""
+    """The command line of this module; `measured` calls it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--server", required=True)

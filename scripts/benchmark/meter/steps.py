@@ -1,6 +1,7 @@
-"""Wall time, CPU time and peak memory of each step of one process and its children.
+"""Wall time, CPU time and peak memory of each step of a process and its children.
 
-Needs psutil and Linux, and nothing else, since it is copied into other frameworks' environments.
+This file needs psutil and Linux, and nothing else, since it is copied into the environments of
+other frameworks.
 """
 
 import gc
@@ -13,14 +14,17 @@ import psutil
 
 
 class Steps:
-    """figures: for each step its mean seconds and CPU seconds, and its highest memory in MB."""
+    """A stopwatch for named steps, each of which may be taken several times."""
 
     def __init__(self) -> None:
         self._taken: dict[str, list[tuple[float, float, float]]] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure the block, once more under this name."""
+        """Measure the block under this name.
+
+        The peaks of memory are reset first, so that each step has its own.
+        """
         gc.collect()
         everybody = tree()
         for process in everybody:
@@ -33,7 +37,9 @@ class Steps:
 
     @property
     def figures(self) -> dict[str, dict[str, float]]:
-        """By step."""
+        """For each step its mean seconds ("s"), mean CPU seconds ("cpu_s") and highest memory
+        ("mb").
+        """
         return {
             name: {
                 "s": sum(seconds for seconds, _, _ in taken) / len(taken),
@@ -50,12 +56,12 @@ def tree() -> list[psutil.Process]:
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """User and system time so far; of the living, without their ended children."""
+    """User and system time of living processes so far, without their ended children."""
     times = [process.cpu_times() for process in processes]
     return sum(found.user + found.system for found in times)
 
 
 def peak_mb(process: psutil.Process) -> float:
-    """Most physical memory since the last reset."""
+    """The most physical memory that a process has had since the last reset."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000

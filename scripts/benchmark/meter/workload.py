@@ -1,7 +1,8 @@
-"""The workload that every framework gets: a U-Net's state, noise instead of training, exact mean.
+"""The workload of every framework: a U-Net's state, noise instead of training, an exact mean.
 
-Needs numpy and nothing else, since it is copied into the other frameworks' own environments. What a
-run must know comes from the environment: BENCH_EVENTS (a file for time stamps).
+This file needs numpy and nothing else, since it is copied into the environments of other
+frameworks. What a run must know comes from the environment variable BENCH_EVENTS, which names a
+file for time stamps.
 """
 
 import json
@@ -19,7 +20,11 @@ Shape = tuple[int, ...]
 
 
 def shapes() -> list[Shape]:
-    """75 tensors, 1,191,516 values: a residual 3D U-Net of widths 16, 32, 64, 128 (MONAI's)."""
+    """The shapes of 75 tensors with 1,191,516 values: a residual 3D U-Net of widths 16, 32, 64,
+    128.
+
+    They are those of MONAI's network, counted once and written down, so that MONAI is not needed.
+    """
 
     def convolution(first: int, second: int, bias: int, kernel: int = 3) -> list[Shape]:
         return [(first, second, kernel, kernel, kernel), (bias,)]
@@ -58,7 +63,9 @@ def initial() -> np.ndarray:
 
 
 def trained(model: np.ndarray, site: int, round_number: int) -> np.ndarray:
-    """What site `site` makes of the model in a round: known noise is added. Notes the time."""
+    """The model that site `site` makes in a round, by adding known noise; notes the time of its
+    work.
+    """
     event("train", site, round_number)
     rng = np.random.default_rng([site + 1, round_number])
     return model + np.float32(NOISE) * rng.standard_normal(model.size, dtype=np.float32)
@@ -74,7 +81,7 @@ def event(what: str, site: int, round_number: int) -> None:
 
 
 def expected(rounds: int) -> np.ndarray:
-    """The exact model after so many rounds, float64."""
+    """The exact model after so many rounds, float64, computed without any framework."""
     model = initial().astype(np.float64)
     for round_number in range(rounds):
         for site, weight in enumerate(WEIGHTS):

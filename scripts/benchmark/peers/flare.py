@@ -1,4 +1,9 @@
-"""NVIDIA FLARE: provisioned kits, mutual TLS, ScatterAndGather with FedAvg over numpy arrays."""
+"""NVIDIA FLARE: provisioned kits, mutual TLS, ScatterAndGather with FedAvg over numpy arrays.
+
+The kits come from FLARE's own `nvflare provision`; server and sites are started by the commands in
+its start scripts, and the job is submitted by its own API. Nothing waits after the last site's
+update has arrived (`wait_time_after_min_received` is 0).
+"""
 
 import json
 import os
@@ -27,7 +32,12 @@ COMMON = "nvflare.app_common."
 
 @dataclass(frozen=True)
 class Flare:
-    """fast: sites and server look for work each 0.1 s instead of the default 2 s and 0.5 s."""
+    """NVIDIA FLARE in one of two configurations.
+
+    cache: where its environment lies.
+    fast: sites and server look for work every 0.1 s, instead of the default 2 s and 0.5 s.
+    server: its parent process and the job's process both match; the larger one counts.
+    """
 
     cache: Path
     fast: bool
@@ -36,11 +46,11 @@ class Flare:
 
     @property
     def name(self) -> str:
-        """As in the table."""
+        """As it stands in the table."""
         return "NVIDIA FLARE 2.9" + (", polling 0.1 s" if self.fast else "")
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Provision the kits and write the job."""
+        """Provision the kits, write the job, and return the command to measure."""
         python = own_environment("nvflare", PACKAGES, self.cache)
         (folder / "project.json").write_text(json.dumps(project()))  # JSON is YAML
         subprocess.run(
@@ -54,11 +64,13 @@ class Flare:
         return [sys.executable, "-m", "scripts.benchmark.peers.flare", str(python), str(folder)]
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """A home of its own, so that nothing of the user's is read or written."""
+        """Environment variables with a home of its own, so that nothing of the user's is read or
+        written.
+        """
         return os.environ | {"HOME": str(folder), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     def final_model(self, folder: Path) -> np.ndarray:
-        """What the persistor of the job saved."""
+        """The model that the job's persistor has saved."""
         return np.load(folder / "final.npy")
 
 
@@ -90,7 +102,7 @@ def project() -> dict[str, Any]:
 
 
 def write_job(folder: Path, rounds: int, fast: bool) -> None:
-    """The job folder: server and client configuration, and the two plug-ins."""
+    """Write the job folder: the configurations of server and clients, and two plug-ins."""
     app = folder / "job" / "app"
     (app / "config").mkdir(parents=True)
     (app / "custom").mkdir()
@@ -112,7 +124,7 @@ def write_job(folder: Path, rounds: int, fast: bool) -> None:
 
 
 def server(folder: Path, rounds: int, fast: bool) -> dict[str, Any]:
-    """The server's configuration of the job."""
+    """The job's configuration of the server: FedAvg over all sites, no pause between rounds."""
     aggregator = {"expected_data_kind": "WEIGHTS"}
     workflow = {
         "min_clients": SITES,
@@ -163,7 +175,7 @@ def server(folder: Path, rounds: int, fast: bool) -> dict[str, Any]:
 
 
 def main(python: Path, folder: Path) -> None:
-    """The command that is measured: server, sites, submit, wait."""
+    """The command that is measured: start server and sites, submit the job, wait for its end."""
     kits = folder / "kits" / "overhead" / "prod_00"
     commands = [party(python, kits / "localhost", "server", folder)]
     commands += [party(python, kits / f"site-{i + 1}", "client", folder) for i in range(SITES)]
@@ -173,7 +185,7 @@ def main(python: Path, folder: Path) -> None:
 
 
 def party(python: Path, kit: Path, role: str, folder: Path) -> tuple[list[str], Path]:
-    """The command line of FLARE's own start script, and its log."""
+    """The command line of FLARE's own start script for one party, and its log."""
     module = f"nvflare.private.fed.app.{role}.{role}_train"
     command = [str(python), "-u", "-m", module, "-m", str(kit), "-s", f"fed_{role}.json"]
     command += ["--set", "secure_train=true", "org=nvidia", "config_folder=config"]

@@ -1,7 +1,7 @@
 """One round through NVIDIA FLARE's own encryption classes, by steps: `python … FOLDER CONTEXTS`.
 
 CONTEXTS is `shipped`, where its serialiser sends the whole TenSEAL context with every tensor, or
-`once`, where only the ciphertexts are sent. Runs in FLARE's own environment.
+`once`, where only the ciphertexts are sent. This file runs in FLARE's own environment.
 """
 
 import json
@@ -24,25 +24,29 @@ from steps import Steps  # scripts/benchmark/meter/steps.py, copied beside the w
 
 
 class OneContext(fobs.Decomposer):
-    """FLARE's decomposer without the context: the receiver has it."""
+    """FLARE's decomposer of CKKS vectors, without the context that the receiver has already.
+
+    With it FLARE's own classes show what they cost if the context is sent once and not with every
+    tensor.
+    """
 
     context: "tenseal.Context"
 
     def supported_type(self):
-        """Of the vectors."""
+        """The type that this decomposer serialises."""
         return tenseal.CKKSVector
 
     def decompose(self, target, manager=None):
-        """To bytes."""
+        """Serialise a vector."""
         return target.serialize()
 
     def recompose(self, data, manager=None):
-        """From bytes."""
+        """Read a vector in the receiver's context."""
         return tenseal.ckks_vector_from(self.context, data)
 
 
 def main(folder: Path, contexts: str) -> None:
-    """Write `mean.npy` and `result.json`."""
+    """Do every party's work once, and write `mean.npy` and `result.json`."""
     work = json.loads((folder / "work.json").read_text())
     cases, shapes = work["cases"], work["shapes"]
     initial = np.load(folder / "initial.npy")
@@ -97,7 +101,7 @@ def main(folder: Path, contexts: str) -> None:
 
 
 def split(vector: np.ndarray, shapes: list[list[int]]) -> dict[str, np.ndarray]:
-    """Named tensors."""
+    """The vector as named tensors."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(vector, ends[:-1])
     return {
@@ -107,7 +111,7 @@ def split(vector: np.ndarray, shapes: list[list[int]]) -> dict[str, np.ndarray]:
 
 
 def dumped(tensors: dict, done: dict) -> bytes:
-    """The bytes that FLARE sends."""
+    """The bytes that FLARE would send."""
     message = DXO(DataKind.WEIGHT_DIFF, data=tensors)
     message.set_meta_prop(MetaKey.PROCESSED_KEYS, done)
     return fobs.dumps(message.to_shareable())

@@ -1,4 +1,4 @@
-"""NVIDIA FLARE's plug-ins of the job: noise instead of training, and a persistor for numpy."""
+"""Plug-ins of the FLARE job: an executor that adds noise, and a persistor for numpy arrays."""
 
 import numpy as np
 import workload  # scripts/benchmark/meter/workload.py, copied beside this file
@@ -10,10 +10,10 @@ from nvflare.app_common.app_constant import AppConstants
 
 
 class Noise(Executor):
-    """A site's work."""
+    """A site's work: noise instead of training."""
 
     def execute(self, task_name, shareable, fl_ctx, abort_signal):
-        """The model with the site's noise."""
+        """Return the model with the site's noise, and the site's weight."""
         site = int(fl_ctx.get_identity_name().split("-")[1]) - 1
         round_number = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         vector = workload.pack(from_shareable(shareable).data)
@@ -23,7 +23,7 @@ class Noise(Executor):
 
 
 class Persistor(ModelPersistor):
-    """Starts from the common state and keeps the last model."""
+    """A persistor that starts from the common state and keeps the last model."""
 
     def __init__(self, out: str) -> None:
         super().__init__()
@@ -34,5 +34,5 @@ class Persistor(ModelPersistor):
         return make_model_learnable(workload.unpack(workload.initial()), {})
 
     def save_model(self, ml, fl_ctx) -> None:
-        """As one vector."""
+        """Save the model as one vector."""
         np.save(self.out, workload.pack(dict(ml[ModelLearnableKey.WEIGHTS])))

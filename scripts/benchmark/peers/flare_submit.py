@@ -1,4 +1,4 @@
-"""Submits the job to a FLARE server and follows it to its end; runs in FLARE's environment."""
+"""Submit the job to a FLARE server and follow it to its end; runs in FLARE's environment."""
 
 import sys
 import time
@@ -11,7 +11,10 @@ PATIENCE_S = 90
 
 
 def main(kits: Path, job: Path) -> None:
-    """Wait for server and sites, submit, wait. SystemExit: the job did not complete."""
+    """Wait for the server and the sites, submit the job, and wait for its end.
+
+    SystemExit: the job did not complete.
+    """
     deadline = time.monotonic() + PATIENCE_S
     session = None
     while session is None:

@@ -1,4 +1,9 @@
-"""Flower: SuperLink and SuperNodes over TLS with node authentication, FedAvg, message API."""
+"""Flower: SuperLink and SuperNodes over TLS with node authentication, FedAvg, message API.
+
+The link and the nodes are started by Flower's own commands, the nodes register with keys made by
+ssh-keygen, and the app runs through `flwr run`. The sites call another loopback address than the
+server's own processes, so that their traffic can be told apart.
+"""
 
 import datetime
 import ipaddress
@@ -58,7 +63,10 @@ root-certificates = "{root}"
 
 @dataclass(frozen=True)
 class Flower:
-    """Default settings throughout."""
+    """Flower with its default settings throughout.
+
+    cache: where its environment lies.
+    """
 
     cache: Path
     name: str = "Flower 1.41"
@@ -66,7 +74,7 @@ class Flower:
     endpoint: str = rf"^{NODES_AT}:{PORT}$"
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Certificates, node keys and the app."""
+        """Write certificates, node keys and the app, and return the command to measure."""
         python = own_environment("flower", PACKAGES, self.cache)
         app = folder / "app" / "overhead"
         app.mkdir(parents=True)
@@ -85,19 +93,19 @@ class Flower:
         return [sys.executable, "-m", "scripts.benchmark.peers.flower", str(python), str(folder)]
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """A home of its own; no telemetry."""
+        """Environment variables with a home of its own, and without telemetry."""
         own = {"HOME": str(folder), "FLWR_HOME": str(folder / "flwr"), "OMP_NUM_THREADS": "1"}
         path = f"{self.cache / 'flower' / 'bin'}:{os.environ['PATH']}"
         own |= {"PATH": path, "FLWR_TELEMETRY_ENABLED": "0", "PYTHONPATH": str(ROOT)}
         return os.environ | own
 
     def final_model(self, folder: Path) -> np.ndarray:
-        """What the server app saved."""
+        """The model that the server app has saved."""
         return np.load(folder / "final.npy")
 
 
 def write_certificates(folder: Path) -> None:
-    """ca.crt, server.crt, server.key: for a server on this machine, valid a month."""
+    """Write ca.crt, server.crt and server.key for a server on this machine, valid for a month."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -138,7 +146,7 @@ def write_certificates(folder: Path) -> None:
 
 
 def main(python: Path, folder: Path) -> None:
-    """The command that is measured: link, nodes, run, wait for the model."""
+    """The command that is measured: start link and nodes, run the app, wait for the model."""
     programs = python.parent
     tls = ["--ssl-ca-certfile", "ca.crt", "--ssl-certfile", "server.crt"]
     tls += ["--ssl-keyfile", "server.key"]
@@ -164,7 +172,7 @@ def main(python: Path, folder: Path) -> None:
 
 
 def wait_for_port() -> None:
-    """Until the link listens."""
+    """Wait until the link listens. SystemExit: it does not within a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:

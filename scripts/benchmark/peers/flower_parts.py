@@ -13,7 +13,7 @@ client = ClientApp()
 
 
 def record(tensors: workload.State) -> ArrayRecord:
-    """Flower's form of a state."""
+    """A state in Flower's form."""
     return ArrayRecord({name: Array(tensor) for name, tensor in tensors.items()})
 
 
@@ -24,7 +24,7 @@ def vector(arrays: ArrayRecord) -> np.ndarray:
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
-    """All sites in all rounds, no evaluation."""
+    """Run FedAvg with all sites in all rounds and without evaluation; save the final model."""
     everyone = {"min_train_nodes": workload.SITES, "min_available_nodes": workload.SITES}
     strategy = FedAvg(fraction_train=1.0, fraction_evaluate=0.0, **everyone)
     result = strategy.start(
@@ -37,7 +37,7 @@ def main(grid: Grid, context: Context) -> None:
 
 @client.train()
 def train(message: Message, context: Context) -> Message:
-    """The model with the site's noise."""
+    """Return the model with the site's noise, and the site's weight."""
     site = int(context.node_config["partition-id"])
     round_number = int(message.content["config"]["server-round"]) - 1
     model = workload.trained(vector(message.content["arrays"]), site, round_number)

@@ -1,4 +1,8 @@
-"""OpenFL over mutual TLS: with this kit's parts, and as it is shipped."""
+"""OpenFL over mutual TLS: with this kit's parts, and as it is shipped.
+
+Both run the same `fx` commands with the same task runner without training; they differ in the parts
+that the plan names. Stock OpenFL is enrolled by its own authority, this kit by its ceremony.
+"""
 
 import os
 import sys
@@ -25,10 +29,11 @@ NOISE = {"template": "openfl_parts.Noise"}
 
 @dataclass(frozen=True)
 class OpenFL:
-    """stock: OpenFL's own aggregator, collaborator, rule and pipeline, 75 tensors; else ours.
+    """OpenFL in one of four configurations.
 
+    stock: OpenFL's own aggregator, collaborator, rule and pipeline with 75 tensors; else ours.
     fast: stock, but idle sites ask again after 0.2 s instead of OpenFL's fixed 10 s.
-    encrypted: ours with its default plan; else with plan/plain.yaml.
+    encrypted: ours with the default plan; else ours with plan/plain.yaml.
     """
 
     stock: bool
@@ -39,7 +44,7 @@ class OpenFL:
 
     @property
     def name(self) -> str:
-        """As in the table."""
+        """As it stands in the table."""
         if self.fast:
             return "OpenFL 1.9, polling 0.2 s"
         if self.stock:
@@ -47,7 +52,7 @@ class OpenFL:
         return f"this kit, {'encrypted' if self.encrypted else 'not encrypted'}"
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """A workspace, enrolled by `fx`."""
+        """Build a workspace, have `fx` enrol all parties, and return the command to measure."""
         from scripts.benchmark.peers.openfl_stock import enrol_stock
         from scripts.local.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
@@ -74,15 +79,19 @@ class OpenFL:
         return [sys.executable, "-m", "scripts.benchmark.peers.openfl_contender", str(folder)]
 
     def _changes(self) -> tuple[str, ...]:
+        """Settings of the plan that this workload needs: a cap for the largest number of cases."""
         most = max(workload.WEIGHTS)
         return (f"compression_pipeline.most_cases={most}",) if self.encrypted else ()
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """As for any federation."""
+        """Environment variables as for any federation."""
         return fx.environment()
 
     def final_model(self, folder: Path) -> np.ndarray:
-        """Ours is saved; stock OpenFL leaves its last aggregate only in its database."""
+        """The model that the run has made.
+
+        Ours is saved as a file; stock OpenFL leaves its last aggregate only in its database.
+        """
         workspace = folder / "aggregator"
         if not self.stock:
             from src.inference.checkpoint import read_model
@@ -96,7 +105,9 @@ class OpenFL:
 
 
 def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """The sections of OpenFL's own torch template, without delta updates (the fast choice)."""
+    """The plan's sections as in OpenFL's own torch template, without delta updates (the fast
+    choice).
+    """
     keep = ("init_state_path", "best_state_path", "last_state_path", "db_store_rounds")
     keep += ("persist_checkpoint", "persistent_db_path", "use_delta_updates", "write_logs")
     ours = plan["aggregator"]["settings"]

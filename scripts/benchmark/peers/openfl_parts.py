@@ -9,14 +9,14 @@ from openfl.utilities import TensorKey
 
 
 class SiteNumber(DataLoader):
-    """Knows only which site it is: the file `site` in its folder says so."""
+    """A data loader that only knows which site it is: the file `site` in its folder says so."""
 
     def __init__(self, data_path: str | None = None) -> None:
         super().__init__()
         self.site = int((Path(data_path) / "site").read_text()) if data_path else 0
 
     def get_feature_shape(self) -> tuple[int, ...]:
-        """Of no use here."""
+        """Required by OpenFL, and of no use here."""
         return (1,)
 
     def get_train_data_size(self) -> int:
@@ -27,7 +27,10 @@ class SiteNumber(DataLoader):
 
 
 class Noise(TaskRunner):
-    """flat: the state as one tensor, as this kit sends it; else as the network's 75."""
+    """A task runner that adds known noise instead of training.
+
+    flat: the state as one tensor, as this kit sends it; else as the network's 75 tensors.
+    """
 
     def __init__(self, flat: bool, **openfl_settings) -> None:
         super().__init__(**openfl_settings)
@@ -35,9 +38,11 @@ class Noise(TaskRunner):
         self.tensors = self._split(workload.initial())
 
     def _split(self, vector: np.ndarray) -> workload.State:
+        """The vector as OpenFL's tensors."""
         return {"model": vector} if self.flat else workload.unpack(vector)
 
     def _joined(self, tensors: workload.State) -> np.ndarray:
+        """OpenFL's tensors as one vector."""
         return np.asarray(tensors["model"]) if self.flat else workload.pack(tensors)
 
     def get_tensor_dict(self, with_opt_vars: bool = False) -> workload.State:
@@ -45,17 +50,17 @@ class Noise(TaskRunner):
         return self.tensors
 
     def set_tensor_dict(self, tensor_dict: workload.State, with_opt_vars: bool = False) -> None:
-        """Take the state."""
+        """Take another state."""
         self.tensors = dict(tensor_dict)
 
     def get_required_tensorkeys_for_function(self, func_name: str, **kwargs) -> list[TensorKey]:
-        """As openfl.federated.PyTorchTaskRunner asks for them."""
+        """The tensors of a task, asked for as openfl.federated.PyTorchTaskRunner does."""
         if kwargs.get("apply") == "local":
             return [TensorKey(name, "LOCAL", 0, False, ("trained",)) for name in self.tensors]
         return [TensorKey(name, "GLOBAL", 0, False, ("model",)) for name in self.tensors]
 
     def initialize_tensorkeys_for_functions(self, with_opt_vars: bool = False) -> None:
-        """Nothing to do."""
+        """Required by OpenFL; there is nothing to do."""
 
     def validate_task(self, col_name, round_num, input_tensor_dict, apply="global", **kwargs):
         """A constant score."""
@@ -65,7 +70,7 @@ class Noise(TaskRunner):
     evaluate_task = validate_task
 
     def train_task(self, col_name, round_num, input_tensor_dict, **kwargs):
-        """Noise."""
+        """The state with the site's noise, and a constant loss."""
         vector = self._joined(input_tensor_dict)
         tensors = self._split(workload.trained(vector, self.data_loader.site, round_num))
         sent = {TensorKey("loss", col_name, round_num, True, ("metric",)): np.array(0.5)}

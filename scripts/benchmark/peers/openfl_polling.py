@@ -8,9 +8,12 @@ POLL_S = 0.2
 
 
 class FastPolling(Aggregator):
-    """OpenFL 1.9 fixes the pause at 10 s (`_get_sleep_time`), which hides what a round costs."""
+    """OpenFL's aggregator with a shorter pause.
+
+    OpenFL 1.9 fixes the pause at 10 s (`_get_sleep_time`), which hides what a round costs.
+    """
 
     def get_tasks(self, collaborator_name: str) -> Any:
-        """As OpenFL's, with a shorter pause."""
+        """The site's tasks as OpenFL assigns them, with a shorter pause."""
         tasks, round_number, pause_s, time_to_quit = super().get_tasks(collaborator_name)
         return tasks, round_number, min(pause_s, POLL_S), time_to_quit

@@ -1,4 +1,4 @@
-"""Stock OpenFL 1.9 enrolled as its manual says: its own authority, every step by `fx`."""
+"""Stock OpenFL 1.9, enrolled as its manual says: its own authority, every step by `fx`."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,12 @@ ADDRESS = "localhost"
 
 
 def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) -> dict[str, Path]:
-    """The sites' workspaces by name, made from the one in run/aggregator; like `enrol`."""
+    """Enrol all sites; return their workspaces by name, as `scripts.local.enrol.enrol` does.
+
+    run: the folder of the run, with the workspace in run/aggregator.
+    data: each site's data folder, by the site's name.
+    modules: files that the plan names and that must lie in each workspace's root.
+    """
     aggregator = run / "aggregator"
     modules = list(modules)
     lay(modules, aggregator)
@@ -38,7 +43,9 @@ def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) ->
 
 
 def sign(aggregator: Path, package: Path, site: str) -> Path:
-    """What the aggregator's operator does with a request; the package with the certificate."""
+    """Sign a site's request as the aggregator's operator would; return the package with the
+    certificate.
+    """
     shutil.copy2(package, aggregator)
     fx.run(aggregator, "collaborator", "certify", "--request-pkg", package.name, "--silent")
     return aggregator / f"agg_to_col_{site}_signed_cert.zip"
