@@ -37,7 +37,7 @@ SLACK = 1 - 1e-6  # float32 sums of clipped gradients stay within the norm
 
 
 class Patients(Protocol):
-    """What training needs of a site's data (`src.engines.openfl.data_loader.SiteData` has it)."""
+    """What training needs of a site's data (`src.data.site_cases` has it)."""
 
     patients: Sequence[Any]
 

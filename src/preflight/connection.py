@@ -1,19 +1,14 @@
-"""The line to the aggregator (a door to OpenFL): name, port, TLS, identity, bundle, in seconds."""
+"""The line to the aggregator: name, port, TLS, identity, bundle, in seconds."""
 
 import socket
 import ssl
 from collections.abc import Iterator
 
-import grpc
 from cryptography.hazmat.primitives.serialization import Encoding
-from openfl.federated import Plan
-from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2, utils
-from openfl.transport.grpc.common import create_header
 
-from src.engines.openfl.client import details, refusal
-from src.errors import APPROVAL
+from src.engines.openfl.introduction import introduce
 from src.preflight.finding import Examination, State
-from src.trust import approval, bundle, fingerprint, members
+from src.trust import fingerprint, members
 
 TIMEOUT_S = 5.0
 
@@ -88,33 +83,9 @@ def _handshake(examination: Examination, host: str, port: int) -> str | None:
 
 
 def _introduce(examination: Examination, host: str, port: int) -> str | None:
-    """A ping, then the approval: refused identities and other bundles show here."""
-    assert examination.name is not None
-    plan = Plan.parse(examination.workspace.absolute() / bundle.PLAN)
-    header = create_header(
-        sender=examination.name,
-        receiver=plan.aggregator_uuid,
-        federation_uuid=f"run_{examination.members.run}",
-        single_col_cert_common_name="",
+    """Whether the aggregator takes this site, and what this site has approved."""
+    if examination.name is None:
+        return None
+    return introduce(
+        examination.workspace, examination.name, examination.members, host, port, TIMEOUT_S
     )
-    own = examination.workspace / "cert" / "client" / f"col_{examination.name}.crt"
-    credentials = grpc.ssl_channel_credentials(
-        examination.members.aggregator.certificate.public_bytes(Encoding.PEM),
-        own.with_suffix(".key").read_bytes(),
-        own.read_bytes(),
-    )
-    content = (examination.workspace / approval.FILE).read_bytes()
-    message = aggregator_pb2.TaskResults(
-        header=header,
-        task_name=APPROVAL,
-        tensors=[base_pb2.NamedTensor(name=APPROVAL, data_bytes=content)],
-    )
-    try:
-        with grpc.secure_channel(f"{host}:{port}", credentials) as channel:
-            stub = aggregator_pb2_grpc.AggregatorStub(channel)
-            stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=TIMEOUT_S)
-            stream = utils.proto_to_datastream(message)
-            stub.SendLocalTaskResults(iter(stream), timeout=TIMEOUT_S)
-    except grpc.RpcError as error:
-        return f"the aggregator refuses this site: {refusal(error) or details(error)}"
-    return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.quality import inspect_folder
-from src.engines.openfl.data_loader import SPLITS
+from src.data.split import SPLITS
 from src.preflight.finding import Examination, State
 
 LOADER = "src.engines.openfl.data_loader.SiteData"

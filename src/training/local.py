@@ -15,7 +15,7 @@ from src.training.compute import Compute
 
 
 class Data(Protocol):
-    """What is needed of a site's data; `src.engines.openfl.data_loader.SiteData` has it."""
+    """What is needed of a site's data; `src.data.site_cases` has it."""
 
     def get_train_data_size(self) -> int: ...
     def training_batches(

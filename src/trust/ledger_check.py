@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 
@@ -15,10 +16,11 @@ from src.differential_privacy.ledger import BOOKED, KIND, alone, signed_digest
 from src.differential_privacy.ledger_file import LedgerFile, ledger_files
 from src.errors import Refused
 from src.hash_chain import Entry, digest
-from src.preflight.finding import State
 from src.trust import audit, fingerprint, members, signed_statement
 from src.trust import certificate as certificates
 from src.trust.certificate import SITE, CertificatePath
+
+State = Literal["ok", "warn"]
 
 
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
