@@ -1,6 +1,6 @@
-"""A gate that lets everybody in, for tests of what the aggregator does behind its gate.
+"""Gates that let everybody in, for tests of what is done behind them.
 
-The real gate is tested in tests/trust and, between processes, in tests/federation.
+The real gates are tested in tests/trust and, between processes, in tests/federation.
 """
 
 from types import SimpleNamespace
@@ -35,6 +35,31 @@ class OpenGate:
 
     def received(self, *about):
         self.events.append(("received", *about[:3]))
+
+    def round_ended(self, number):
+        self.events.append(("round ended", number))
+
+    def log(self, event, **details):
+        self.events.append((event, details))
+
+
+class OpenSiteGate:
+    """A site's gate that lets all pass and remembers."""
+
+    def __init__(self, name: str = "one"):
+        self.name = name
+        self.approval = b"signed"
+        self.events = []
+
+    def check_aggregator(self):
+        pass
+
+    def sending(self, site, round_number, what, blobs):
+        self.events.append(("sending", round_number, what))
+        return "digest"
+
+    def received(self, site, round_number, what, blobs):
+        self.events.append(("received", round_number, what))
 
     def round_ended(self, number):
         self.events.append(("round ended", number))

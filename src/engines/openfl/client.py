@@ -1,4 +1,4 @@
-"""The line to the aggregator (a door to OpenFL): bounded patience, reasons, a log of what passes.
+"""The line to the aggregator (a door to OpenFL): bounded patience, and reasons.
 
 OpenFL 1.9's client repeats every failed call for ever and tells nobody why. Here a call that the
 aggregator refuses ends the site at once, with the reason; one that cannot get through is repeated
@@ -8,12 +8,13 @@ for `patience_s`.
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from openfl.protocols import aggregator_pb2, base_pb2
 
 from src.errors import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
+from src.rounds.site import SiteRounds
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ STARTS_ANEW = (
     "it is at the beginning of this run, which has gone on here already. Its local_state/ was lost "
     "or is an old copy: the run has to be started anew."
 )
-NOT_TOLD = 1  # in place of a number of cases
 PASSING = (
     grpc.StatusCode.UNAVAILABLE,  # nobody there, or the connection broke
     grpc.StatusCode.CANCELLED,  # the channel was reopened under the call
@@ -35,47 +35,25 @@ class AggregatorUnreachable(ConnectionError):
     """The aggregator could not be reached for too long; the message says since when and why."""
 
 
-class Gate(Protocol):
-    """What the line needs of a site's gate; `src.trust.gate.SiteGate` is one."""
-
-    name: str
-    approval: bytes
-
-    def check_aggregator(self) -> None: ...
-    def sending(self, site: str, round_number: int, what: str, blobs: Any) -> str: ...
-    def received(self, site: str, round_number: int, what: str, blobs: Any) -> None: ...
-    def round_ended(self, round_number: int) -> None: ...
-    def log(self, event: str, **details: object) -> None: ...
-
-
-class Sealed(Protocol):
-    """What the line needs where updates are encrypted; `src.secure_aggregation.site` has one."""
-
-    def introduction(self) -> list[bytes]: ...
-    def expect(self, round_number: int) -> None: ...
-    def keep(self, message: bytes) -> None: ...
-
-
 class AggregatorClient:
     """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
-    on_work: called before the tasks of each answer are done. sealed: in an encrypted plan.
+    site: decides, and keeps the audit log. on_work: called before the tasks of each answer are
+    done.
     """
 
     def __init__(
         self,
         client: Any,
-        gate: Gate,
+        site: SiteRounds,
         patience_s: float,
         on_work: Callable[[], None] = lambda: None,
-        sealed: Sealed | None = None,
     ) -> None:
         self.client = client
-        self.gate = gate
+        self.site = site
+        self.gate = site.gate
         self.patience_s = patience_s
         self.on_work = on_work
-        self.sealed = sealed
-        self._round: int | None = None
         client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
 
     @property
@@ -91,11 +69,8 @@ class AggregatorClient:
         """(tasks, round, seconds to wait, whether the run is over)."""
         answer = self._call(self.client.get_tasks)
         tasks, number, _, over = answer
-        if self._round is not None and (over or (tasks and number != self._round)):
-            self.gate.round_ended(self._round)
-            self._round = None
+        self.site.told(number, work=bool(tasks), over=over)
         if tasks:
-            self._round = number
             self.on_work()
         return answer
 
@@ -104,49 +79,36 @@ class AggregatorClient:
     ) -> Any:
         """A tensor of the aggregator's, as OpenFL's protobuf message."""
         arguments = (tensor_name, round_number, report, tags, require_lossless)
-        if self.sealed is not None:
-            self.sealed.expect(round_number)
+        self.site.expect(round_number)
         tensor = self._call(self.client.get_aggregated_tensor, *arguments)
-        self.gate.received(self.gate.name, round_number, tensor_name, [tensor.data_bytes])
+        self.site.received(round_number, tensor_name, tensor.data_bytes)
         return tensor
 
     def send_local_task_results(
         self, round_number: int, task_name: str, data_size: int, named_tensors: list
     ) -> None:
-        """Send what a task has made. Returns when the aggregator has taken it.
-
-        In an encrypted plan case numbers are not told, and an update is on disk before its first
-        byte leaves.
-        """
-        if self.sealed is None:
-            self._send(round_number, task_name, data_size, named_tensors)
-            return
-        if "train" in task_name:
-            results = aggregator_pb2.TaskResults(
-                round_number=round_number, task_name=task_name, tensors=named_tensors
-            )
-            self.sealed.keep(results.SerializeToString())
-        self._send(round_number, task_name, NOT_TOLD, named_tensors)
+        """Send what a task has made. Returns when the aggregator has taken it."""
+        if brings_update(task_name):
+            self.site.keep(lambda: _results(round_number, task_name, named_tensors))
+        self._send(round_number, task_name, self.site.cases(data_size), named_tensors)
 
     def send_again(self, kept: bytes) -> None:
         """The same bytes once more."""
         results = aggregator_pb2.TaskResults.FromString(kept)
-        self._send(results.round_number, results.task_name, NOT_TOLD, list(results.tensors))
+        self.announce(results.round_number, results.task_name, list(results.tensors))
 
     def announce(self, round_number: int, task_name: str, named_tensors: list) -> None:
-        """A report without an update; nothing of it need be kept."""
-        self._send(round_number, task_name, NOT_TOLD, named_tensors)
+        """What need not be kept: an announcement without an update, or what was kept before."""
+        self._send(round_number, task_name, self.site.cases(0), named_tensors)
 
     def _send(self, round_number: int, task_name: str, data_size: int, named_tensors: list) -> None:
         blobs = [tensor.data_bytes for tensor in named_tensors]
-        digest = self.gate.sending(self.gate.name, round_number, task_name, blobs)
-        arguments = (round_number, task_name, data_size, named_tensors)
-        self._call(self.client.send_local_task_results, *arguments)
-        about = {"site": self.gate.name, "round": round_number, "what": task_name}
-        self.gate.log("sent", digest=digest, **about)
+        with self.site.sending(round_number, task_name, blobs):
+            arguments = (round_number, task_name, data_size, named_tensors)
+            self._call(self.client.send_local_task_results, *arguments)
 
     def _introduce(self) -> None:
-        blobs = [self.gate.approval, *(self.sealed.introduction() if self.sealed else [])]
+        blobs = self.site.introduction()
         messages = [base_pb2.NamedTensor(name=APPROVAL, data_bytes=blob) for blob in blobs]
         self.client.send_local_task_results(0, APPROVAL, 0, messages)
 
@@ -194,6 +156,18 @@ class AggregatorClient:
             return function(*again)
 
         return both, arguments
+
+
+def brings_update(task_name: str) -> bool:
+    """Whether a task trains: OpenFL 1.9 knows it by its name, and so do the plan's rules."""
+    return "train" in task_name
+
+
+def _results(round_number: int, task_name: str, named_tensors: list) -> bytes:
+    """The whole message of a task, as `send_again` reads it."""
+    return aggregator_pb2.TaskResults(
+        round_number=round_number, task_name=task_name, tensors=named_tensors
+    ).SerializeToString()
 
 
 def refusal(error: Exception) -> str | None:

@@ -6,7 +6,8 @@ one that is gone.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,11 +20,10 @@ from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
 from src import require
-from src.engines.openfl.client import AggregatorClient
+from src.engines.openfl.client import AggregatorClient, brings_update
 from src.errors import refusals_end_the_process
 from src.model_vector import TENSOR
-from src.plan import plan as plans
-from src.plan import rules
+from src.rounds.site import enter
 
 logger = logging.getLogger(__name__)
 
@@ -52,25 +52,21 @@ class Site(Collaborator):
     ) -> None:
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
-        plan = plans.read(Path(plan_path))
-        rules.check(plan, name=plan_path)
         self.heartbeat_s = heartbeat_s
         with refusals_end_the_process():
-            self.gate = plans.build(gate)
-            client.federation_uuid = self.gate.open(collaborator_name)
-            runner = openfl_settings["task_runner"]
-            joins = getattr(runner, "at_site", None)  # a runner may have nothing to prepare
-            budgets = joins(self.gate, collaborator_name, plan) if joins else []
-            pipeline = openfl_settings["compression_pipeline"]
-            self.sealed = pipeline.at_site(self.gate, collaborator_name, plan, runner)
-            if self.sealed:
-                self.sealed.budgets += budgets
-        client.root_certificate = str(self.gate.pinned)  # this aggregator's certificate, no other
+            entered = enter(
+                gate,
+                collaborator_name,
+                Path(plan_path),
+                openfl_settings["task_runner"],
+                openfl_settings["compression_pipeline"],
+            )
+        self.rounds = entered.rounds
+        client.federation_uuid = entered.federation
+        client.root_certificate = str(entered.gate.pinned)  # this aggregator's certificate alone
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
-        line: Any = AggregatorClient(
-            client, self.gate, patience_s, on_work=self._forget, sealed=self.sealed
-        )
+        line: Any = AggregatorClient(client, self.rounds, patience_s, on_work=self._forget)
         super().__init__(
             collaborator_name=collaborator_name,
             client=line,
@@ -87,45 +83,38 @@ class Site(Collaborator):
         self.tensor_db.clean_up(0)
 
     def do_task(self, task: Any, round_number: int) -> dict:
-        """OpenFL's; but an encrypted round is trained once, and only by who is in its roster."""
+        """OpenFL's, unless the round has been answered already or is not this site's to train."""
         name = task if isinstance(task, str) else task.name
-        if self.sealed is None or "train" not in name:
+        if not brings_update(name):
             return super().do_task(task, round_number)
         model = TensorKey(TENSOR, self.aggregator_uuid, round_number, False, ("model",))
-        self.get_data_for_tensorkey(model)  # opens it, and with it the round
-        line: Any = self.client
-        kept = self.sealed.kept()
-        if kept is not None:
-            logger.info("Round %d: sending again what was sent before.", round_number)
-            line.send_again(kept)
-        elif not self.sealed.takes_part or not self.sealed.can_pay:
-            why = "not in its roster" if self.sealed.can_pay else "the budget of privacy is spent"
-            logger.info("Round %d: %s; this site sends no update.", round_number, why)
-            trained = TensorKey(TENSOR, self.collaborator_name, round_number, False, ("trained",))
-            report = np.frombuffer(self.sealed.announce_only(), np.uint8)
-            line.announce(round_number, name, [self.nparray_to_named_tensor(trained, report)])
-        else:
+        answer = self.rounds.answer(lambda: self.get_data_for_tensorkey(model))
+        if answer.what == "train":
             return super().do_task(task, round_number)
+        line: Any = self.client
+        if answer.what == "send again":
+            line.send_again(answer.message)
+        else:
+            trained = TensorKey(TENSOR, self.collaborator_name, round_number, False, ("trained",))
+            content = np.frombuffer(answer.message, np.uint8)
+            line.announce(round_number, name, [self.nparray_to_named_tensor(trained, content)])
         return {}
 
     def run(self) -> None:
         """OpenFL's loop, with the heart beating beside it until it ends."""
+        with self.rounds.to_the_end(), self._heartbeat():
+            super().run()
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
         ended = Event()
         heart = Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
         heart.start()
         try:
-            with refusals_end_the_process():
-                super().run()
-            self.gate.log("ended", how="the run is over")
-        except BaseException as error:
-            reason = error.__cause__ or error
-            self.gate.log("ended", how=f"{type(reason).__name__}: {reason}")
-            raise
+            yield
         finally:
             ended.set()
             heart.join(timeout=5)
-            if self.sealed:
-                self.sealed.close()
 
     def _beat(self, ended: Event) -> None:
         """A ping now and then. A failed one is no news: the main loop retries and reports."""

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -13,6 +12,8 @@ from scripts.local.processes import free_port
 from src.engines.openfl import client as module
 from src.engines.openfl.client import AggregatorClient, AggregatorUnreachable
 from src.errors import APPROVAL_NEEDED, Refused, marked
+from src.rounds.site import SiteRounds
+from tests.open_gate import OpenSiteGate
 
 
 class Server(aggregator_pb2_grpc.AggregatorServicer):
@@ -42,29 +43,6 @@ class Server(aggregator_pb2_grpc.AggregatorServicer):
         return aggregator_pb2.SendLocalTaskResultsResponse(header=self.header())
 
 
-class Gate(SimpleNamespace):
-    """A site's gate that lets all pass and remembers."""
-
-    def __init__(self):
-        super().__init__(name="one", approval=b"signed", events=[])
-
-    def check_aggregator(self):
-        pass
-
-    def sending(self, site, round_number, what, blobs):
-        self.events.append(("sending", round_number, what))
-        return "digest"
-
-    def received(self, site, round_number, what, blobs):
-        self.events.append(("received", round_number, what))
-
-    def round_ended(self, number):
-        self.events.append(("round ended", number))
-
-    def log(self, event, **details):
-        self.events.append((event, details))
-
-
 def start(port: int, servicer: Server):
     server = grpc.server(ThreadPoolExecutor(2))
     aggregator_pb2_grpc.add_AggregatorServicer_to_server(servicer, server)
@@ -88,7 +66,7 @@ def line(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     server = start(port, servicer)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    yield AggregatorClient(client, Gate(), patience_s=1.5)
+    yield AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=1.5)
     server.stop(0)
 
 
@@ -149,7 +127,7 @@ def test_a_fault_at_the_aggregator_that_stays_ends_it_with_its_text(line, servic
 def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    lonely = AggregatorClient(client, Gate(), patience_s=1.0)
+    lonely = AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=1.0)
     began = time.monotonic()
     with pytest.raises(
         AggregatorUnreachable, match=r"could not be reached for \d+ s .*start this site again"
@@ -161,7 +139,7 @@ def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypat
 def test_an_aggregator_that_comes_back_is_found(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    patient = AggregatorClient(client, Gate(), patience_s=60)
+    patient = AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=60)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(patient.ping)
         time.sleep(1)
@@ -183,21 +161,12 @@ def test_what_is_sent_is_logged_before_and_after(line):
     }
 
 
-def test_a_round_ends_when_the_next_begins(line, monkeypatch):
-    answers = iter([(["train"], 0, 0, False), ([], 0, 1, False), (["train"], 1, 0, False)])
-    monkeypatch.setattr(line.client, "get_tasks", lambda: next(answers))
-    for _ in range(3):
-        line.get_tasks()
-    assert line.gate.events == [("round ended", 0)]
-    monkeypatch.setattr(line.client, "get_tasks", lambda: ([], 2, 0, True))
-    line.get_tasks()
-    assert line.gate.events == [("round ended", 0), ("round ended", 1)]
-
-
 def test_before_each_new_piece_of_work_what_was_cached_is_dropped(port, monkeypatch):
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
     dropped: list[int] = []
-    line = AggregatorClient(client, Gate(), patience_s=1, on_work=lambda: dropped.append(1))
+    line = AggregatorClient(
+        client, SiteRounds(OpenSiteGate()), patience_s=1, on_work=lambda: dropped.append(1)
+    )
     answers = iter([([], 0, 1, False), (["train"], 0, 0, False), (["train"], 0, 0, False)])
     monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
     for _ in range(3):

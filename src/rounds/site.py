@@ -1,0 +1,182 @@
+"""A site's side of a run, round by round, whatever engine carries the bytes.
+
+An engine asks here what to do and tells here what it has done: `enter` before the first round,
+`told` of each piece of work, `expect` before a model is fetched, `answer` for what the round wants,
+`keep` before an update's first byte leaves, `to_the_end` around the whole run.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from src.errors import refusals_end_the_process
+from src.plan import plan as plans
+from src.plan import rules
+from src.secure_aggregation.site import EncryptingSite
+
+logger = logging.getLogger(__name__)
+
+NOT_TOLD = 1  # in place of a number of cases
+
+
+class Gate(Protocol):
+    """What is needed of a site's gate, opened; `src.trust.gate.SiteGate` is one."""
+
+    name: str
+    approval: bytes
+
+    def check_aggregator(self) -> None: ...
+    def sending(self, site: str, round_number: int, what: str, blobs: Any) -> str: ...
+    def received(self, site: str, round_number: int, what: str, blobs: Any) -> None: ...
+    def round_ended(self, round_number: int) -> None: ...
+    def log(self, event: str, **details: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site does in a round. message: the bytes to send, where there is nothing to train."""
+
+    what: Literal["train", "send again", "announce only"]
+    message: bytes = b""
+
+
+class SiteRounds:
+    """A site in a run whose updates the aggregator may read."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self._round: int | None = None
+
+    def introduction(self) -> list[bytes]:
+        """What a site shows before anything else: its approval of the bundle."""
+        return [self.gate.approval]
+
+    def told(self, round_number: int, *, work: bool, over: bool) -> None:
+        """The aggregator has named a round, with work in it or none; the one before it has ended.
+
+        over: the run has ended.
+        """
+        if self._round is not None and (over or (work and round_number != self._round)):
+            self.gate.round_ended(self._round)
+            self._round = None
+        if work:
+            self._round = round_number
+
+    def expect(self, round_number: int) -> None:
+        """The next model is to be this round's."""
+
+    def received(self, round_number: int, what: str, content: bytes) -> None:
+        """Something has come down: it goes into the audit log."""
+        self.gate.received(self.gate.name, round_number, what, [content])
+
+    def answer(self, open_model: Callable[[], object]) -> Answer:
+        """What this site does in the round. open_model: fetches and opens the round's model."""
+        return Answer("train")
+
+    def cases(self, number: int) -> int:
+        """The number of cases that is told beside an update."""
+        return number
+
+    def keep(self, message: Callable[[], bytes]) -> None:
+        """Called before an update's first byte leaves. message: gives the whole of what is sent."""
+
+    @contextmanager
+    def sending(self, round_number: int, what: str, blobs: Sequence[bytes]) -> Iterator[None]:
+        """Around what sends the blobs: the audit log says before it what, and after it that."""
+        digest = self.gate.sending(self.gate.name, round_number, what, blobs)
+        yield
+        about = {"site": self.gate.name, "round": round_number, "what": what}
+        self.gate.log("sent", digest=digest, **about)
+
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Around the whole run: the audit log says how it ended; a refusal ends the process."""
+        try:
+            with refusals_end_the_process():
+                yield
+            self.gate.log("ended", how="the run is over")
+        except BaseException as error:
+            reason = error.__cause__ or error
+            self.gate.log("ended", how=f"{type(reason).__name__}: {reason}")
+            raise
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what works beside this process."""
+
+
+class EncryptedSiteRounds(SiteRounds):
+    """A site in an encrypted run: it trains a round once, and only where the roster holds it."""
+
+    def __init__(self, gate: Gate, encrypting: EncryptingSite) -> None:
+        super().__init__(gate)
+        self.encrypting = encrypting
+
+    def introduction(self) -> list[bytes]:
+        """The approval, and this site's announcement for round 0 until that has begun."""
+        return [*super().introduction(), *self.encrypting.introduction()]
+
+    def expect(self, round_number: int) -> None:
+        """A model of any other round is refused."""
+        self.encrypting.expect(round_number)
+
+    def answer(self, open_model: Callable[[], object]) -> Answer:
+        """Opens the model first, and with it the round: its roster decides."""
+        open_model()
+        round_number = self.encrypting.state.round
+        kept = self.encrypting.kept()
+        if kept is not None:
+            logger.info("Round %d: sending again what was sent before.", round_number)
+            return Answer("send again", kept)
+        if self.encrypting.takes_part and self.encrypting.can_pay:
+            return Answer("train")
+        spent = not self.encrypting.can_pay
+        why = "the budget of privacy is spent" if spent else "not in its roster"
+        logger.info("Round %d: %s; this site sends no update.", round_number, why)
+        return Answer("announce only", self.encrypting.announce_only())
+
+    def cases(self, number: int) -> int:
+        """No number of cases is told: it is inside the encryption."""
+        return NOT_TOLD
+
+    def keep(self, message: Callable[[], bytes]) -> None:
+        """The whole message is on disk: from here on the round is answered so, or not at all."""
+        self.encrypting.keep(message())
+
+    def close(self) -> None:
+        """End the workers."""
+        self.encrypting.close()
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A site that may take part. federation: the run's name, as the engine's messages bear it."""
+
+    gate: Any
+    federation: str
+    rounds: SiteRounds
+
+
+def enter(
+    gate: Mapping[str, Any], site: str, plan_path: Path, runner: Any, pipeline: Any
+) -> Entered:
+    """Open the gate, and have every part of the plan prepare itself for this site.
+
+    PlanError: a site does not run what the kit refuses, whoever built the workspace. Refused: the
+    gate does not open, the run's keys are not there, or privacy is spent.
+    """
+    plan = plans.read(plan_path)
+    rules.check(plan, name=str(plan_path))
+    opened = plans.build(gate)
+    federation = opened.open(site)
+    joins = getattr(runner, "at_site", None)  # a runner may have nothing to prepare
+    budgets = joins(opened, site, plan) if joins else []
+    encrypting = pipeline.at_site(opened, site, plan, runner)
+    if encrypting is None:
+        return Entered(opened, federation, SiteRounds(opened))
+    encrypting.budgets += budgets
+    return Entered(opened, federation, EncryptedSiteRounds(opened, encrypting))
