@@ -91,13 +91,14 @@ class Scorer:
         cls, plan: dict[str, Any], model: Path, cache: Path, site: Path | None = None
     ) -> "Scorer":
         """Built from the plan's parts. site: the workspace that can open an encrypted model."""
+        from src.engines.openfl.model_file import read_model
         from src.inference.checkpoint import load_weights
         from src.plan import plan as plans
         from src.training.compute import Compute
 
         settings = plan["task_runner"]["settings"]
         network = plans.build(settings["model"])
-        load_weights(network, model, site)
+        load_weights(network, read_model(model, site), name=model)
         compute = Compute(settings.get("device", "auto"), settings.get("precision", "auto"))
         return cls(
             network.to(compute.device),

@@ -178,9 +178,10 @@ def doctor(name: str | None, workspace: Path, offline: bool, json_path: Path | N
 @workspace_option
 def export(model: Path, out: Path, workspace: Path) -> None:
     """The final model as a torch file; an encrypted one is verified and opened, at a site."""
+    from src.engines.openfl.model_file import read_model
     from src.inference.export import export as write
 
-    about = write(model, out, workspace)
+    about = write(model, read_model(model, workspace), out, workspace)
     console.print(f"Model:  {out}  ({about['network']}, {about['values']:,} values)")
     console.print(f"From:   {model}, SHA-256 {about['source_sha256']}", soft_wrap=True)
     console.print("Next:   torch.load(…, weights_only=True)['model_state_dict'] into that network")

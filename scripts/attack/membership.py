@@ -132,13 +132,14 @@ def measure(
 ) -> dict[str, Losses]:
     """By site, under the model in that file, in float32."""
     from scripts.attack.membership_inference import by_patient, losses
+    from src.engines.openfl.model_file import read_model
     from src.inference.checkpoint import load_weights
     from src.plan import plan as plans
     from src.training.compute import Compute
 
     settings = plan["task_runner"]["settings"]
     network, loss = plans.build(settings["model"]), plans.build(settings["loss"])
-    load_weights(network, model, site)
+    load_weights(network, read_model(model, site), name=model)
     compute = Compute(settings.get("device", "auto"), "fp32")
     network.to(compute.device)
 

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from src.files import write_atomically
@@ -12,17 +13,17 @@ from src.inference.checkpoint import load_weights
 from src.plan import plan as plans
 
 
-def export(model: Path, out: Path, workspace: Path) -> dict[str, Any]:
+def export(file: Path, model: np.ndarray, out: Path, workspace: Path) -> dict[str, Any]:
     """Write {"model_state_dict", "plan_model", "source_sha256"} to `out`; facts about it.
 
-    workspace: whose plan describes the network; a site's, if the model is encrypted.
-    ValueError, Refused: not this plan's model, or one that does not hold; nothing is written.
+    file: where the model vector was read. workspace: whose plan describes the network.
+    ValueError: not this plan's model; nothing is written.
     """
     part = plans.read(workspace / "plan" / "plan.yaml")["task_runner"]["settings"]["model"]
     network = plans.build(part)
-    load_weights(network, model, workspace)
+    load_weights(network, model, name=file)
     state = network.state_dict()
-    source = hashlib.sha256(model.read_bytes()).hexdigest()
+    source = hashlib.sha256(file.read_bytes()).hexdigest()
     content = io.BytesIO()
     torch.save({"model_state_dict": state, "plan_model": part, "source_sha256": source}, content)
     write_atomically(out, content.getvalue())

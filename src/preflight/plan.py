@@ -64,12 +64,17 @@ def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     pipeline = plans.build(examination.plan["compression_pipeline"])
     if pipeline.noise is None:
         return
-    from src.engines.openfl.pipeline import read_plain_model
+    from src.engines.openfl.model_file import read_plain_model
+    from src.rounds.preparation import shared_noise
 
     settings, sites = examination.plan["aggregator"]["settings"], len(examination.members.sites)
     initial = examination.workspace / settings["init_state_path"]
-    shared, _ = pipeline.shared_noise(
-        examination.plan, sites, lambda: read_plain_model(initial).size
+    shared, _ = shared_noise(
+        pipeline.noise,
+        pipeline.encryption,
+        examination.plan,
+        sites,
+        lambda: read_plain_model(initial).size,
     )
     for warning in pipeline.noise.warnings(shared, examination.plan):
         yield "warn", warning

@@ -11,11 +11,11 @@ from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
 from src.differential_privacy.ledger import BudgetSpent
 from src.differential_privacy.site_level import SiteDP, SiteNoise, bookings
-from src.engines.openfl.pipeline import EncryptedPipeline
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.plan import PlanError
+from src.rounds.preparation import shared_noise
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import PAYLOAD
@@ -306,28 +306,28 @@ def test_what_would_break_the_promise_is_refused_when_the_plan_is_read(plan, cha
 
 def test_the_shipped_plan_tunes_norms_and_head_and_knows_them_in_the_vector(plan):
     pipeline = plans.build(plan["compression_pipeline"])
-    shared, flags = pipeline.shared_noise(plan, 33)
+    shared, flags = shared_noise(pipeline.noise, pipeline.encryption, plan, 33)
     assert shared.values == 1432
     assert 0 < sum(flags) < len(flags)
     assert shared.grid(4.0).sigma >= 4
     assert pipeline.noise.warnings(shared, plan)[0].startswith("33 sites are too few to learn")
-    assert not pipeline.noise.warnings(pipeline.shared_noise(plan, 90)[0], plan)
+    more, _ = shared_noise(pipeline.noise, pipeline.encryption, plan, 90)
+    assert not pipeline.noise.warnings(more, plan)
 
 
 def test_training_that_tunes_something_else_is_warned_of(plan):
     plans.change(plan, ["task_runner.local.trainable=[head]"])
     pipeline = plans.build(plan["compression_pipeline"])
-    shared, _ = pipeline.shared_noise(plan, 90)
+    shared, _ = shared_noise(pipeline.noise, pipeline.encryption, plan, 90)
     (warning,) = pipeline.noise.warnings(shared, plan)
     assert "task_runner.local tunes head" in warning
     assert "trained in vain" in warning
 
 
 def test_words_without_a_network_are_refused():
-    noise = {"template": "src.differential_privacy.site_level.SiteDP"}
-    noise["settings"] = {"epsilon": 8, "delta": 1e-3, "clip_norm": 1, "trainable": ["head"]}
+    noise = SiteDP(epsilon=8, delta=1e-3, clip_norm=1, trainable=("head",))
     with pytest.raises(ValueError, match="the plan names no network"):
-        EncryptedPipeline(most_cases=1, noise=noise).shared_noise(PLAN, 3)
+        shared_noise(noise, Encryption(most_cases=1), PLAN, 3)
 
 
 def test_the_promise_says_for_whom_it_holds():

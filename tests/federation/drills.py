@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.local.processes import Party
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from src.trust import audit
 from tests.federation.conftest import CASES
 from tests.federation.parts import noise

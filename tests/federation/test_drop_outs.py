@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.local.processes import running
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from src.trust import audit
 from tests.federation.conftest import CASES, copy_of, enrol_noise
 from tests.federation.drills import (

@@ -5,7 +5,7 @@ import pytest
 from scripts.local import fx
 from scripts.local.enrol import enrol
 from scripts.workspace import build_workspace, complete_plan
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from tests.federation.conftest import ROOT, copy_of
 
 pytestmark = [pytest.mark.federation]

@@ -14,7 +14,7 @@ from scripts.pretrain import save
 from scripts.workspace import build_workspace, complete_plan
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import VARIABLE, Ledger
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from src.model_vector import Manifest
 from src.plan import plan as plans
 from src.trainable import trainable_names

@@ -14,7 +14,7 @@ import torch
 from scripts.local.hosts import Hosts, NotPermitted
 from scripts.local.runbook import PAGE, block
 from scripts.rehearse import heard
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]

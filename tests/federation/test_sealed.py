@@ -16,11 +16,13 @@ from openfl.transport.grpc import AggregatorGRPCClient
 
 from scripts.local.processes import running
 from src.engines.openfl.client import AggregatorClient, details
-from src.engines.openfl.pipeline import PlainTransformer, sealed_site
+from src.engines.openfl.codec import PlainTransformer
+from src.engines.openfl.model_file import read_model
 from src.errors import reason_in
-from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR
 from src.plan import plan as plans
+from src.rounds.preparation import encrypting_site
+from src.rounds.site import EncryptedSiteRounds
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.memory_file import MemoryFile
 from src.trust.certificate import utc_now
@@ -158,8 +160,16 @@ class HostileSite:
         )
         settings = plans.read(workspace / "plan" / "plan.yaml")
         encryption = plans.build(settings["compression_pipeline"]).encryption
-        self.sealed = sealed_site(encryption, self.gate, "one", settings)
-        self.line = AggregatorClient(self.client, self.gate, 60, sealed=self.sealed)
+        self.sealed = encrypting_site(
+            encryption,
+            self.gate,
+            "one",
+            settings,
+            workspace,
+            lambda: read_model(workspace / "save" / "init.pbuf"),
+        )
+        site = EncryptedSiteRounds(self.gate, self.sealed)
+        self.line = AggregatorClient(self.client, site, 60)
 
     def upload(self) -> bytes:
         """A good answer to round 0, never sent."""

@@ -13,7 +13,7 @@ import torch
 from scripts.local.enrol import enrol
 from scripts.local.processes import run_federation
 from scripts.workspace import build_workspace, complete_plan
-from src.inference.checkpoint import read_model
+from src.engines.openfl.model_file import read_model
 from src.model_vector import Manifest
 from tests.federation.conftest import own_port
 
@@ -87,27 +87,34 @@ def test_nothing_that_names_a_case_reaches_the_aggregator(trained):
             assert b"BraTS2021_" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [sys.executable, "-m", "src", "export", "--model", "{final}", "--out", "{out}"],
-        [Path(sys.executable).with_name("fx"), "model", "save", "-i", "{final}", "-o", "{out}"],
-    ],
-    ids=["export", "fx model save"],
-)
-def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path, command):
+def run_in(workspace: Path, *words: object) -> tuple[int, str]:
+    """Exit code, and what was printed, in one line."""
+    shown = subprocess.run(
+        [str(word) for word in words], cwd=workspace, capture_output=True, text=True, check=False
+    )
+    return shown.returncode, " ".join((shown.stdout + shown.stderr).split())
+
+
+def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path):
     workspace, out = trained / "two" / "aggregator", tmp_path / "model.pt"
     final = trained / "aggregator" / "save" / "final.pbuf"
-    shutil.copy2(final, workspace / "save")
-    words = [str(word).format(final="save/final.pbuf", out=out) for word in command]
-    shown = subprocess.run(words, cwd=workspace, capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stdout + shown.stderr
+    words = [sys.executable, "-m", "src", "export", "--model", final, "--out", out]
+    code, shown = run_in(workspace, *words)
+    assert code == 0, shown
     state = torch.load(out, weights_only=True)["model_state_dict"]
     vector = np.concatenate([tensor.numpy().ravel() for tensor in state.values()])
     np.testing.assert_array_equal(vector, read_model(final, workspace))
     out.unlink()
-    refused = subprocess.run(
-        words, cwd=trained / "aggregator", capture_output=True, text=True, check=False
-    )
-    assert "no site's workspace" in " ".join((refused.stdout + refused.stderr).split())
+    _, shown = run_in(trained / "aggregator", *words)
+    assert "no site's workspace" in shown
+    assert not out.exists()
+
+
+def test_openfls_own_command_opens_nothing_and_names_ours(trained, tmp_path):
+    workspace, out = trained / "two" / "aggregator", tmp_path / "model.pt"
+    shutil.copy2(trained / "aggregator" / "save" / "final.pbuf", workspace / "save")
+    fx = Path(sys.executable).with_name("fx")
+    code, shown = run_in(workspace, fx, "model", "save", "-i", "save/final.pbuf", "-o", out)
+    assert code != 0
+    assert "python -m src export" in shown
     assert not out.exists()

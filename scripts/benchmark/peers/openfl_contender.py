@@ -94,7 +94,7 @@ class OpenFL:
         """
         workspace = folder / "aggregator"
         if not self.stock:
-            from src.inference.checkpoint import read_model
+            from src.engines.openfl.model_file import read_model
 
             return read_model(workspace / "save" / "final.pbuf", folder / SITES[0] / "aggregator")
         from openfl.databases import PersistentTensorDB

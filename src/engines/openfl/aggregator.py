@@ -22,7 +22,8 @@ from openfl.component import Assigner
 from openfl.protocols import utils
 
 from src import require
-from src.engines.openfl.pipeline import PlainTransformer, read_plain_model
+from src.engines.openfl.codec import PlainTransformer
+from src.engines.openfl.model_file import read_plain_model
 from src.errors import (
     APPROVAL,
     APPROVAL_NEEDED,

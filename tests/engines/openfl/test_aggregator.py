@@ -16,9 +16,9 @@ from src.engines.openfl import aggregator as module
 from src.engines.openfl.aggregation_function import Rule
 from src.engines.openfl.aggregator import Aggregator, RunFailed
 from src.engines.openfl.assigner import TrainThenValidate
+from src.engines.openfl.model_file import read_model
 from src.engines.openfl.pipeline import PlainPipeline
 from src.errors import Refused
-from src.inference.checkpoint import read_model
 from src.model_vector import TENSOR
 from tests.patience import HANG_S, until
 

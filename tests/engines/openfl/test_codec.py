@@ -1,4 +1,4 @@
-"""The plain pipeline: exact, and strict about what it reads."""
+"""The codec: exact, strict about what it reads, and without keys of its own."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from src.engines.openfl.pipeline import PlainPipeline, WireError
+from src.engines.openfl.codec import EncryptingTransformer
+from src.engines.openfl.pipeline import PlainPipeline
+from src.secure_aggregation import framing
+from src.secure_aggregation.framing import WireError
 
 PIPELINE = PlainPipeline()
 
@@ -67,3 +70,16 @@ def test_random_bytes_are_refused_or_are_a_tensor(data):
     except WireError:
         return
     assert array.nbytes <= len(data)
+
+
+@pytest.mark.parametrize("codec", [EncryptingTransformer(), PIPELINE.transformers[0]])
+def test_without_keys_an_encrypted_model_says_what_opens_it(codec):
+    sealed = framing.pack({"kind": "download"})
+    with pytest.raises(WireError, match="a site opens it, in its workspace: python -m src export"):
+        codec.backward(sealed, {})
+
+
+def test_encrypted_bytes_pass_the_aggregators_codec_unchanged():
+    sealed = framing.pack({"kind": "announcement"})
+    passed, _ = EncryptingTransformer().forward(np.frombuffer(sealed, np.uint8))
+    assert passed == sealed

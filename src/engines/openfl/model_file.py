@@ -1,0 +1,83 @@
+"""Model files (a door to OpenFL): reads the `.pbuf` that a run begins with, and those it leaves."""
+
+from pathlib import Path
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from openfl.protocols import utils
+
+from src.engines.openfl.codec import PlainTransformer
+from src.errors import Refused
+from src.model_vector import TENSOR
+from src.plan import plan as plans
+from src.rounds.preparation import encrypting_site
+from src.secure_aggregation.framing import WireError, is_sealed
+
+PLAN = Path("plan/plan.yaml")
+
+
+def read_model(path: Path, site: Path | None = None) -> np.ndarray:
+    """The model vector float32 (P,) of a `.pbuf` file.
+
+    site: a site's workspace; an encrypted model is verified and opened there.
+    ValueError, Refused: not a model of this kit, or one that does not hold; nobody's site.
+    """
+    message = model_bytes(path)
+    if is_sealed(message) and site is not None:
+        return open_at_site(site, message)
+    return read_plain_model(path)
+
+
+def read_plain_model(path: Path) -> np.ndarray:
+    """The model vector float32 (P,) of a `.pbuf` file that is not encrypted.
+
+    FileNotFoundError, ValueError: no model of this kit; the message names the file.
+    """
+    try:
+        found = PlainTransformer().backward(model_bytes(path), {})
+    except WireError as error:
+        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+    return np.asarray(found, np.float32)
+
+
+def model_bytes(path: Path) -> bytes:
+    """The model in a `.pbuf` file as it travels: plain, or sealed. Errors as above."""
+    try:
+        proto = utils.load_proto(str(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no such model. A run writes it after its last training round."
+        ) from None
+    except DecodeError as error:
+        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+    found = {tensor.name: tensor.data_bytes for tensor in proto.tensors}
+    if TENSOR not in found:
+        raise ValueError(f"{path}: expected the tensor {TENSOR!r}, found {sorted(found)}.")
+    return found[TENSOR]
+
+
+def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
+    """An encrypted model, opened in a site's workspace with that site's keys.
+
+    Refused: this is no site's workspace, or the model does not hold.
+    """
+    plan = plans.read(workspace / PLAN)
+    encryption = plans.build(plan["compression_pipeline"]).encryption
+    if encryption is None:
+        raise Refused(f"{workspace / PLAN} does not encrypt; this model is of another run.")
+    names = [path.stem.removeprefix("col_") for path in workspace.glob("cert/client/col_*.crt")]
+    if len(names) != 1:
+        raise Refused(
+            f"{workspace.resolve()} is no site's workspace: it holds {len(names)} sites' "
+            "certificates. An encrypted model can be opened at a site alone."
+        )
+    gate = plans.build(plan["collaborator"]["settings"]["gate"], workspace=str(workspace))
+    gate.identify(names[0])
+    initial = workspace / plan["aggregator"]["settings"]["init_state_path"]
+    site = encrypting_site(
+        encryption, gate, names[0], plan, workspace, lambda: read_plain_model(initial)
+    )
+    try:
+        return site.open(message)
+    finally:
+        site.close()
