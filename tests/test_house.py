@@ -64,7 +64,6 @@ def broken_rules(importer: str, imported: str) -> bool:
     return FLOOR[imported] >= FLOOR[importer] and FLOOR[importer] != TOP
 
 
-@pytest.mark.xfail(strict=True, reason="the seam to the engine is not cut yet")
 def test_rooms_import_downwards_only():
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
@@ -96,7 +95,6 @@ def test_every_room_has_a_floor():
     assert {room_of(path) for path in python_files()} - {"src", "src.__init__"} <= set(FLOOR)
 
 
-@pytest.mark.xfail(strict=True, reason="the seam to the engine is not cut yet")
 def test_only_one_room_imports_openfl_and_grpc():
     touching = {
         str(path.relative_to(ROOT))

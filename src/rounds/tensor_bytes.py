@@ -30,7 +30,10 @@ def encode(array: np.ndarray) -> bytes:
 def decode(content: bytes) -> np.ndarray:
     """The array that `encode` was given, read-only. WireError: damaged or foreign bytes."""
     if framing.is_sealed(content):
-        raise WireError("an encrypted model; a site opens it: python -m src export")
+        raise WireError(
+            "an encrypted model; a site opens it, in its workspace: python -m src export "
+            "--model final.pbuf --out final.pt"
+        )
     if content[:4] != MAGIC or len(content) < 6:
         raise WireError(f"expected a tensor that begins with {MAGIC!r}, got {content[:4]!r}.")
     dtype_code, dimensions = content[4], content[5]

@@ -6,10 +6,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from openfl.protocols import utils
 
-from src.engines.openfl.codec import PlainTransformer
 from src.errors import Refused
 from src.model_vector import TENSOR
 from src.plan import plan as plans
+from src.rounds import tensor_bytes
 from src.rounds.preparation import encrypting_site
 from src.secure_aggregation.framing import WireError, is_sealed
 
@@ -34,7 +34,7 @@ def read_plain_model(path: Path) -> np.ndarray:
     FileNotFoundError, ValueError: no model of this kit; the message names the file.
     """
     try:
-        found = PlainTransformer().backward(model_bytes(path), {})
+        found = tensor_bytes.decode(model_bytes(path))
     except WireError as error:
         raise ValueError(f"{path} is not a model of this kit: {error}") from error
     return np.asarray(found, np.float32)
