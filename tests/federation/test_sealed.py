@@ -66,7 +66,7 @@ def test_the_final_model_is_the_weighted_mean_and_opens_at_every_site_alone(seal
         for path in workspace.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()
-                assert keys.tag not in content
+                assert keys.mac not in content
                 assert keys.he[100:200] not in content
 
 
