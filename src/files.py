@@ -1,14 +1,16 @@
-"""Files that are there whole or not at all."""
+"""Files that exist whole or not at all."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:
-    """A reader sees the old file or the new one, never a half; after a power cut, once this has
-    returned, the new one. (Masks are used once: a site must not forget what it has sent.)
+    """Write a file so that a reader sees the old content or the new one, and never half of it.
 
-    mode: as of `open`, under the process's umask.
+    Once this has returned, the new content survives a power cut. (Masks are used once, so a site
+    must not forget what it has sent.)
+
+    mode: as for `open`, under the process's umask.
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +30,7 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> Non
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read. FileExistsError: there is one."""
+    """Write a new file that only its owner can read. FileExistsError: it exists."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

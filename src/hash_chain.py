@@ -1,7 +1,8 @@
-"""Append-only JSON lines, each holding the hash of the one before: what was written stays written.
+"""Append-only JSON lines, each with the hash of the one before, so that what was written stays
+written.
 
-Who can alter the file can cut off its end or write all of it anew; who keeps such a file signs its
-lines, or notes its head elsewhere.
+Anyone who can write to the file can truncate it, or write all of it anew. Therefore whoever keeps
+such a file also signs its lines, or notes the last hash elsewhere.
 """
 
 import fcntl
@@ -20,7 +21,11 @@ Entry = dict[str, Any]
 
 
 class HashChain:
-    """path: the file; its folder is made. mode: of a new file, under the process's umask."""
+    """A file of chained lines.
+
+    path: the file, whose folder is made if it is missing.
+    mode: of a new file, under the process's umask.
+    """
 
     def __init__(self, path: Path, mode: int = 0o666) -> None:
         self.path = path
@@ -28,13 +33,16 @@ class HashChain:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, **content: Any) -> str:
-        """Add one line, on disk when this returns; its hash. A torn last line is cut off first."""
+        """Append one line, which is on disk when this returns; return its hash.
+
+        A last line that a crash has torn is cut off first.
+        """
         return self.append_made(lambda number, previous: content)
 
     def append_made(self, make: Callable[[int, str], Mapping[str, Any]]) -> str:
-        """As `append`; the content is made from the line's number and the hash of the one before.
+        """Append the line that `make` returns for its number and the hash of the line before.
 
-        `make` runs while the file is locked: lines of other threads and processes wait.
+        `make` runs while the file is locked, so lines of other threads and processes wait.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self.path, flags, self._mode), "r+b") as file:
@@ -49,14 +57,16 @@ class HashChain:
         return digest(line)
 
     def repair(self) -> None:
-        """Cut off a last line that a crash has torn; nothing that `append` returned is lost."""
+        """Cut off a last line that a crash has torn. Nothing that `append` has returned is lost."""
         if self.path.is_file():
             with self.path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 self._tail(file)
 
     def _tail(self, file) -> tuple[int, str]:
-        """(number, hash of the last line) for the next line; a line torn by a crash is removed."""
+        """(number, hash of the line before) of the next line; a line that a crash has torn is
+        removed.
+        """
         content = _last_bytes(file)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
@@ -71,12 +81,12 @@ class HashChain:
 
 
 def encoded(line: Mapping[str, Any]) -> bytes:
-    """A line's bytes."""
+    """The bytes of a line."""
     return json.dumps(line, sort_keys=True).encode() + b"\n"
 
 
 def digest(line: Mapping[str, Any]) -> str:
-    """SHA-256 of a line, in hex: what the next one holds as `previous`."""
+    """SHA-256 of a line in hex, which the next line holds as `previous`."""
     return hashlib.sha256(encoded(line)).hexdigest()
 
 
@@ -104,7 +114,7 @@ def read(path: Path) -> list[Entry]:
 
 
 def _parsed(data: bytes) -> Entry | None:
-    """The line; None unless it stands there as `encoded` writes it."""
+    """The line; None unless it is written exactly as `encoded` would write it."""
     try:
         line = json.loads(data)
     except ValueError:
@@ -113,7 +123,7 @@ def _parsed(data: bytes) -> Entry | None:
 
 
 def _last_bytes(file, block: int = 1 << 16) -> bytes:
-    """The end of the file, from the beginning of its last whole line at the latest."""
+    """The end of the file, which holds at least its last whole line."""
     end = file.seek(0, os.SEEK_END)
     content = b""
     while end and content.count(b"\n") < 2:
@@ -127,7 +137,7 @@ def _last_bytes(file, block: int = 1 << 16) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file's name is on disk too."""
+    """Put a new file's name on the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """The model on the wire: one flat float32 vector, and the manifest that says which piece is which.
 
 OpenFL's cost is per tensor, and a rule that needs the whole update (a norm, a distance, Krum) is
-one line on a vector; so every named tensor of a network is laid end to end.
+one line on a vector. So all named tensors of a network are laid end to end.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,10 @@ class Manifest:
 
     @classmethod
     def of(cls, tensors: Mapping[str, np.ndarray]) -> "Manifest":
-        """The manifest of these tensors. ValueError: one of them is not of a floating type.
+        """The manifest of these tensors. ValueError: one of them is not of a floating-point type.
 
-        Integer buffers (a BatchNorm counter, say) would be averaged into nonsense: keep them out.
+        Integer buffers (a BatchNorm counter, say) would be averaged into nonsense; they must stay
+        out.
         """
         for name, tensor in tensors.items():
             if not np.issubdtype(tensor.dtype, np.floating):
@@ -60,7 +61,7 @@ class Manifest:
         return vector
 
     def unpack(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """The vector's pieces by name, as views. ValueError: another size than the manifest's."""
+        """The vector's pieces by name, as views. ValueError: its size is not the manifest's."""
         if vector.shape != (self.size,):
             raise ValueError(
                 f"The model vector has shape {vector.shape}, the network needs ({self.size},). "

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[str]:
-    """Names of the trainable parameters, as in `network.named_parameters()`. words None: all of
-    them.
+    """The names of the trainable parameters, as in `network.named_parameters()`.
 
-    A word is a module's class (`GroupNorm`: every one of them) or its place in the network
-    (`head`, `down.0`), and stands for all parameters inside. ValueError: it names no parameter.
+    words: None for all parameters. A word is a module's class (`GroupNorm`: every one of them) or
+        its place in the network (`head`, `down.0`), and stands for all parameters inside.
+    ValueError: a word names no parameter.
     """
     names = {name for name, _ in network.named_parameters()}
     if words is None:

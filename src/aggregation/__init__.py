@@ -1,1 +1,1 @@
-"""Aggregation: rules that make the next model from the sites' models, and the aggregator."""
+"""Aggregation: rules that make the next model from the sites' models."""

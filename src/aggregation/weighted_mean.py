@@ -11,7 +11,9 @@ from src.plan.parts import Declares
 
 
 class WeightedMean:
-    """Summed in float64 in the order given, so that equal inputs give equal bits."""
+    """The rule of FedAvg, summed in float64 in the order given, so that equal inputs give equal
+    bits.
+    """
 
     DECLARES = Declares(encrypted=False)
 

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, baselines and the report."""
+"""Evaluation: the metrics of a model on a site's cases."""

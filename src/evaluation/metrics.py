@@ -1,9 +1,9 @@
 """Dice and HD95 per region, with empty regions counted as the BraTS challenge counts them.
 
 Both empty: Dice 1, HD95 0. One empty: Dice 0, HD95 373.13 mm, the diagonal of the 240 x 240 x 155
-grid at 1 mm (Bakas et al. 2018, arXiv:1811.02629, and the challenge's evaluation code). A site with
-few enhancing tumours can therefore move by much on one case: the number of empty references is
-always reported beside the means.
+grid at 1 mm (Bakas et al. 2018, arXiv:1811.02629, and the challenge's evaluation code). A single
+case can therefore move the mean of a site with few enhancing tumours by much, so the number of
+empty references is always reported beside the means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,10 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
 def hd95(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> float:
     """The larger of the two directed 95th percentiles of the surface distance, in mm.
 
-    Surface: voxels of the region with a face to the outside. Both empty: 0; one empty: 373.13.
-    prediction, reference: bool (X, Y, Z). ValueError: shapes differ.
+    prediction, reference: bool (X, Y, Z). The surface is the region's voxels with a face to the
+        outside.
+    Both empty: 0; one empty: 373.13.
+    ValueError: shapes differ.
     """
     require.same_shape("prediction", prediction.shape, reference.shape)
     if not prediction.any() and not reference.any():
@@ -45,7 +47,7 @@ def hd95(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[flo
 
 
 def _common_box(a: np.ndarray, b: np.ndarray) -> tuple[slice, ...]:
-    """Where either is; distances beyond it are of no use."""
+    """The box around both regions; distances beyond it are of no use."""
     either = a | b
     sides = []
     for axis in range(either.ndim):
@@ -56,10 +58,12 @@ def _common_box(a: np.ndarray, b: np.ndarray) -> tuple[slice, ...]:
 
 
 def _surface(region: np.ndarray) -> np.ndarray:
+    """The region's voxels with a face to the outside."""
     return region & ~np.asarray(binary_erosion(region, FACES), bool)
 
 
 def _directed(start: np.ndarray, end: np.ndarray, spacing_mm: Sequence[float]) -> float:
+    """The 95th percentile of the distances from one surface to the other, in mm."""
     distance = np.asarray(distance_transform_edt(~end, sampling=spacing_mm))
     return float(np.percentile(distance[start], 95))
 
@@ -67,7 +71,7 @@ def _directed(start: np.ndarray, end: np.ndarray, spacing_mm: Sequence[float]) -
 def case_scores(
     prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]
 ) -> dict[str, dict[str, Any]]:
-    """dice, hd95_mm (each with a mean over regions) and empty_reference, by region.
+    """The scores of one case by region: "dice", "hd95_mm" (each with a mean) and "empty_reference".
 
     prediction, reference: bool (3, X, Y, Z) in the order of REGIONS.
     """
@@ -80,7 +84,7 @@ def case_scores(
 
 
 def site_scores(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over cases, and how many had an empty reference. ValueError: no case."""
+    """Means over the cases, and how many had an empty reference. ValueError: there is no case."""
     if not cases:
         raise ValueError("There is no case to score.")
     summary: dict[str, Any] = {"cases": len(cases)}
@@ -94,4 +98,5 @@ def site_scores(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _with_mean(values: dict[str, float]) -> dict[str, float]:
+    """The values with their mean under the key "mean"."""
     return values | {"mean": float(np.mean(list(values.values())))}

@@ -19,9 +19,10 @@ Scored = tuple[Score, PreparedCase, np.ndarray]
 
 @dataclass(frozen=True)
 class RegionScores:
-    """Dice, and where asked HD95 in mm, per region; means over cases. shown: pictures a site keeps.
+    """Dice and, where asked, HD95 in mm, per region, and their means over cases.
 
-    An empty region counts as the BraTS challenge counts it (see `metrics`).
+    shown: of how many cases the site keeps pictures. An empty region counts as the BraTS challenge
+        counts it (see `src.evaluation.metrics`).
     """
 
     shown: int = 3
@@ -30,7 +31,10 @@ class RegionScores:
         require.whole("shown", self.shown)
 
     def score(self, case: PreparedCase, prediction: np.ndarray, *, distances: bool) -> Score:
-        """One case's scores for its predicted regions bool (3, X, Y, Z)."""
+        """The scores of one case for its predicted regions bool (3, X, Y, Z).
+
+        distances: whether HD95 is computed, too.
+        """
         if case.regions is None:
             raise ValueError(f"Case {case.case_id} has no label to validate against.")
         reference = case.regions.astype(bool)
@@ -55,7 +59,7 @@ class RegionScores:
         return {"dice": {n: float(np.mean([s["dice"][n] for s in scores])) for n in names}}
 
     def table(self, scores: Sequence[Score]) -> str:
-        """The cases one by one, as JSON; for the site's eyes."""
+        """The cases one by one as JSON, for the site alone."""
         return json.dumps(list(scores), indent=1)
 
     def pictures(self, scored: Sequence[Scored]) -> bytes:
@@ -80,7 +84,9 @@ class RegionScores:
 
 
 def _fullest_plane(case: PreparedCase) -> int:
-    """The axial plane with most of the tumour's core, or of the tumour, or the middle one."""
+    """The axial plane that holds most of the tumour's core, else most of the tumour, else the
+    middle one.
+    """
     regions = np.zeros((3, *case.images.shape[1:])) if case.regions is None else case.regions
     whole, core, _ = (region.sum((0, 1)) for region in regions)
     for areas in (core, whole):

@@ -1,7 +1,7 @@
 """Whole-case prediction: in one pass where the case fits, else by sliding windows (MONAI).
 
-One pass on the brain box costs about a sixth of overlapping windows; GroupNorm's statistics are
-then those of the whole box instead of a patch, which the validation Dice includes.
+One pass over the brain's box costs about a sixth of overlapping windows. GroupNorm's statistics are
+then those of the whole box instead of a patch; the validation Dice is measured that way, too.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from src import require
 
 
 class Network(Protocol):
-    """What is needed of a network: spatial sizes must be multiples of `multiple`."""
+    """What prediction needs of a network. Spatial sizes must be multiples of `multiple`."""
 
     multiple: int
 
@@ -29,16 +29,17 @@ class Network(Protocol):
         ...
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """The weights, which tell the device."""
+        """The weights, which tell on which device the network is."""
         ...
 
 
 @dataclass(frozen=True)
 class Inferer:
-    """one_pass_voxels: largest case, in voxels, that is predicted in one pass.
+    """How whole cases are predicted.
 
+    one_pass_voxels: the largest case, in voxels, that is predicted in one pass.
     window, overlap: size and overlap of the sliding windows (Gaussian-weighted) above that.
-    threshold: probability from which a voxel belongs to a region.
+    threshold: the probability from which a voxel belongs to a region.
     """
 
     one_pass_voxels: int = 4_500_000
@@ -76,6 +77,6 @@ class Inferer:
 
 
 def pad_to_multiple(batch: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Zeros behind the last voxels so that each of X, Y, Z is a multiple of `multiple`."""
+    """Append zeros so that each of X, Y, Z is a multiple of `multiple`."""
     missing = [-length % multiple for length in batch.shape[2:]]
     return functional.pad(batch, [0, missing[2], 0, missing[1], 0, missing[0]])

@@ -1,8 +1,8 @@
-"""Soft Dice plus binary cross-entropy, each sample by itself, each region by itself.
+"""The sum of soft Dice and binary cross-entropy, for each sample and each region independently.
 
-Dice: Milletari et al. 2016 (arXiv:1606.04797). "Each sample by itself" matters for privacy: a Dice
-summed over the batch lets one patient's gradient depend on another patient, and per-patient
-clipping then bounds nothing.
+Dice: Milletari et al. 2016 (arXiv:1606.04797). The independence of samples matters for privacy: a
+    Dice summed over the batch lets one patient's gradient depend on another patient, and
+    per-patient clipping then bounds nothing.
 """
 
 import torch
@@ -16,10 +16,10 @@ VOXEL_AXES = (2, 3, 4)
 
 
 class DiceBCE(nn.Module):
-    """Mean over samples and regions of (1 - soft Dice) + `bce_weight` * cross-entropy.
+    """The mean over samples and regions of (1 - soft Dice) + `bce_weight` * cross-entropy.
 
-    smooth: voxels added to both sides of the Dice fraction, so that an empty region predicted
-    empty costs 0 and its gradient stays finite.
+    smooth: voxels added to numerator and denominator of Dice, so that an empty region that is
+        predicted empty costs 0 and its gradient stays finite.
     """
 
     DECLARES = Declares(per_patient=True)  # no term ties samples together

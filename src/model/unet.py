@@ -1,9 +1,9 @@
 """The 3D U-Net (Cicek et al. 2016, doi:10.1007/978-3-319-46723-8_49) in two sizes.
 
-Built so that every later room can use it: GroupNorm (Wu & He 2018, arXiv:1803.08494) instead of
-BatchNorm, because batch statistics couple patients and drift between sites; no in-place operation,
-because per-sample gradients (differential privacy) do not survive them; floating-point tensors
-only, because the state is averaged.
+It is built so that every other room can use it. It has GroupNorm (Wu & He 2018, arXiv:1803.08494)
+instead of BatchNorm, because batch statistics couple patients and drift between sites; no in-place
+operations, because per-sample gradients (differential privacy) do not survive them; and
+floating-point tensors only, because the state is averaged.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ PRESETS = {
 
 
 class GliomaUNet(nn.Module):
-    """Four sequences in, three region logits out, at the input's resolution.
+    """A network from four sequences to logits of three regions, at the input's resolution.
 
     preset: "lite" or "full". Spatial sizes must be multiples of `multiple`.
     """
@@ -101,7 +101,7 @@ class Convolution(nn.Conv3d):
 
 
 class ConvNormAct(nn.Sequential):
-    """3x3x3 convolution, GroupNorm, leaky ReLU."""
+    """A 3x3x3 convolution, GroupNorm, leaky ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__(
@@ -112,9 +112,9 @@ class ConvNormAct(nn.Sequential):
 
 
 def voxel_shuffle(x: torch.Tensor, factor: int) -> torch.Tensor:
-    """Channels (B, C*f^3, X, Y, Z) laid out as voxels (B, C, fX, fY, fZ).
+    """Rearrange channels (B, C*f^3, X, Y, Z) as voxels (B, C, fX, fY, fZ).
 
-    The 3D form of the sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158).
+    This is the 3D form of the sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158).
     """
     if factor == 1:
         return x

@@ -1,1 +1,1 @@
-"""Before a start: would it work here, and be safe?"""
+"""Preflight: before a start, find out whether it would work here, and be safe."""

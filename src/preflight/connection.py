@@ -14,7 +14,7 @@ TIMEOUT_S = 5.0
 
 
 def line(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The first step that fails is named, with the exact reason."""
+    """Try the connection step by step; the first step that fails is named, with the reason."""
     if examination.name is None:
         return
     host, port = examination.address

@@ -1,4 +1,4 @@
-"""A site's data: there, of a known kind, enough, and every case read once."""
+"""A site's data: whether it is there, of a known kind and enough; every case is read once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,10 @@ FEW_PATIENTS = 4
 
 
 def data(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Paths, kind, numbers, one pass of quality control. A refused case is named, to the site."""
+    """Check paths, kind and numbers, and pass every case through quality control.
+
+    A refused case is named here, since only the site reads this.
+    """
     if examination.name is None:
         return
     loader = examination.plan["data_loader"]
@@ -40,7 +43,7 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def data_folder(examination: Examination) -> Path:
-    """Where the site's cases lie, from plan/data.yaml. ValueError: it is not named there."""
+    """The folder of the site's cases, from plan/data.yaml. ValueError: it is not named there."""
     path = examination.workspace / "plan" / "data.yaml"
     for line in path.read_text().splitlines():
         name, comma, folder = line.partition(",")

@@ -1,4 +1,6 @@
-"""The doctor: would a start here work, and be safe? Every rule looks at one thing and says it."""
+"""The doctor examines a workspace before a start. Every rule looks at one thing and says what it
+found.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +41,10 @@ COLOUR = {"ok": "green", "warn": "yellow", "fail": "red"}
 def examine(
     workspace: Path, name: str | None, *, offline: bool = False, now=utc_now
 ) -> list[Finding]:
-    """All findings about a workspace. name: the site's; None at the aggregator.
+    """All findings about a workspace.
 
-    offline: leave the line to the aggregator out.
+    name: the site's; None at the aggregator.
+    offline: leave out the connection to the aggregator.
     """
     examination = Examination(workspace, name, now())
     rules = dict(RULES)
@@ -63,7 +66,7 @@ def _apply(rule: str, check: Check, examination: Examination) -> Iterator[Findin
 
 
 def table(findings: list[Finding]) -> Table:
-    """For the terminal."""
+    """The findings as a table for the terminal."""
     shown = Table("", "rule", "found", box=None, padding=(0, 1))
     for finding in findings:
         colour = COLOUR[finding.state]

@@ -1,4 +1,4 @@
-"""One row of the doctor's table, and what a check is given."""
+"""An examination of a workspace, and a finding: one row of the doctor's table."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,12 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """rule: what was looked at. text: what was found, and what to do about it."""
+    """What one rule has found.
+
+    rule: what was looked at.
+    state: "ok", "warn" or "fail".
+    text: what was found, and what to do about it.
+    """
 
     rule: str
     state: State
@@ -25,7 +30,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Examination:
-    """A workspace to be examined. name: the site's; None at the aggregator."""
+    """A workspace that is being examined; what it holds is read when first asked for.
+
+    name: the site's; None at the aggregator.
+    now: the time of the examination.
+    """
 
     workspace: Path
     name: str | None
@@ -46,12 +55,12 @@ class Examination:
 
     @cached_property
     def bundle(self) -> bundle.Bundle:
-        """What lies here."""
+        """The bundle that lies here."""
         return bundle.read(self.workspace)
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the aggregator is to be reached."""
+        """The aggregator's host and port, as the plan has them."""
         network = self.plan["network"]["settings"]
         return network["agg_addr"], int(network["agg_port"])
 

@@ -1,4 +1,4 @@
-"""Certificates, keys, member list, revocation list, approval."""
+"""Rules about certificates, keys, the member list, the revocation list and the approval."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,13 +20,15 @@ AUTHORITY_KEYS = ("root.key", "signing.key", "desk.key", "signing-ca.key")
 
 
 def member_list(examination: Examination) -> Iterator[tuple[State, str]]:
-    """CertificatePath, desk's signature, every certificate in the list."""
+    """Whether the certification path, the desk's signature and every certificate in the list are
+    good.
+    """
     listed = examination.members
     yield "ok", f"aggregator {listed.aggregator.name}; sites {', '.join(listed.sites)}"
 
 
 def own(examination: Examination) -> Iterator[tuple[State, str]]:
-    """This party's certificate and key fit each other and the member list."""
+    """Whether this party's certificate and key fit each other and the member list."""
     listed = examination.members
     member = listed.site(examination.name) if examination.name else listed.aggregator
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
@@ -35,7 +37,7 @@ def own(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
-    """A site's second key is there, and is the one in the member list."""
+    """Whether a site's encryption key is here and is the one that the member list names."""
     if examination.name is None:
         return
     path = examination.workspace / "cert" / "encryption" / f"col_{examination.name}.crt"
@@ -50,7 +52,7 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def deny_list(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Signed, not older than one seen, not overdue; nobody needed here is on it."""
+    """Whether the revocation list is signed, current, and names nobody who is needed here."""
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
     denied = RevocationList(examination.workspace, chain.signing)
     for member in examination.members.members:
@@ -67,7 +69,7 @@ def deny_list(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def expiry(examination: Examination) -> Iterator[tuple[State, str]]:
-    """No certificate of the list ends soon: a run would end with it."""
+    """Whether a certificate of the list ends soon; a run would end with it."""
     soon = False
     for member in examination.members.members:
         left = member.certificate.not_valid_after_utc - examination.now
@@ -79,7 +81,7 @@ def expiry(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def keys(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Keys are for their owner alone, and nobody else's lie here."""
+    """Whether keys can be read by their owner alone, and none is another party's."""
     found = sorted((examination.workspace / "cert").rglob("*.key"))
     expected = f"col_{examination.name}.key" if examination.name else None
     good = True
@@ -100,7 +102,7 @@ def keys(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The keys of encrypted sums: at a site this run's, at the aggregator none."""
+    """Whether the keys of encrypted sums are this run's at a site, and absent at the aggregator."""
     if examination.name is None:
         key_transport.refuse_foreign_keys(examination.workspace)
     if plans.build(examination.plan["compression_pipeline"]).encryption is None:
@@ -115,7 +117,7 @@ def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def requests(examination: Examination) -> Iterator[tuple[State, str]]:
-    """One request at most: `fx` packs every one whose name contains the site's."""
+    """Whether there is at most one request: `fx` packs every one whose name contains the site's."""
     found = sorted((examination.workspace / "cert" / "client").glob("*.csr"))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -125,7 +127,7 @@ def requests(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def approved(examination: Examination) -> Iterator[tuple[State, str]]:
-    """A site has signed what lies here; the aggregator has everything that sites sign."""
+    """Whether a site has signed what lies here, and the aggregator has all that sites sign."""
     digest = examination.bundle.digest
     if examination.name is None:
         yield "ok", f"{digest[:16]}…, {len(examination.bundle.files)} files"
@@ -141,7 +143,7 @@ def approved(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def roster(examination: Examination) -> Iterator[tuple[State, str]]:
-    """OpenFL's list of sites at the aggregator is the desk's."""
+    """Whether OpenFL's list of sites at the aggregator is the desk's."""
     if examination.name is not None:
         return
     path = examination.workspace / COLLABORATORS

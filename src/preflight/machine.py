@@ -1,4 +1,4 @@
-"""This machine: versions, disk, clock, port."""
+"""Rules about this machine: versions, disk, clock, port."""
 
 import json
 import platform
@@ -17,7 +17,7 @@ PYTHON = "3.11"
 
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
-    """What is installed is what requirements.txt pins: other versions compute other numbers."""
+    """Whether the pinned packages are installed; other versions would compute other numbers."""
     lines = (examination.workspace / "requirements.txt").read_text().splitlines()
     lines = [line.partition("#")[0].strip() for line in lines]
     pins = [line.partition("==") for line in lines if line]
@@ -43,7 +43,7 @@ def _installed(name: str) -> str | None:
 
 
 def disk(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Room for checkpoints, logs and a site's cache."""
+    """Whether there is room for checkpoints, logs and a site's cache."""
     free = shutil.disk_usage(examination.workspace).free
     if free < NEEDED_BYTES:
         yield (
@@ -57,7 +57,7 @@ def disk(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def clock(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The clock has not gone back behind what was logged or issued."""
+    """Whether the clock lies behind what was already logged or issued."""
     latest = examination.members.aggregator.certificate.not_valid_before_utc
     path = examination.workspace / audit.FILE
     if path.is_file():
@@ -74,7 +74,7 @@ def clock(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def port(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Nobody listens on the aggregator's port yet (gRPC would share it without a word)."""
+    """Whether the aggregator's port is free (gRPC would share it without a word)."""
     if examination.name is not None:
         return
     _, number = examination.address

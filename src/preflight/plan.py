@@ -1,4 +1,4 @@
-"""The plan, its address, its sizes, and the state that an earlier run has left."""
+"""Rules about the plan: what is refused, its address, its sizes, and an earlier run's state."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ LARGEST_BLOB_BYTES = 10**9  # SQLite: a model that is not encrypted lies in the 
 
 
 def rules(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Everything that `plan/README.md` says is refused."""
+    """Whether the plan holds anything that `plan/README.md` lists as refused."""
     rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
     yield "ok", f"{rounds} rounds, nothing in it is refused"
 
 
 def address(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The plan's address is the name in the aggregator's certificate."""
+    """Whether the plan's address is the name in the aggregator's certificate."""
     host, port = examination.address
     name = examination.members.aggregator.name
     if host.lower() != name:
@@ -33,7 +33,7 @@ def address(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def size(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The model, as it travels, fits into one message of OpenFL's and into its checkpoint."""
+    """Whether the model, as it travels, fits into one message of OpenFL's and its checkpoint."""
     path = examination.workspace / examination.plan["aggregator"]["settings"]["init_state_path"]
     found, limit, why = path.stat().st_size, LARGEST_BLOB_BYTES, "OpenFL 1.9's checkpoint holds"
     encryption = plans.build(examination.plan["compression_pipeline"]).encryption
@@ -47,7 +47,7 @@ def size(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Enough sites are enrolled for the plan's encryption."""
+    """Whether enough sites are enrolled for the plan's encryption."""
     found = plans.build(examination.plan["compression_pipeline"]).encryption
     if found is None:
         yield "warn", "updates are not encrypted: the aggregator reads every site's model"
@@ -82,7 +82,7 @@ def noise(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def state(examination: Examination) -> Iterator[tuple[State, str]]:
-    """The aggregator's checkpoint is none, or this run's."""
+    """Whether the aggregator's checkpoint is this run's, or there is none."""
     if examination.name is not None:
         return
     settings = examination.plan["aggregator"]["settings"]

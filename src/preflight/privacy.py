@@ -1,4 +1,4 @@
-"""Differential privacy: what a start would spend, whether it is left, and whether books hold."""
+"""Rules about differential privacy: what a start would spend, what is left, and the ledgers."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,9 @@ from src.trust import ledger_check
 
 
 def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Of a private plan, at a site: ledgers verified, and each guarantee against what is left."""
+    """At a site, verify the ledgers of a private plan, and hold each guarantee against what is
+    left.
+    """
     promised = guarantees(examination.plan)
     if not promised:
         yield "ok", "the plan guarantees no differential privacy"
@@ -41,7 +43,7 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def _place(place: Path, workspace: Path) -> Iterator[tuple[State, str]]:
-    """The folder can be written, and does not go with the workspace."""
+    """Whether the ledgers' folder can be written to, and lies outside the workspace."""
     if place.resolve().is_relative_to(workspace.resolve()):
         yield (
             "fail",
@@ -60,7 +62,7 @@ def _place(place: Path, workspace: Path) -> Iterator[tuple[State, str]]:
 def _paid(
     guarantee: Guarantee, own: LedgerFile, known: Sequence[LedgerFile], run: str
 ) -> tuple[State, str]:
-    """What is spent, and how far what is left reaches."""
+    """How much is spent, and how many rounds the rest pays for."""
     others = [ledger_file for ledger_file in known if ledger_file.path != own.path]
     same = [ledger_file for ledger_file in known if ledger_file.path == own.path]
     own = same[0] if same else own

@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 class RoundLog:
-    """Appends to `path`; a run that is not resumed begins with an empty file.
+    """The file of rounds; a run that is not resumed begins with an empty one.
 
-    After a restart a round can stand twice: the later line counts.
+    After a restart a round may appear twice; the later line counts.
     """
 
     def __init__(self, path: Path, *, resumed: bool) -> None:
@@ -27,21 +27,22 @@ class RoundLog:
         self._bytes_down = 0
 
     def begin(self) -> None:
-        """The first site has got work; later calls in the same round change nothing."""
+        """Note that the first site has got work; later calls in the same round change nothing."""
         if self._began is None:
             self._began = time.monotonic()
 
     def received(self, size: int) -> None:
-        """Payload bytes from a site."""
+        """Count payload bytes from a site."""
         self._bytes_up += size
 
     def sent(self, size: int) -> None:
-        """Payload bytes to a site."""
+        """Count payload bytes to a site."""
         self._bytes_down += size
 
     def end(self, round_number: int, sites: dict[str, dict], void: str | None = None) -> None:
-        """Write the round's line: sites as {name: {train_cases, validation_cases, metrics}}.
+        """Write the round's line.
 
+        sites: {name: {train_cases, validation_cases, metrics}}.
         void: why an encrypted round came to nothing.
         """
         seconds = time.monotonic() - self._began if self._began is not None else None

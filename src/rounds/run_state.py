@@ -1,7 +1,7 @@
-"""Whose checkpoint is this? A mark beside the tensor database that ties it to one run.
+"""The run state: a mark beside the tensor database that ties the checkpoint to one run.
 
-OpenFL 1.9 resumes from whatever database it finds: with one of another run, or of a finished one,
-every site is told to go home at once, with exit code 0 and nothing trained.
+OpenFL 1.9 resumes from whatever database it finds. With one of another run, or of a run that has
+ended, it sends every site home at once, with exit code 0 and nothing trained.
 """
 
 import json
@@ -11,7 +11,7 @@ from src.files import write_atomically
 
 
 class StaleState(ValueError):
-    """A checkpoint that does not belong to the run that is being started."""
+    """The checkpoint does not belong to the run that is being started."""
 
 
 class RunState:
@@ -22,7 +22,7 @@ class RunState:
         self.mark = database.with_name("run.json")
 
     def claim(self, bundle: str) -> bool:
-        """Tie the folder to this run; True if an interrupted run will be resumed.
+        """Tie the folder to this run; return True if an interrupted run will be resumed.
 
         bundle: digest of everything that decides what the run does, its initial weights included.
         StaleState: see `belongs`; nothing is changed then.
@@ -33,9 +33,9 @@ class RunState:
         return resumed
 
     def belongs(self, bundle: str) -> bool:
-        """True if there is an interrupted run of this bundle, False if there is none.
+        """Whether there is an interrupted run of this bundle.
 
-        StaleState: the database is another run's, an ended run's, or of unknown origin.
+        StaleState: the database is another run's, of a run that has ended, or of unknown origin.
         """
         if not self.database.exists():
             return False
@@ -56,6 +56,6 @@ class RunState:
         return True
 
     def end(self) -> None:
-        """Mark the run as ended: its database will not be resumed."""
+        """Note that the run has ended; its database will not be resumed."""
         mark = json.loads(self.mark.read_text())
         write_atomically(self.mark, json.dumps(mark | {"ended": True}))

@@ -1,1 +1,3 @@
-"""Training at a site: algorithms, one local epoch, and the door to OpenFL's task runner."""
+"""Training at a site, in torch alone: local training, the algorithms, where and how the network
+runs.
+"""

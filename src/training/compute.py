@@ -1,4 +1,4 @@
-"""Where and in which precision the network runs, chosen from what the machine has."""
+"""The device and the precision in which the network runs, chosen from what the machine has."""
 
 import logging
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Compute:
         self.precision = "fp32"
 
     def autocast(self) -> AbstractContextManager:
-        """The context for a forward pass."""
+        """The context in which a forward pass runs."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """FedAvg: each site trains the global model on its own cases; the aggregator takes the mean.
 
-McMahan et al. 2017 (arXiv:1602.05629). The plainest algorithm: nothing is added to the gradient
-and nothing is kept between rounds. It is also the shape that every other algorithm has.
+McMahan et al. 2017 (arXiv:1602.05629). This is the plainest algorithm: it adds nothing to the
+gradient and keeps nothing between rounds. It also has the shape of every other algorithm.
 """
 
 from torch import nn
@@ -15,10 +15,10 @@ class FedAvg:
     DECLARES = Declares(leaves="", per_patient=True)
 
     def begin_round(self, model: nn.Module, round_number: int) -> None:
-        """Before the first step; `model` holds the global model."""
+        """Called before the first step; `model` holds the global model."""
 
     def adjust_gradients(self, model: nn.Module) -> None:
-        """After each backward pass, before the optimiser's step."""
+        """Called after each backward pass, before the optimiser's step."""
 
     def end_round(self, model: nn.Module, steps: int, learning_rate: float) -> None:
-        """After the last step; `model` holds what will be sent."""
+        """Called after the last step; `model` holds what will be sent."""

@@ -1,16 +1,16 @@
-"""Whether a network's bfloat16 gradients are right, by comparison with float32's.
+"""Check a network's bfloat16 gradients by comparison with float32's.
 
 Why: oneDNN in torch 2.13.0+cpu leaves part of a 3x3x3 convolution's bfloat16 weight gradient
-uninitialised on processors with AVX512-BF16 when the first spatial axis of its output is 2: now and
-then NaN, otherwise finite and wrong by up to 1e37. A model trained on that is silently bad.
+    uninitialised on processors with AVX512-BF16 when the first spatial axis of its output is 2: now
+    and then NaN, otherwise finite and wrong by up to 1e37. A model trained on that is silently bad.
 
-What is compared: each layer by itself, with the input that it gets in the bfloat16 network and a
-random gradient of its output. Both precisions then see the same numbers, and only the layer's own
-rounding is left: at most 0.7 % in both presets of the U-Net at 16^3 to 64 x 48 x 48. So 2 % is an
-honest limit for a layer. It is none for a whole network, where the rounding of all layers adds up:
-8 to 9 % of the whole gradient, 21 % of single parameters. The whole is therefore held against a
-coarse limit, which still notices what no layer does by itself. All this costs five to six training
-steps, once.
+How: each layer is compared by itself, with the input that it gets in the bfloat16 network and a
+    random gradient of its output. Both precisions then see the same numbers, and only the layer's
+    own rounding is left: at most 0.7 % in both presets of the U-Net at 16^3 to 64 x 48 x 48. So 2 %
+    is an honest limit for a layer. It is none for a whole network, where the rounding of all layers
+    adds up: 8 to 9 % of the whole gradient, 21 % of single parameters. The whole is therefore held
+    against a coarse limit, which still notices what no layer does by itself. All this costs five to
+    six training steps, once.
 """
 
 import copy
@@ -52,7 +52,7 @@ def wrong_gradient(network: nn.Module, shape: Sequence[int], device: torch.devic
 
 
 class _Inputs:
-    """Keeps what each layer (a module with parameters and no children) is given in a run."""
+    """Records what each layer (a module with parameters and no children) is given in a run."""
 
     def __init__(self, network: nn.Module) -> None:
         self.seen: dict[str, tuple[nn.Module, torch.Tensor]] = {}
@@ -89,7 +89,7 @@ def _wrong_by(layer: nn.Module, values: torch.Tensor) -> float | None:
 
 
 def _gradients(module: nn.Module, values: torch.Tensor, *, bf16: bool) -> tuple[torch.Tensor, ...]:
-    """Of the input and of each parameter, for a random gradient of the output."""
+    """Gradients of the input and of each parameter, for a random gradient of the output."""
     values = values.clone().requires_grad_()
     with torch.autocast(values.device.type, torch.bfloat16, enabled=bf16):
         output = module(values.clone())  # a copy: some layers work in place
@@ -104,7 +104,7 @@ def _gradients(module: nn.Module, values: torch.Tensor, *, bf16: bool) -> tuple[
 
 
 def _error(exact: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> float:
-    """Relative L2 error of the tensors together."""
+    """The relative L2 error of the tensors together."""
     pairs = list(zip(exact, found, strict=True))
     wrong = sum(float((a - b).norm()) ** 2 for a, b in pairs)
     whole = sum(float(a.norm()) ** 2 for a, _ in pairs)

@@ -1,4 +1,4 @@
-"""Local training: one round's steps of SGD on one site's patches, in plain torch."""
+"""Local training: the steps of SGD of one round on one site's patches, in plain torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,30 +24,32 @@ class Data(Protocol):
 
 
 class Algorithm(Protocol):
-    """Where a federated algorithm may act within a site's round."""
+    """The places where a federated algorithm may act within a site's round."""
 
     def begin_round(self, model: nn.Module, round_number: int) -> None:
-        """Before the first step."""
+        """Called before the first step."""
         ...
 
     def adjust_gradients(self, model: nn.Module) -> None:
-        """After each backward pass."""
+        """Called after each backward pass."""
         ...
 
     def end_round(self, model: nn.Module, steps: int, learning_rate: float) -> None:
-        """After the last step."""
+        """Called after the last step."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalTraining:
-    """SGD with Nesterov momentum; the momentum is new in each round.
+    """SGD with Nesterov momentum, which starts anew in each round.
 
-    steps: optimiser steps a round. epochs: instead of steps, passes over the site's cases.
-    batch_size: patches a step; 2 or more, since torch falls back to a slow convolution below.
+    steps: optimiser steps of a round.
+    epochs: passes over the site's cases, instead of steps.
+    batch_size: patches in a step; 2 or more, since torch falls back to a slow convolution below.
     learning_rate: of round 0; round r uses learning_rate * decay**r.
-    clip_norm: largest gradient norm of a step. trainable: which parameters are trained
-    (`src.trainable`); None: all. The others stay as they are.
+    momentum, weight_decay: of the optimiser.
+    clip_norm: largest gradient norm of a step.
+    trainable: which parameters move (`src.trainable`); None: all. The others stay as they are.
     """
 
     DECLARES: ClassVar = Declares(leaves="", spends=False)  # the pipeline says what leaves
@@ -77,13 +79,15 @@ class LocalTraining:
         require.positive("clip_norm", self.clip_norm)
 
     def steps_for(self, cases: int) -> int:
-        """Optimiser steps a round for a site with this many training cases."""
+        """Optimiser steps of a round for a site with this many training cases."""
         if self.steps is not None:
             return self.steps
         return (self.epochs or 0) * -(-cases // self.batch_size)
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "LocalTraining":
-        """Ready as it is; training with differential privacy needs the site's ledger here."""
+        """The part is ready as it is. (Training with differential privacy opens the site's ledger
+        here.)
+        """
         return self
 
     def weight(self, cases: int) -> int:
@@ -102,10 +106,11 @@ class LocalTraining:
         rng: np.random.Generator,
         on_step: Callable[[int], None] = lambda done: None,
     ) -> float:
-        """Train `model` in place on the site's batches; the mean loss over the steps.
+        """Train `model` in place on the site's batches; return the mean loss over the steps.
 
-        ValueError: a loss that is not finite; the model is then of no use. Or a word of `trainable`
-        names nothing.
+        on_step: called with the number of steps done.
+        ValueError: the loss is not finite, and the model is then of no use; or a word of
+            `trainable` names no parameter.
         """
         names = trainable_names(model, self.trainable)
         for name, parameter in model.named_parameters():

@@ -1,6 +1,6 @@
-"""Progress of a site: JSON lines that a person or `scripts simulate` can follow while it runs.
+"""A site's progress as JSON lines, which a person or `scripts simulate` can follow while it runs.
 
-Numbers only; no case id, no file name.
+The lines hold numbers only, no case id and no file name.
 """
 
 import json
@@ -13,13 +13,13 @@ EVERY_S = 0.5
 
 
 class Progress:
-    """Appends to `path`; its folder is made with the first line."""
+    """The progress file; its folder is made with the first line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def task(self, task: str, round_number: int, total: int) -> Callable[[int], None]:
-        """A task begins; the function returned tells how many of `total` steps are done."""
+        """Note that a task begins; call the result with the number of steps done, of `total`."""
         self._write(task=task, round=round_number, done=0, total=total)
         last = time.monotonic()
 
@@ -32,7 +32,7 @@ class Progress:
         return report
 
     def result(self, task: str, round_number: int, values: dict[str, Any]) -> None:
-        """A task has ended with these numbers."""
+        """Note the numbers with which a task has ended."""
         self._write(task=task, round=round_number, result=values)
 
     def _write(self, **line: Any) -> None:
