@@ -1,4 +1,4 @@
-"""`attack`: this kit attacked, and what the attacks found kept beside the report."""
+"""`attack`: attack this kit, and keep what the attacks found beside the report."""
 
 from scripts.lazy import LazyGroup
 

@@ -24,7 +24,7 @@ Outcome = tuple[bool | None, str]
 
 
 class Attacker:
-    """Calls and poses, against one target. Each attack gives (succeeded, what was heard)."""
+    """The attacker of one target. Each attack returns (whether it succeeded, what was heard)."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -36,7 +36,7 @@ class Attacker:
             self.federation = f"run_{members.read(target.aggregator, utc_now()).run}"
 
     def ping(self, identity: Identity | None, sender: str) -> Outcome:
-        """A call as `sender` with this identity (None: without TLS)."""
+        """Call the aggregator as `sender` with this identity (None: without TLS)."""
         address = f"localhost:{self.target.port}"
         if identity is None:
             channel = grpc.insecure_channel(address)
@@ -54,7 +54,7 @@ class Attacker:
         return True, "the aggregator answered"
 
     def pose_as_aggregator(self, identity: Identity) -> Outcome:
-        """A server of mallory's, to which site s1 is led; does the site talk to it?"""
+        """Serve under this identity, lead site s1 there, and see whether the site talks."""
 
         class Rogue(aggregator_pb2_grpc.AggregatorServicer):
             def Ping(self, request, context):  # noqa: N802
@@ -99,7 +99,7 @@ class Attacker:
         return True, "the site talked to mallory's server"
 
     def start_site(self, name: str, sign: str) -> Outcome:
-        """`fx collaborator start`; did it get as far as `sign` in its log?"""
+        """Run `fx collaborator start`, and see whether it gets as far as `sign` in its log."""
         workspace = self.target.site(name)
         log = workspace / "logs" / f"{name}.log"
         log.unlink(missing_ok=True)
@@ -116,13 +116,13 @@ class Attacker:
 
 
 def said(error: grpc.RpcError) -> str:
-    """The reason in a failed call."""
+    """The reason that a failed call gives."""
     text = details(error).rpartition("last error: ")[2]
     return text.removeprefix("Refused: ")
 
 
 def reason_in_log(text: str) -> str:
-    """The last error in a process's output, in one line."""
+    """The last error in a process's output, on one line."""
     joined = " ".join(line.strip() for line in text.splitlines())
     _, _, reason = joined.rpartition("Refused: ")
     return reason or joined[-200:]

@@ -1,7 +1,7 @@
 """`attack canaries`: does the private step spend more than it claims, and would we notice?
 
-The training step of `plan/dp.yaml`'s part, as it is, and then with one fault seeded at a time: each
-through the audit by canaries and the checks of its noise. No fault may pass, and the step must.
+The training step of `plan/dp.yaml`'s part is examined as it is, and then with one seeded fault at a
+time: by the audit with canaries and by checks of its noise. The step must pass, and no fault may.
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def examine(subject: "Subject", rng: Any) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The steps, one a line."""
+    """The steps as a table, one a line."""
     shown = Table(box=None, pad_edge=False)
     for title in ("step", "canaries", "right", "epsilon ≥", "noise", "rounds", "sites"):
         shown.add_column(title, justify="left" if title == "step" else "right", no_wrap=True)
@@ -118,7 +118,7 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def refuse_surprises(rows: list[dict[str, Any]]) -> None:
-    """ValueError: the step as it is was caught, or a fault was not."""
+    """ValueError if the step as it is was caught, or a fault was not."""
     for row in rows:
         if row["faulty"] and not row["caught_by"]:
             raise ValueError(f"{row['name']}: nothing has caught this fault. Take more --canaries.")

@@ -1,9 +1,10 @@
-"""Canaries for DP-SGD: patients whose gradient is a single coordinate, in training as it really is.
+"""Canaries for DP-SGD: patients whose gradient is a single coordinate, in the training that is
+real.
 
 Canary i pulls coordinate i of a network that has nothing else, and pulls it harder than the clip
 norm allows. `PatientDPSGD.train` samples, clips, adds, noises and steps as at a site; how far a
-coordinate has moved tells the auditor of its canary. Real patients' gradients overlap, and so are
-harder to tell apart than these.
+coordinate has moved tells the auditor whether its canary was in. Real patients' gradients overlap,
+and so are harder to tell apart than these.
 """
 
 from collections.abc import Sequence
@@ -21,19 +22,19 @@ LOUDNESS = 10.0  # a canary's gradient in clip norms, so that the clipping is tr
 
 
 class Coordinates(nn.Module):
-    """A weight for each canary; the output for canary i is weight i."""
+    """A network with one weight for each canary; its output for canary i is weight i."""
 
     def __init__(self, canaries: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(canaries, 1))
 
     def forward(self, numbers: torch.Tensor) -> torch.Tensor:
-        """(B, 1) for canaries int64 (B,). Its gradient is sparse, or m canaries would cost m^2."""
+        """(B, 1) for canaries int64 (B,). The gradient is sparse, or m canaries would cost m^2."""
         return functional.embedding(numbers, self.weight, sparse=True)
 
 
 class Pull(nn.Module):
-    """A loss that falls by `norm` for each unit that a canary's weight rises."""
+    """A loss that falls by `norm` for each unit by which a canary's weight rises."""
 
     def __init__(self, norm: float) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class Pull(nn.Module):
 
 
 class CanarySite:
-    """The canaries that are in, as a site's patients."""
+    """The canaries that are in, as if they were a site's patients."""
 
     def __init__(self, patients: Sequence[int]) -> None:
         self.patients = patients
@@ -52,11 +53,11 @@ class CanarySite:
     def patient_crops(
         self, patient: int, crops: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """All crops of a canary are the canary."""
+        """The canary itself, whatever the number of crops."""
         return np.full(crops, patient), np.zeros(crops, np.float32)
 
     def identifiers(self, part: str) -> list[str]:
-        """Nobody's."""
+        """None: canaries are nobody."""
         return []
 
 
@@ -68,10 +69,12 @@ def train_on_canaries(
     norm: float,
     records: int = 1,
 ) -> np.ndarray:
-    """float64 (m,): the noised sum of clipped gradients of a round, as its result shows it.
+    """The noised sum of clipped gradients of one round, float64 (m,), as its result shows it.
 
-    included: bool (m,). norm: of a canary's gradient. records: how often each canary stands in the
-    site's list; more than once is a fault, whose effect can so be measured.
+    included: bool (m,), which canaries are in.
+    norm: of a canary's gradient.
+    records: how often each canary stands in the site's list. More than once is a fault, whose
+        effect is measured in this way.
     """
     network = Coordinates(len(included))
     part.train(

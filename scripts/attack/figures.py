@@ -21,7 +21,7 @@ SHOWN = ("t1ce", "flair")  # sequences of which a slice is drawn
 
 
 def canaries(found: Mapping[str, Any]) -> Figure:
-    """A bar for each step: the least epsilon that it has spent, and what has caught its fault."""
+    """A bar for each step: the epsilon that it has at least spent, and what caught its fault."""
     rows = found["rows"]
     figure = Figure(figsize=(10.5, 0.7 + 0.3 * len(rows)), layout="constrained")
     axis = figure.subplots()
@@ -50,7 +50,7 @@ def canaries(found: Mapping[str, Any]) -> Figure:
 
 
 def membership(found: Mapping[str, Any]) -> Figure:
-    """For each site, and all, the area under the curve with its interval; 0.5 is a coin."""
+    """The area under the curve with its interval, for each site and for all; 0.5 is a coin."""
     names = list(found["sites"])
     rows = [*found["sites"].values(), found["pooled"]]
     figure = Figure(figsize=(10.5, 0.9 + 0.4 * len(rows)), layout="constrained")
@@ -88,8 +88,8 @@ def inversion(
 ) -> Figure:
     """The truth and each guess side by side: a slice of T1ce, of FLAIR, and the label.
 
-    images: (4, X, Y, Z) each; regions: bool (3, X, Y, Z) each. The slice is where most of the true
-    (first) tumour core is.
+    images: (4, X, Y, Z) each, the truth first.
+    regions: bool (3, X, Y, Z) each. The slice is the one with most of the true tumour core.
     """
     areas = regions[0][1].sum((0, 1)) if regions[0][1].any() else regions[0][0].sum((0, 1))
     plane = int(areas.argmax())

@@ -1,4 +1,6 @@
-"""What an attack found: a JSON file and a figure, in a folder of their own or in a run's report."""
+"""The findings of an attack: a JSON file and a figure, in a folder of their own or in a run's
+report.
+"""
 
 import json
 import os
@@ -35,7 +37,7 @@ seed = click.option(
 
 
 def console() -> Console:
-    """Wide enough for the tables."""
+    """A console that is wide enough for the tables."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
@@ -49,10 +51,10 @@ def keep(
     run: Path | None,
     following: str,
 ) -> None:
-    """Write attack-<name>.json and .png, and say where and what next.
+    """Write attack-<name>.json and .png, and print where they lie and what to do next.
 
-    Without `out` they go to the run's report, which is rebuilt with them. following: the
-    next command, after `python -m scripts`.
+    out: the folder; without it they go to the run's report, which is rebuilt with them.
+    following: the next command, after `python -m scripts`.
     """
     from scripts.report.page import as_png, write_report
     from src.files import write_atomically

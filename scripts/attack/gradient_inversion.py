@@ -1,10 +1,11 @@
-"""Gradient inversion: a patient's images and label out of the update that was learnt from them.
+"""Gradient inversion: recover a patient's images and label from the update that was learnt from
+them.
 
-Images and label are sought whose gradient points the way of the update: 1 - cosine, with a price on
-roughness, by Adam on the gradient's sign (Geiping et al. 2020, arXiv:2003.14053; the label is
-sought as well, as in Zhu et al. 2019, arXiv:1906.08935). More iterations sharpen what is found;
-larger patches and batches, more steps, a trained network blunt it. So a picture that comes out is a
-leak, and one that does not is no proof of safety.
+The attack searches for images and a label whose gradient points in the direction of the update: it
+minimises 1 - cosine plus a price on roughness, by Adam on the gradient's sign (Geiping et al. 2020,
+arXiv:2003.14053; the label is searched for as well, as in Zhu et al. 2019, arXiv:1906.08935). More
+iterations sharpen the result; larger patches and batches, more steps and a trained network blunt
+it. So a picture that comes out is a leak, and one that does not is no proof of safety.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,8 +25,11 @@ INSIDE = 0.5  # probability from which a voxel counts to a region
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """iterations: of the search. step: of Adam, on a cosine down to 0. smoothness: weight of the
-    total variation of images and label, against the cosine distance.
+    """The settings of the search.
+
+    iterations: how many.
+    step: of Adam, falling to 0 along a cosine.
+    smoothness: weight of the total variation of images and label, against the cosine distance.
     """
 
     iterations: int = 200
@@ -40,7 +44,12 @@ class Attack:
 
 @dataclass(frozen=True)
 class Guess:
-    """images: float32 (4, X, Y, Z). regions: bool (3, X, Y, Z). distance: 1 - cosine at the end."""
+    """What the search has found.
+
+    images: float32 (4, X, Y, Z).
+    regions: bool (3, X, Y, Z).
+    distance: 1 - cosine at the end.
+    """
 
     images: np.ndarray
     regions: np.ndarray
@@ -57,10 +66,12 @@ def invert(
     rng: np.random.Generator,
     on_iteration: Callable[[int], None] = lambda done: None,
 ) -> Guess:
-    """What one patch of `shape` may have been that moved the network this way.
+    """The patch of this shape that may have moved the network this way.
 
-    network: with the weights from before the update. target: a gradient, one tensor a parameter,
-    or anything that is read as one; only its direction counts. rng: of the first guess.
+    network: with the weights from before the update.
+    target: a gradient, one tensor for each parameter, or anything that is read as one; only its
+        direction counts.
+    rng: of the first guess.
     """
     parameters = list(network.parameters())
     length = torch.sqrt(sum_of_squares(target))
@@ -91,20 +102,21 @@ def invert(
 
 
 def sum_of_squares(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Over all values of all of them."""
+    """The sum over all values of all tensors."""
     return torch.stack([tensor.square().sum() for tensor in tensors]).sum()
 
 
 def total_variation(images: torch.Tensor) -> torch.Tensor:
-    """Mean difference between neighbours along X, Y and Z, of (B, C, X, Y, Z)."""
+    """The mean difference between neighbours along X, Y and Z, of (B, C, X, Y, Z)."""
     along = [images.diff(dim=axis).abs().mean() for axis in (2, 3, 4)]
     return torch.stack(along).sum()
 
 
 def likeness(guess: Guess, images: np.ndarray, regions: np.ndarray) -> dict[str, object]:
-    """How like the truth: correlation of voxels by sequence (a flat guess: 0), PSNR in dB, Dice.
+    """How like the truth a guess is: correlation of voxels by sequence, PSNR in dB, Dice by region.
 
-    images: (4, X, Y, Z). regions: bool (3, X, Y, Z). PSNR is of the truth's range.
+    images: (4, X, Y, Z). regions: bool (3, X, Y, Z). A flat guess has correlation 0; PSNR refers to
+        the truth's range.
     """
     pairs = zip(SEQUENCES, guess.images, images, strict=True)
     correlation = {name: _correlation(found, true) for name, found, true in pairs}

@@ -1,4 +1,4 @@
-"""Whom membership inference compares: who was trained on, and others of the same site."""
+"""The groups that membership inference compares: members, who were trained on, and others."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,12 @@ STREAM = 0x6D656D62  # keeps newly made patients apart from all others with the 
 
 @dataclass(frozen=True)
 class Groups:
-    """A site's patients; the last two are no members. new: made for the attack."""
+    """A site's cases.
+
+    members: those on which the site has trained.
+    held_out: the site's other cases.
+    new: synthetic cases of the same hospital that were made for the attack.
+    """
 
     members: Sequence[PreparedCase]
     held_out: Sequence[PreparedCase]
@@ -27,7 +32,10 @@ class Groups:
 
 
 def of_run(run: Path, plan: dict[str, Any], cache: Path, new: int, seed: int) -> dict[str, Groups]:
-    """As each site has split its own; with newly made patients where they are synthetic."""
+    """The groups of a run, as each site has split its own cases.
+
+    Where the cases are synthetic, new ones of the same synthetic hospital are made.
+    """
     groups = {}
     for name, data in finished_run.site_data(run, plan).items():
         members, held_out = (
@@ -41,9 +49,9 @@ def of_run(run: Path, plan: dict[str, Any], cache: Path, new: int, seed: int) ->
 
 
 def hospital_of(folder: Path, cases: Iterable[PreparedCase]) -> int | None:
-    """Which synthetic hospital all these patients are of; None: real ones, or of several.
+    """The synthetic hospital of all these cases; None for real ones, or for several hospitals.
 
-    `prepare` numbers the patients of hospital i from 1000 i.
+    `prepare` numbers the cases of hospital i from 1000 i.
     """
     if not read_dataset_yaml(folder).synthetic:
         return None
@@ -65,9 +73,9 @@ def patients(hospital: int, count: int, seed: int, *, like: PreparedCase) -> Ite
 
 
 def given(members: Path, others: Path, kind: str | None, cache: Path) -> dict[str, Groups]:
-    """Two folders with the same site folders in them, or with the cases of one site each.
+    """The groups in two folders that hold the same site folders, or the cases of one site each.
 
-    ValueError: a site has members or others only, or a patient is on both sides.
+    ValueError: a site has only members or only others, or a patient is on both sides.
     """
     sides = [given_cases(folder, kind) for folder in (members, others)]
     if all(len(side) == 1 for side in sides):

@@ -1,6 +1,7 @@
 """`attack identity`: carry out each attack on who may speak and on what runs.
 
-Against stock OpenFL 1.9 and against this kit: real `fx` processes, real certificates, real TLS.
+Each is tried against stock OpenFL 1.9 and against this kit, with real `fx` processes, real
+certificates and real TLS. An attack returns (whether it succeeded, what was heard).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ VERDICTS = {True: "[red]succeeds[/]", False: "refused", None: "[red]no such chec
 
 
 def another_sites_name(attacker: Attacker) -> Outcome:
+    """Mallory, a site, asks for a certificate in the name of site s2, and calls with it."""
     from scripts.attack.targets import REFUSALS
 
     package = attacker.target.request("mallory", asked="s2")
@@ -42,6 +44,7 @@ def another_sites_name(attacker: Attacker) -> Outcome:
 
 
 def aggregators_name(attacker: Attacker) -> Outcome:
+    """Mallory asks for a certificate in the aggregator's name, and poses as the aggregator."""
     from scripts.attack.targets import REFUSALS
 
     package = attacker.target.request("mallory", asked="localhost")
@@ -53,6 +56,7 @@ def aggregators_name(attacker: Attacker) -> Outcome:
 
 
 def site_as_aggregator(attacker: Attacker) -> Outcome:
+    """Mallory poses as the aggregator with a site's certificate."""
     from scripts.attack.targets import in_force
 
     identity = attacker.target.mint("mallory", *in_force(), san="localhost")
@@ -60,6 +64,7 @@ def site_as_aggregator(attacker: Attacker) -> Outcome:
 
 
 def foreign_authority(attacker: Attacker) -> Outcome:
+    """A certificate comes from an authority that mallory has made."""
     from openfl.cryptography.ca import generate_root_cert, sign_certificate
     from openfl.cryptography.participant import generate_csr
 
@@ -71,34 +76,40 @@ def foreign_authority(attacker: Attacker) -> Outcome:
 
 
 def expired(attacker: Attacker) -> Outcome:
+    """The certificate has expired."""
     now = datetime.now(UTC)
     days = (now - timedelta(days=2), now - timedelta(days=1))
     return attacker.ping(attacker.target.mint("s1", *days, san="s1"), "s1")
 
 
 def not_yet_valid(attacker: Attacker) -> Outcome:
+    """The certificate is not valid yet."""
     now = datetime.now(UTC)
     days = (now + timedelta(days=1), now + timedelta(days=2))
     return attacker.ping(attacker.target.mint("s1", *days, san="s1"), "s1")
 
 
 def second_certificate(attacker: Attacker) -> Outcome:
+    """A second certificate is issued to the name of a site that has one."""
     from scripts.attack.targets import in_force
 
     return attacker.ping(attacker.target.mint("s1", *in_force(), san="s1"), "s1")
 
 
 def another_header(attacker: Attacker) -> Outcome:
+    """Site s1 calls with its own certificate and says in the message that it is s2."""
     from scripts.attack.targets import identity_of
 
     return attacker.ping(identity_of(attacker.target.site("s1"), "s1"), "s2")
 
 
 def plaintext(attacker: Attacker) -> Outcome:
+    """A client calls without TLS."""
     return attacker.ping(None, "s1")
 
 
 def changed_code(attacker: Attacker) -> Outcome:
+    """One byte of the code is changed after the approval."""
     path = attacker.target.site("s2") / "src" / "update.py"
     before = path.read_bytes()
     path.write_bytes(before + b"#")
@@ -109,6 +120,7 @@ def changed_code(attacker: Attacker) -> Outcome:
 
 
 def changed_plan(attacker: Attacker) -> Outcome:
+    """The plan is changed after the approval."""
     path = attacker.target.site("s2") / "plan" / "plan.yaml"
     before = path.read_text()
     path.write_text(before.replace("rounds_to_train: 2", "rounds_to_train: 3"))
@@ -184,7 +196,7 @@ ATTACKS: dict[str, Callable[[Attacker], Outcome]] = {
 
 
 def carry_out(target) -> dict[str, Outcome]:
-    """Every attack on a target that listens; True: it succeeded."""
+    """Carry out every attack on a target that listens."""
     from scripts.attack.attacker import Attacker
 
     with target.listening():
@@ -193,7 +205,7 @@ def carry_out(target) -> dict[str, Outcome]:
 
 
 def verdict(outcome: Outcome) -> str:
-    """One cell of the table."""
+    """An outcome as one cell of the table."""
     from scripts.attack.attacker import FOR_EVER
 
     succeeded, heard = outcome

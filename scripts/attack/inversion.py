@@ -1,7 +1,7 @@
-"""`attack inversion`: a patient's images out of one update, in each form in which it is held.
+"""`attack inversion`: a patient's images from one update, in each form in which somebody holds it.
 
-Synthetic patients, the plan's network with its initial weights, one small patch around a tumour: an
-easy case for the attacker, so that it is seen what encryption and noise take from him.
+It uses synthetic cases, the plan's network with its initial weights, and one small patch around a
+tumour. That is an easy case for the attacker, so that what encryption and noise deny him shows.
 """
 
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ def inversion(
 
 
 def made(plan: dict[str, Any], seed: int, side: int) -> "Victim":
-    """The plan's network, untrained, and a patch of each of three synthetic hospitals."""
+    """The plan's network, untrained, and one patch of each of three synthetic hospitals."""
     import torch
 
     from scripts.attack.victim import SITES, Victim, patch
@@ -116,7 +116,7 @@ def made(plan: dict[str, Any], seed: int, side: int) -> "Victim":
 
 
 def private_part(plan: dict[str, Any]) -> "tuple[PatientDPSGD, int]":
-    """DP-SGD as the plan has it, else as plan/dp.yaml; and the rounds of that plan."""
+    """(DP-SGD as the plan has it, else as plan/dp.yaml; the rounds of that plan)."""
     from src.differential_privacy.dp_sgd import PatientDPSGD
     from src.plan import plan as plans
 
@@ -130,7 +130,7 @@ def private_part(plan: dict[str, Any]) -> "tuple[PatientDPSGD, int]":
 def held(
     victim: "Victim", multipliers: list[float], part: "PatientDPSGD", rounds: int
 ) -> Iterator[Held]:
-    """Every form of the victim's update, the plainest first."""
+    """Every form of the victim's update, beginning with the plainest."""
     yield "1 step", "whoever gets a plain update", victim.update(1)
     yield f"{STEPS} steps", "whoever gets a plain update", victim.update(STEPS)
     encrypted = victim.encrypted()
@@ -146,7 +146,7 @@ def held(
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The forms of the update, one a line."""
+    """The forms of the update as a table, one a line."""
     shown = Table(box=None, pad_edge=False)
     correlations, dice = list(rows[0]["correlation"]), list(rows[0]["dice"])
     shown.add_column("update")

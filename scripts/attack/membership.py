@@ -1,8 +1,8 @@
-"""`attack membership`: who was trained on? By each patient's loss under the final model.
+"""`attack membership`: who was trained on? Judged by each patient's loss under the final model.
 
-Members are the patients that a site has trained on; others are patients of the same site that it
-has not: its validation patients and, where the patients are synthetic, newly made ones of the same
-synthetic hospital. The untrained model is asked the same, for what of it is chance.
+Members are the patients on whom a site has trained. Others are patients of the same site on whom it
+has not: its validation patients and, where the cases are synthetic, new ones of the same synthetic
+hospital. The untrained model is asked the same, to show what of the answer is chance.
 """
 
 from dataclasses import dataclass
@@ -117,20 +117,20 @@ def membership(
 
 @dataclass(frozen=True)
 class Losses:
-    """Of members and others, one a patient."""
+    """The losses of members and others, one for each patient."""
 
     members: np.ndarray
     others: np.ndarray
 
     def __sub__(self, before: "Losses") -> "Losses":
-        """How each has changed since `before`."""
+        """How much each loss has changed since `before`."""
         return Losses(self.members - before.members, self.others - before.others)
 
 
 def measure(
     plan: dict[str, Any], model: Path, site: Path | None, groups: "dict[str, Groups]"
 ) -> dict[str, Losses]:
-    """By site, under the model in that file, in float32."""
+    """The losses by site, under the model in that file, in float32."""
     from scripts.attack.membership_inference import by_patient, losses
     from src.engines.openfl.model_file import read_model
     from src.inference.checkpoint import load_weights
@@ -153,12 +153,14 @@ def measure(
 
 
 def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> dict[str, Any]:
-    """The record of the attack. losses: by model, "final" and maybe "initial", then by site.
+    """The record of the attack.
 
-    Where both are there, also by how far a patient's loss has fallen between them: what a patient
-    is hard for without any training is taken out (Watson et al. 2022, arXiv:2111.08440). Sites
-    without others are left out. The verdict, `is_evidence`, is on all sites together: of many
-    sites' intervals, some miss by chance. ValueError: no site is left.
+    losses: by model, "final" and perhaps "initial", then by site. With both, the attack also looks
+        at how far a patient's loss has fallen between them, which removes how hard a patient is
+        without any training (Watson et al. 2022, arXiv:2111.08440). Sites without others are left
+        out. The verdict, `is_evidence`, concerns all sites together: of many sites' intervals, some
+        miss by chance.
+    ValueError: no site is left.
     """
     from scripts.attack.membership_inference import auc, pooled_auc, true_positive_rates
 
@@ -186,10 +188,10 @@ def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> d
 
 
 def is_evidence(row: dict[str, Any]) -> bool:
-    """Whether the final model tells members apart, by loss or by its fall.
+    """Whether the final model distinguishes members, by loss or by its fall.
 
-    Not where the initial model, which has seen nobody, tells them apart by loss as well: then it is
-    chance in who is a member.
+    It does not count if the initial model, which has seen nobody, distinguishes them by loss as
+    well: then the choice of members did so by chance.
     """
     above = {score: row[score]["low"] > 0.5 for score in SCORES if score in row}
     return above.get("fall", False) or (above["final"] and not above.get("initial", False))
@@ -211,7 +213,7 @@ def _record(auc: "Auc") -> dict[str, Any]:
 
 
 def show(console: Console, found: dict[str, Any]) -> None:
-    """The table, and how to read it."""
+    """Print the table, and how to read it."""
     table = Table(box=None, pad_edge=False)
     scores = [score for score in SCORES if score in found["pooled"]]
     for title in ("site", "members", "others", "loss", "of others", *scores):
@@ -234,5 +236,5 @@ def show(console: Console, found: dict[str, Any]) -> None:
 
 
 def in_words(auc: dict[str, Any]) -> str:
-    """0.61 [0.48, 0.73]"""
+    """An area under the curve as text: 0.61 [0.48, 0.73]."""
     return f"{auc['auc']:.2f} \\[{auc['low']:.2f}, {auc['high']:.2f}]"

@@ -1,8 +1,8 @@
-"""Membership inference by loss: can a model's holder tell who was trained on?
+"""Membership inference by the loss: can somebody who holds a model tell who was trained on?
 
-A model fits the patients that it was trained on better than others of the same hospital; so whose
-loss is low was perhaps trained on (Yeom et al. 2018, arXiv:1709.01604). It is the simplest attack:
-what it finds is there; what it does not find, a better attack still might (Carlini et al. 2022,
+A model fits the patients that it was trained on better than others of the same hospital, so a low
+loss suggests a member (Yeom et al. 2018, arXiv:1709.01604). This is the simplest attack. What it
+finds is there; what it does not find, a better attack still might (Carlini et al. 2022,
 arXiv:2112.03570), and only differential privacy bounds them all.
 """
 
@@ -24,7 +24,7 @@ OTHERS_PER_FALSE_POSITIVE = 10  # a rate needs so many times 1/rate non-members
 
 
 class Compute(Protocol):
-    """Where and how the network runs; `src.training.compute.Compute` has it."""
+    """Where and how the network runs; `src.training.compute.Compute` is one."""
 
     def autocast(self) -> AbstractContextManager: ...
     def tensor(self, array: np.ndarray) -> torch.Tensor: ...
@@ -33,10 +33,10 @@ class Compute(Protocol):
 def losses(
     network: Network, cases: Iterable[PreparedCase], loss: torch.nn.Module, compute: Compute
 ) -> np.ndarray:
-    """float64 (n,): the loss of each case, in their order; the same each time.
+    """The loss of each case, float64 (n,), in their order, and the same each time.
 
-    A case is taken whole, unvaried (longer than LARGEST voxels: its middle), so that members and
-    others are asked the same question. ValueError: a case has no label.
+    A case is taken whole and unvaried (of more than LARGEST voxels: its middle), so that members
+    and others are asked the same question. ValueError: a case has no label.
     """
     network.eval()
     with torch.inference_mode():
@@ -59,7 +59,7 @@ def _loss(network: Network, case: PreparedCase, loss: torch.nn.Module, compute: 
 
 
 def by_patient(losses: np.ndarray, cases: Sequence[PreparedCase]) -> np.ndarray:
-    """(patients,): the mean over each patient's scans; one person is one member."""
+    """The mean over each patient's scans, (patients,): one person is one member."""
     scans: dict[str, list[float]] = {}
     for value, case in zip(losses, cases, strict=True):
         scans.setdefault(case.patient_id, []).append(float(value))
@@ -68,7 +68,10 @@ def by_patient(losses: np.ndarray, cases: Sequence[PreparedCase]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Auc:
-    """Chance that a member's loss is below a non-member's; 0.5 is a coin. low, high: 95 %."""
+    """The probability that a member's loss is below another patient's; 0.5 is a coin toss.
+
+    low, high: its 95 % interval.
+    """
 
     value: float
     low: float
@@ -76,14 +79,14 @@ class Auc:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the interval lies above a coin: the attack tells members apart."""
+        """Whether the interval lies above a coin toss, so that the attack distinguishes members."""
         return self.low > 0.5
 
 
 def auc(
     members: np.ndarray, others: np.ndarray, *, rng: np.random.Generator, resamples: int = 2000
 ) -> Auc:
-    """Of two sets of losses, one a patient. See `pooled_auc`."""
+    """The area under the curve of two sets of losses, one for each patient. See `pooled_auc`."""
     return pooled_auc([(members, others)], rng=rng, resamples=resamples)
 
 
@@ -93,12 +96,13 @@ def pooled_auc(
     rng: np.random.Generator,
     resamples: int = 2000,
 ) -> Auc:
-    """Of several sites' (members, others), each member compared with his own site's others only.
+    """The area under the curve of several sites' (members, others).
 
-    Hospitals differ in scanner and patients, which must not be taken for membership. The interval
-    is the percentile bootstrap over patients, members and others each for themselves (Efron 1979);
-    sets that lie wholly apart give it no width: look at their sizes then. ValueError: an empty set,
-    or a loss that is not finite.
+    Each member is compared with others of the same site only, since hospitals differ in scanner and
+    patients, which must not be taken for membership. The interval is the percentile bootstrap over
+    patients, members and others separately (Efron 1979). For sets that do not overlap it has no
+    width; look at their sizes then.
+    ValueError: a set is empty, or a loss is not finite.
     """
     pairs = [_wins(*site) for site in sites]
     total = sum(wins.size for wins in pairs)
@@ -113,17 +117,17 @@ def pooled_auc(
 
 
 def _resampled(size: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """(resamples, size): how much each counts; their sum is `size`.
+    """Weights (resamples, size) of a bootstrap sample; each row sums to `size`.
 
-    One fewer is drawn than there are, or intervals of a few patients come out too narrow (Efron
-    1982, The Jackknife, the Bootstrap and Other Resampling Plans).
+    One fewer is drawn than there are, since intervals of a few patients would otherwise be too
+    narrow (Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans).
     """
     draws = max(1, size - 1)
     return rng.multinomial(draws, np.full(size, 1 / size), resamples) * (size / draws)
 
 
 def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(members, others): 1 where the member's loss is lower, 1/2 where they are equal, else 0."""
+    """(members, others): 1 where the member's loss is lower, 1/2 where both are equal, else 0."""
     for name, values in (("members", members), ("others", others)):
         if not len(values) or not np.isfinite(values).all():
             raise ValueError(f"{name}: expected finite losses of one patient or more: {values}.")
@@ -131,10 +135,10 @@ def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def true_positive_rates(members: np.ndarray, others: np.ndarray) -> Mapping[float, float]:
-    """By rate of false positives, the share of members whom the attack finds at it.
+    """The share of members whom the attack finds, by rate of false positives.
 
-    Only the rates that so many others can measure. The threshold lets at most that share of the
-    others through.
+    Only rates that so many others can measure are given. The threshold lets at most that share of
+    the others through.
     """
     found: dict[float, Any] = {}
     for rate in RATES:

@@ -1,7 +1,7 @@
-"""Noise that was drawn, put to the test: has it the promised size, and is it new each time?
+"""Checks of drawn noise: does it have the guaranteed size, and is it new each time?
 
-What an audit by canaries cannot see. Noise that repeats in each round, or at each site, hides one
-release as well as it should; whoever holds two of them subtracts one from the other.
+An audit by canaries cannot see this. Noise that repeats in each round, or at each site, hides a
+single result as well as it should; but anyone who holds two of them subtracts one from the other.
 """
 
 import math
@@ -14,13 +14,13 @@ DEVIATIONS = 5.0  # of a correlation of independent noise; chance about 6e-7
 
 
 def has_size(noise: np.ndarray, deviation: float) -> bool:
-    """Whether the sum of squares is that of independent N(0, deviation^2)."""
+    """Whether the sum of squares fits independent N(0, deviation^2)."""
     low, high = chi2.ppf([LEVEL / 2, 1 - LEVEL / 2], noise.size)
     return bool(low < np.square(noise / deviation).sum() < high)
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two noises of mean 0: their cosine; 0 where one of them is nothing at all."""
+    """The cosine of two noises of mean 0; 0 if one of them is zero everywhere."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / lengths if lengths else 0.0
 

@@ -1,10 +1,10 @@
-"""One-run audit: the epsilon that a mechanism has at least spent, seen from outside.
+"""One-run audit: a lower bound on the epsilon that a mechanism has spent, seen from outside.
 
-Each of m canaries is in or out by a coin. From what the mechanism released the auditor guesses some
-of the coins. Were it (epsilon, delta)-private, he could hardly be right more often than by
-randomised response of epsilon; so how often he is right bounds epsilon from below (Steinke, Nasr,
-Jagielski 2023, arXiv:2305.08846, Theorem 5.2). A bound above the claim disproves the claim. One
-below proves nothing: a better auditor might find more.
+Each of m canaries is in or out by a coin toss. From what the mechanism released, the auditor
+guesses some of the coins. If the mechanism is (epsilon, delta)-private, the auditor can hardly be
+right more often than by randomised response of epsilon. So the number of right guesses bounds
+epsilon from below (Steinke, Nasr, Jagielski 2023, arXiv:2305.08846, Theorem 5.2). A bound above the
+claim disproves the claim. One below proves nothing: a better auditor might find more.
 """
 
 import math
@@ -23,7 +23,11 @@ GUESSED = 0.01  # of the canaries, at either end: fixed beforehand, or the bound
 
 @dataclass(frozen=True)
 class Audit:
-    """guesses, right: of `canaries` coins. lower_bound: of epsilon, at 95 % confidence."""
+    """The result of an audit.
+
+    guesses, right: of `canaries` coins.
+    lower_bound: of epsilon, at 95 % confidence.
+    """
 
     canaries: int
     guesses: int
@@ -39,11 +43,11 @@ def audit(
     rng: np.random.Generator,
     repeats: int = 1,
 ) -> Audit:
-    """Toss the coins, run the mechanism, guess where its output is most telling, count.
+    """Toss the coins, run the mechanism, guess where its output is most telling, and count.
 
-    mechanism: who is in, bool (canaries,), to a score of each; higher speaks for "in". repeats:
-    runs of it on canaries of their own; each touches a run of its own, so that together they are
-    one run of repeats * canaries.
+    mechanism: from who is in, bool (canaries,), to a score of each; a higher one speaks for "in".
+    repeats: runs of the mechanism on canaries of their own. Each touches a run of its own, so that
+        together they are one run of repeats * canaries.
     """
     require.whole("canaries", canaries, at_least=100)
     require.whole("repeats", repeats, at_least=1)
@@ -58,7 +62,9 @@ def audit(
 
 
 def lower_bound(canaries: int, guesses: int, right: int, delta: float) -> float:
-    """The largest epsilon that so many right guesses refute at 95 % confidence; 0 for none."""
+    """The largest epsilon that so many right guesses refute at 95 % confidence; 0 if they refute
+    none.
+    """
     if p_value(canaries, guesses, right, 0.0, delta) >= 1 - CONFIDENCE:
         return 0.0
     low, high = 0.0, LARGEST
@@ -72,7 +78,8 @@ def lower_bound(canaries: int, guesses: int, right: int, delta: float) -> float:
 
 
 def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
-    """Chance of `right` or more right `guesses` if the mechanism is (epsilon, delta)-private.
+    """The probability of `right` or more right guesses if the mechanism is (epsilon,
+    delta)-private.
 
     P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i with W ~ Binomial(guesses, e^eps/(1 + e^eps)).
     """

@@ -1,4 +1,6 @@
-"""The private training step as it is, and with a fault seeded in each: what an audit must catch."""
+"""The private training step as it is, and with one seeded fault at a time, which an audit must
+catch.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,8 +25,11 @@ Step = Callable[[np.ndarray, int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Subject:
-    """part: what is claimed. step: what is done. canaries, repeats: for its audit.
+    """One step to be examined.
 
+    part: what is claimed.
+    step: what is done.
+    canaries, repeats: of its audit.
     faulty: whether it must be caught.
     """
 
@@ -37,15 +42,15 @@ class Subject:
 
     @property
     def deviation(self) -> float:
-        """Of the noise in a round's result, as claimed."""
+        """The standard deviation of the noise in a round's result, as claimed."""
         return multiplier(self.part) * self.part.clip_norm * self.part.steps**0.5
 
 
 def subjects(canaries: int, repeats: int) -> list[Subject]:
-    """Without a fault first, then the faults.
+    """The step without a fault first, then the faults.
 
-    The audit takes `repeats` runs of so many canaries where it needs them; a plain fault shows with
-    half of one run or a quarter, and one that it cannot see with none.
+    The audit takes `repeats` runs of so many canaries where it needs them. A plain fault shows with
+    half or a quarter of one run, and a fault that the audit cannot see gets none.
     """
     half, few = canaries // 2, canaries // 4
     step, fewer = (claim(count, sample_rate=1.0, steps=1) for count in (canaries, few))
@@ -89,7 +94,7 @@ def claim(canaries: int, sample_rate: float = SAMPLE_RATE, steps: int = STEPS) -
 
 
 def trained(part: PatientDPSGD, noise: float, records: int = 1) -> Step:
-    """A round of the real training, which takes no heed of site and round."""
+    """The real training of one round, which does not depend on the numbers of site and round."""
 
     def step(included: np.ndarray, site: int, round_number: int) -> np.ndarray:
         norm = LOUDNESS * CLIP_NORM
@@ -99,7 +104,7 @@ def trained(part: PatientDPSGD, noise: float, records: int = 1) -> Step:
 
 
 def multiplier(part: PatientDPSGD) -> float:
-    """The noise that the part's own calibration finds, for its one round."""
+    """The noise multiplier that the part's own calibration finds for its one round."""
     return part.a_round(1).noise_multiplier
 
 
@@ -108,7 +113,7 @@ def repeating(
 ) -> np.ndarray:
     """A step of `private_gradient` whose noise has a seed: the round's number, or else the site's.
 
-    Either way right in itself, and so of no interest to an audit of one step.
+    Either is right in itself, so an audit of one step finds nothing.
     """
     rng = np.random.default_rng([by_round, round_number if by_round else site])
     weight = nn.Parameter(torch.zeros(included.size))

@@ -1,4 +1,4 @@
-"""What the attacks are carried out against: a federation of this kit, and one of stock OpenFL."""
+"""The targets of the attacks: a federation of this kit, and one of stock OpenFL."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ def identity_of(workspace: Path, site: str) -> Identity:
 
 
 def pem(key: RSAPrivateKey, certificate: x509.Certificate) -> Identity:
-    """As gRPC takes them."""
+    """Key and certificate in the form that gRPC takes."""
     form = serialization.PrivateFormat.TraditionalOpenSSL
     return (
         key.private_bytes(PEM, form, serialization.NoEncryption()),
@@ -52,7 +52,10 @@ def pem(key: RSAPrivateKey, certificate: x509.Certificate) -> Identity:
 
 @dataclass
 class Base:
-    """Folders and processes, alike for both. port: the aggregator's."""
+    """Folders and processes, which both targets have alike.
+
+    port: the aggregator's.
+    """
 
     folder: Path
 
@@ -61,7 +64,7 @@ class Base:
 
     @property
     def aggregator(self) -> Path:
-        """Its workspace."""
+        """The aggregator's workspace."""
         return self.folder / "aggregator"
 
     def site(self, name: str) -> Path:
@@ -69,7 +72,7 @@ class Base:
         return self.folder / name / "aggregator"
 
     def build(self, stock: bool) -> dict[str, Path]:
-        """The aggregator's workspace, and a data folder for each site."""
+        """Make the aggregator's workspace, and a data folder for each site."""
         plan = complete_plan(ROOT / "plan" / "plan.yaml", rounds=2, port=self.port)
         plan["data_loader"] = {"template": "openfl_parts.SiteNumber", "settings": {}}
         plan["task_runner"] = NOISE | {"settings": {"flat": not stock}}
@@ -85,14 +88,14 @@ class Base:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """The aggregator's process, while the block runs."""
+        """Run the aggregator's process during the block."""
         party = Party.start("aggregator", self.aggregator, "aggregator", "start")
         with running([party]):
             wait_for_port(party, self.port)
             yield
 
     def request(self, name: str, asked: str) -> Path:
-        """What a site `name` sends that asks, inside its request, for the name `asked`."""
+        """The package of a site `name` whose request asks for the name `asked`."""
         folder = self.folder / "mallory" / asked
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".workspace").write_text("current_plan_name: default\n")
@@ -110,17 +113,17 @@ class Base:
 
 
 class Stock(Base):
-    """OpenFL 1.9 as it is, its own authority, every step as its manual says."""
+    """OpenFL 1.9 as it is: its own authority, every step as its manual says."""
 
     name = "OpenFL 1.9"
 
     def enrol(self) -> None:
-        """By `fx` alone."""
+        """Enrol all parties by `fx` alone."""
         modules = list(MODULES)
         enrol_stock(self.folder, self.build(stock=True), modules)
 
     def certify(self, package: Path, site: str) -> Identity:
-        """The aggregator's operator signs: `fx` shows a hash, which is right, and no name."""
+        """Sign as the aggregator's operator: `fx` shows a hash, which is right, and no name."""
         signed = sign(self.aggregator, package, site)
         folder = package.parent / "signed"
         shutil.unpack_archive(signed, folder)
@@ -128,7 +131,7 @@ class Stock(Base):
         return key.read_bytes(), (folder / "client" / f"col_{site}.crt").read_bytes()
 
     def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity:
-        """A certificate with the authority's key, which lies unencrypted at the aggregator."""
+        """Make a certificate with the authority's key, which lies unencrypted at the aggregator."""
         ca = self.aggregator / "cert" / "ca"
         signing_key = read_key(ca / "signing-ca" / "private" / "signing-ca.key")
         issuer = read_crt(ca / "signing-ca.crt").subject
@@ -143,30 +146,30 @@ class Stock(Base):
         return pem(key, builder.sign(signing_key, hashes.SHA384()))
 
     def revoke(self, site: str) -> None:
-        """All that there is: the name is taken out of the list."""
+        """Take the name out of the list, which is all that OpenFL offers."""
         path = self.aggregator / "plan" / "cols.yaml"
         listed = yaml.safe_load(path.read_text())["collaborators"]
         path.write_text(yaml.safe_dump({"collaborators": [s for s in listed if s != site]}))
 
 
 class Kit(Base):
-    """This kit, the ceremony held by `scripts.local.enrol`."""
+    """This kit, where `scripts.local.enrol` holds the ceremony."""
 
     name = "this kit"
 
     def enrol(self) -> None:
-        """As `simulate` does."""
+        """Enrol all parties as `simulate` does."""
         enrol(self.folder, self.build(stock=False), modules=list(MODULES))
 
     @property
     def desk(self) -> Ceremony:
-        """The desk, its passphrase beside it."""
+        """The desk, with its passphrase beside it."""
         folder = self.folder / "desk"
         passphrase = (folder / "passphrase").read_bytes()
         return Ceremony(Authority(folder, lambda: passphrase, utc_now), utc_now)
 
     def certify(self, package: Path, site: str) -> Identity:
-        """The desk is asked, and hears the words that mallory reads out. Refused: it says no."""
+        """Ask the desk, which hears the words that mallory reads out. Refused: it declines."""
         desk = self.desk
         desk.enrol(site, SITE)
         try:
@@ -183,7 +186,7 @@ class Kit(Base):
         return named.with_suffix(".key").read_bytes(), certificate.public_bytes(PEM)
 
     def mint(self, site: str, begin: datetime, end: datetime, san: str) -> Identity:
-        """A certificate made with the desk's own key, which an attacker does not have."""
+        """Make a certificate with the desk's own key, which an attacker does not have."""
         authority = self.desk.authority
         key, _ = generate_csr(site)
         made = authority.issue(san, SITE, key.public_key())
@@ -196,7 +199,7 @@ class Kit(Base):
         return pem(key, builder.sign(authority.key("signing"), hashes.SHA384()))
 
     def revoke(self, site: str) -> None:
-        """By the desk; the list reaches the aggregator as a file."""
+        """Revoke at the desk, and carry the list to the aggregator."""
         desk = self.desk
         desk.revoke(site, "keyCompromise")
         path = self.folder / "desk" / "revoked.crl"
@@ -214,7 +217,7 @@ def _asking_for(csr, key: RSAPrivateKey, san: str) -> x509.CertificateSigningReq
 
 
 def in_force() -> tuple[datetime, datetime]:
-    """A time around now."""
+    """A period that includes now."""
     now = datetime.now(UTC)
     return now - timedelta(hours=1), now + timedelta(days=1)
 

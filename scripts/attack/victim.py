@@ -1,7 +1,7 @@
 """A patient's patch, and what was learnt from it, in each form in which somebody holds it.
 
 Three synthetic hospitals train one step or a few on one patch each; the first one's patient is the
-victim. What is encrypted is encrypted as in a run: `one_process` has the kit's own sites and
+victim. Encryption is done as in a run: `scripts.local.one_process` has the kit's own sites and
 aggregator.
 """
 
@@ -35,7 +35,7 @@ Patch = tuple[np.ndarray, np.ndarray]  # images (4, X, Y, Z) and regions (3, X, 
 
 
 def patch(hospital: int, number: int, seed: int, side: int) -> Patch:
-    """Around a synthetic patient's tumour, as training draws one, unvaried."""
+    """A patch around a synthetic patient's tumour, cut as training would cut it, but unvaried."""
     case = synthetic_case(
         f"victim-{hospital}-{number}",
         [STREAM, seed, hospital, number],
@@ -48,7 +48,7 @@ def patch(hospital: int, number: int, seed: int, side: int) -> Patch:
 
 
 def mean_of_others(seed: int, side: int) -> Guess:
-    """What an attacker knows without any update: the mean patch of other patients there."""
+    """The mean patch of other patients of that hospital: a guess without any update."""
     drawn = [patch(0, number, seed, side) for number in range(1, 1 + OTHERS)]
     images, regions = (np.mean(arrays, axis=0) for arrays in zip(*drawn, strict=True))
     return Guess(images, regions >= 0.5, 1.0)
@@ -56,8 +56,10 @@ def mean_of_others(seed: int, side: int) -> Guess:
 
 @dataclass(frozen=True)
 class Victim:
-    """network: with the weights that everybody knows. patches: each site's one, the victim's
-    first.
+    """The victim, the other sites and what everybody knows.
+
+    network: with the weights from before the update.
+    patches: one of each site, the victim's first.
     """
 
     network: nn.Module
@@ -66,23 +68,23 @@ class Victim:
 
     @property
     def images(self) -> np.ndarray:
-        """The victim's, which an attacker seeks."""
+        """The victim's images, which the attacker is after."""
         return self.patches[0][0]
 
     @property
     def regions(self) -> np.ndarray:
-        """bool (3, X, Y, Z)."""
+        """The victim's regions, bool (3, X, Y, Z)."""
         return self.patches[0][1] > 0.5
 
     def gradient(self, patch: Patch, network: nn.Module | None = None) -> list[torch.Tensor]:
-        """Of the loss on one patch."""
+        """The gradient of the loss on one patch."""
         network = network or self.network
         images, regions = (torch.from_numpy(array)[None] for array in patch)
         value = self.loss(network(images), regions)
         return list(torch.autograd.grad(value, list(network.parameters())))
 
     def update(self, steps: int, patch: Patch | None = None) -> list[torch.Tensor]:
-        """How far plain SGD on one patch moves the weights, against the gradient."""
+        """How far plain SGD on one patch moves the weights, with the gradient's sign."""
         trained = copy.deepcopy(self.network)
         for _ in range(steps):
             gradients = self.gradient(patch or self.patches[0], trained)
@@ -106,7 +108,7 @@ class Victim:
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def encrypted(self) -> "Encrypted":
-        """One round of the three sites, one step each."""
+        """One encrypted round of the three sites, one step each."""
         from scripts.local.one_process import Federation
 
         initial = _flat(self.network.parameters())
@@ -136,8 +138,12 @@ class Victim:
 
 @dataclass(frozen=True)
 class Encrypted:
-    """upload: the victim's, as it came. key: the sites'. initial: the model before the round, which
-    everybody knows. mean: update of all sites together.
+    """What is held after an encrypted round.
+
+    upload: the victim's, as it arrived.
+    key: the sites' encryption key.
+    initial: the model before the round, which everybody knows.
+    mean: the update of all sites together.
     """
 
     upload: bytes
@@ -147,7 +153,7 @@ class Encrypted:
     network: nn.Module
 
     def as_numbers(self) -> list[torch.Tensor]:
-        """The ciphertexts' coefficients, one a value: all that the aggregator has."""
+        """The ciphertexts' coefficients, one for each value: all that the aggregator has."""
         numbers = [
             [ciphertext[i] for i in range(2 * bfv.N)]
             for ciphertext in self._ciphertexts(bfv.Adder())
@@ -155,7 +161,9 @@ class Encrypted:
         return self._shaped(np.array(numbers).ravel() / bfv.coefficient_modulus() - 0.5)
 
     def opened(self) -> list[torch.Tensor]:
-        """With the key, which a site in league with the aggregator has: what the masks leave."""
+        """The upload decrypted with the key, as a site in league with the aggregator can: masks
+        remain.
+        """
         modulus = bfv.plain_modulus()
         cipher = bfv.Cipher(self.key)
         slots = np.stack([cipher.decrypt(found) for found in self._ciphertexts(cipher)])
@@ -169,7 +177,7 @@ class Encrypted:
         return self._shaped(self.initial / len(SITES) - share)
 
     def summed(self) -> list[torch.Tensor]:
-        """The mean update, which every site and whoever gets the model can work out."""
+        """The mean update, which every site and everybody who gets the model can work out."""
         return self._shaped(self.mean)
 
     def _ciphertexts(self, adder: bfv.Adder) -> Iterator:

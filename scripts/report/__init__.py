@@ -1,1 +1,1 @@
-"""The report of a run: what it left, drawn and told on one page."""
+"""The report of a run: what the run has left, on one page."""

@@ -12,9 +12,9 @@ ATTACKS = ("membership", "inversion", "canaries")
 
 
 def section(folder: Path) -> Markup:
-    """The section with figures and numbers of the attacks that were carried out; else nothing.
+    """The section with figures and numbers of the attacks that were carried out; empty if none was.
 
-    folder: with attack-<name>.json and .png of each.
+    folder: holds attack-<name>.json and .png of each.
     """
     paths = {name: folder / f"attack-{name}.json" for name in ATTACKS}
     there = {

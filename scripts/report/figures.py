@@ -14,7 +14,7 @@ PANELS = (("WT", "whole tumour"), ("TC", "tumour core"), ("ET", "enhancing tumou
 
 
 def dice_by_round(record: Mapping[str, Any]) -> Figure:
-    """One panel a region, one line a site; the site that ends lowest is drawn thick."""
+    """One panel for each region, one line for each site; the lowest site is drawn thick."""
     figure = Figure(figsize=(10.5, 3.1), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     names = [site["name"] for site in record["sites"]]
@@ -44,7 +44,7 @@ def dice_by_round(record: Mapping[str, Any]) -> Figure:
 
 
 def _curve(record: Mapping[str, Any], name: str, region: str) -> list[float]:
-    """Dice after 0, 1, 2 … rounds; a gap where a site was not measured."""
+    """Dice after 0, 1, 2 … rounds, with a gap where a site was not measured."""
     dices = [record["initial"].get(name, {}).get("dice")]
     dices += [entry["sites"].get(name, {}).get("dice") for entry in record["rounds"]]
     return [np.nan if dice is None else dice.get(region, np.nan) for dice in dices]
@@ -79,7 +79,7 @@ def cost_by_round(record: Mapping[str, Any]) -> Figure:
 
 
 def calm(axis) -> None:
-    """The house's plain axes: horizontal lines, no frame."""
+    """Give the axes the house's plain look: horizontal lines, no frame."""
     axis.grid(axis="y", color=FAINT, linewidth=0.7)
     axis.set_axisbelow(True)
     axis.tick_params(colors=INK, labelsize=8, length=0)
@@ -108,7 +108,7 @@ def cases(pictures: Mapping[str, np.ndarray]) -> Figure:
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """(y, x, RGB) as radiologists look at it: front up, the patient's right on the left."""
+    """The image as radiologists look at it, (y, x, RGB): front up, patient's right on the left."""
     brain = image[image != 0]
     low, high = np.percentile(brain, [1, 99.5]) if brain.size else (0, 1)
     shown = np.where(image != 0, np.clip((image - low) / max(high - low, 1e-6), 0, 1), 0)

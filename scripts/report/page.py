@@ -20,9 +20,10 @@ DOTS_PER_INCH = 150
 
 
 def write_report(run: Path) -> Path:
-    """Write run/report/ (index.html, report.json, *.png); the path of the page.
+    """Write run/report/ (index.html, report.json, *.png); return the path of the page.
 
-    The page holds everything it shows. Works for a run that ended early. ValueError: not a run.
+    The page holds everything that it shows. A run that ended early has a report, too.
+    ValueError: the folder holds no run.
     """
     record = read_run(run)
     folder = run / "report"
@@ -53,7 +54,7 @@ def _pictures(run: Path, names: list[str]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The figure as a file: ink on nothing, or on black."""
+    """The figure as a file: ink on a transparent ground, or on black."""
     buffer = io.BytesIO()
     on_black = figure.get_facecolor()[:3] == (0, 0, 0)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, transparent=not on_black)
@@ -67,6 +68,7 @@ def _page(
     pictures: list[str],
     attacked: Markup,
 ) -> str:
+    """The page from its template."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text())
     last = record["rounds"][-1] if record["rounds"] else {"sites": {}}

@@ -14,12 +14,15 @@ VALIDATION, TRAINING, FINAL = "aggregated_model_validation", "train", "final_val
 def read_run(run: Path) -> dict[str, Any]:
     """The record of a run that has ended, well or early.
 
-    plan, synthetic, seed, versions; sites: [{name, train_cases, validation_cases}]; rounds from 1:
-    [{round, seconds, bytes_up, bytes_down, sites: {name: {loss, dice}}}], where `dice` is of the
-    model AFTER that round (None where it was not measured), and `void`, if there, why an encrypted
-    round came to nothing; initial: {name: {dice}} of the
-    untrained model; final: {name: {cases, dice, hd95_mm, empty_reference}}; run: all else.
-    ValueError: no or damaged files; the message names them.
+    plan, synthetic, seed, versions: of the run.
+    sites: [{name, train_cases, validation_cases}].
+    rounds: from 1, [{round, seconds, bytes_up, bytes_down, sites: {name: {loss, dice}}}]. `dice` is
+        of the model AFTER that round, None where it was not measured; `void`, if there, says why an
+        encrypted round came to nothing.
+    initial: {name: {dice}} of the untrained model.
+    final: {name: {cases, dice, hd95_mm, empty_reference}}.
+    run: everything else.
+    ValueError: files are missing or damaged; the message names them.
     """
     about = _json(run / "run.json")
     lines = _rounds(run / "aggregator" / "logs" / "rounds.jsonl")
@@ -61,9 +64,10 @@ def _rounds(path: Path) -> list[dict[str, Any]]:
 
 
 def told_once(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with one entry in place of the sites, where all have scored the same cases.
+    """The record with one entry in place of the sites, if all have scored the same cases.
 
-    (One model on public cases: the sites' numbers are copies.) Other records as they are.
+    (One model on public cases: the sites' numbers are copies.) Other records are returned as they
+    are.
     """
     if not record["run"].get("same_everywhere") or not record["sites"]:
         return record
@@ -91,7 +95,7 @@ def _by_region(metrics: dict[str, float], metric: str) -> dict[str, float]:
 
 
 def _dice_by_site(line: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Of the model that the line's round started from."""
+    """Dice of the model from which the line's round started, by site."""
     found = {}
     for name in line["sites"]:
         metrics = _metrics(line, name, VALIDATION) or _metrics(line, name, FINAL)
