@@ -91,12 +91,3 @@ class Budget:
 
     def _with_a_round(self) -> float:
         return self.ledger.spent(self.delta, unit=self.unit, more=[self.a_round])
-
-
-def refuse_too_small(budget: float | None, epsilon: float) -> None:
-    """ValueError if a plan's budget over all runs does not even pay for its own run."""
-    if budget is not None and budget < epsilon:
-        raise ValueError(
-            f"budget {budget} is below epsilon {epsilon}: the run could not end. Lower epsilon, "
-            "or omit budget."
-        )

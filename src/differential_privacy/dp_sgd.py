@@ -27,9 +27,11 @@ from torch import nn
 from src import require
 from src.differential_privacy import accountant, gaussian
 from src.differential_privacy.accountant import DpEvent
-from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
+from src.differential_privacy.budget import WHEN_SPENT, Budget
 from src.differential_privacy.independence import refuse_coupling
+from src.differential_privacy.mechanism import Mechanism
 from src.plan.parts import Declares
+from src.plan.view import Plan
 from src.trainable import trainable_names
 
 T = TypeVar("T")
@@ -84,7 +86,7 @@ def private_gradient(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatientDPSGD:
+class PatientDPSGD(Mechanism):
     """The settings of DP-SGD per patient; the part `task_runner.local` of a private plan.
 
     epsilon, delta: what the whole run may spend of each patient's privacy.
@@ -107,8 +109,6 @@ class PatientDPSGD:
         spends=True,
     )
 
-    epsilon: float
-    delta: float
     sample_rate: float
     steps: int
     clip_norm: float
@@ -119,12 +119,10 @@ class PatientDPSGD:
     momentum: float = 0.0
     trainable: tuple[str, ...] | None = None
     spare_rounds: int = 1
-    budget: float | None = None
     when_spent: str = "leave"
 
     def __post_init__(self) -> None:
-        require.positive("epsilon", self.epsilon)
-        require.in_range("delta", self.delta, 1e-12, 0.01)
+        super().__post_init__()
         require.in_range("sample_rate", self.sample_rate, 1e-4, 1.0)
         require.whole("steps", self.steps, at_least=1)
         require.positive("clip_norm", self.clip_norm)
@@ -137,7 +135,6 @@ class PatientDPSGD:
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
         if self.trainable is not None:
             object.__setattr__(self, "trainable", tuple(self.trainable))
-        refuse_too_small(self.budget, self.epsilon)
 
     def a_round(self, rounds: int) -> DpEvent:
         """The DP event of one round, of so many."""
@@ -145,7 +142,7 @@ class PatientDPSGD:
             epsilon=self.epsilon,
             delta=self.delta,
             sample_rate=self.sample_rate,
-            steps=self.steps * (rounds + self.spare_rounds),
+            steps=self.steps * (self.releases(rounds) + self.spare_rounds),
         )
         return DpEvent(noise_multiplier=multiplier, sample_rate=self.sample_rate, steps=self.steps)
 
@@ -157,7 +154,7 @@ class PatientDPSGD:
             f"at delta {self.delta:g} over {rounds} rounds of {self.steps} steps and "
             f"{self.spare_rounds} spare, sample rate {self.sample_rate:g}, noise multiplier "
             f"{event.noise_multiplier:.3f}, clipped at {self.clip_norm:g}; booked in the site's "
-            f"ledger, which refuses beyond epsilon {self.budget or self.epsilon:g}"
+            f"ledger, which refuses beyond epsilon {self.allowed:g}"
         )
 
     def at_site(
@@ -166,14 +163,14 @@ class PatientDPSGD:
         """Open this site's ledger, and return what can train. BudgetSpent: it cannot pay for one
         round.
         """
-        rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+        rounds = Plan(plan).rounds
         budget = Budget.open(
             gate,
             site,
             data.identifiers("training"),
             a_round=self.a_round(rounds),
             unit="patient",
-            epsilon=self.budget or self.epsilon,
+            epsilon=self.allowed,
             delta=self.delta,
             rounds=rounds,
             when_spent=self.when_spent,

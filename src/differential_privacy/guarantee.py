@@ -10,6 +10,7 @@ from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
 from src.plan import plan as plans
 from src.plan.declared import declared
+from src.plan.view import Plan
 
 Bound = Callable[[Iterable[DpEvent]], float]
 
@@ -49,21 +50,18 @@ def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
     """The guarantees of a plan, in the order in which a site spends; empty if the plan is not
     private.
     """
-    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
-    runner = plan["task_runner"].get("settings") or {}
-    pipeline = plan["compression_pipeline"]
-    noise = (pipeline.get("settings") or {}).get("noise")
-    found = []
-    if local := _spending(runner.get("local")):
+    asked = Plan(plan)
+    rounds, found = asked.rounds, []
+    if local := _spending(asked.runner.get("local")):
         event = local.a_round(rounds)
         found.append(_guarantee("training", "training", "patient", local, event, rounds))
-    if built := _spending(noise):
-        event = built.a_round(plans.build(pipeline).encryption, rounds)
-        found.append(_guarantee("a noised update", "training", "site", built, event, rounds))
-    if reported_metrics := _spending(runner.get("reported_metrics")):
-        event = reported_metrics.a_round(rounds)
+    if noise := _spending(asked.noise):
+        event = noise.a_round(plans.build(asked.pipeline).encryption, rounds)
+        found.append(_guarantee("a noised update", "training", "site", noise, event, rounds))
+    if reported := _spending(asked.runner.get("reported_metrics")):
+        event = reported.a_round(rounds)
         scores = ("noised validation scores", "validation", "patient")
-        found.append(_guarantee(*scores, reported_metrics, event, rounds + 1))
+        found.append(_guarantee(*scores, reported, event, rounds))
     return found
 
 
@@ -82,10 +80,10 @@ def _guarantee(
         of=of,
         unit=unit,
         epsilon=part.epsilon,
-        budget=part.budget or part.epsilon,
+        budget=part.allowed,
         delta=part.delta,
         a_round=a_round,
-        rounds=rounds,
+        rounds=part.releases(rounds),
         trainable=getattr(part, "trainable", None),
         part=part,
     )

@@ -16,14 +16,17 @@ from src import require
 from src.data.regions import REGIONS
 from src.differential_privacy import accountant, gaussian
 from src.differential_privacy.accountant import DpEvent
-from src.differential_privacy.budget import Budget, refuse_too_small
+from src.differential_privacy.budget import Budget
+from src.differential_privacy.mechanism import Mechanism
 from src.plan.parts import Declares
 from src.plan.plan import build
+from src.plan.view import Plan
 
 logger = logging.getLogger(__name__)
 
 Metrics = dict[str, Any]
 Part = Mapping[str, Any]
+SPARE_VALIDATIONS = 1  # that the noise pays for: an interrupted round is counted again
 
 
 class Measured(Protocol):
@@ -128,7 +131,7 @@ class PublicValidation(NoMetrics):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyDice(NoMetrics):
+class NoisyDice(NoMetrics, Mechanism):
     """Report the mean Dice of the site's own validation patients with Gaussian noise, booked.
 
     epsilon, delta: for all validations of the run together. Validation patients are not training
@@ -146,46 +149,49 @@ class NoisyDice(NoMetrics):
         validated_on="each site's own validation patients, with noise",
     )
 
-    epsilon: float
-    delta: float
     patients: int
-    budget: float | None = None
 
     def __post_init__(self) -> None:
-        require.positive("epsilon", self.epsilon)
-        require.in_range("delta", self.delta, 1e-12, 0.01)
+        super().__post_init__()
         require.whole("patients", self.patients, at_least=1)
-        refuse_too_small(self.budget, self.epsilon)
+
+    def releases(self, rounds: int) -> int:
+        """Each round validates the model that it starts from; one more, the final model."""
+        return rounds + 1
 
     def a_round(self, rounds: int) -> DpEvent:
-        """The DP event of one of rounds + 1 validations; the noise pays for one to spare."""
+        """The DP event of one validation."""
         multiplier = accountant.calibrate(
-            epsilon=self.epsilon, delta=self.delta, sample_rate=1.0, steps=rounds + 2
+            epsilon=self.epsilon,
+            delta=self.delta,
+            sample_rate=1.0,
+            steps=self.releases(rounds) + SPARE_VALIDATIONS,
         )
         return DpEvent(noise_multiplier=multiplier)
 
     def describe(self, rounds: int) -> str:
         """The guarantee in words, as a hospital signs it."""
         spread = self.a_round(rounds).noise_multiplier * math.sqrt(len(REGIONS)) / self.patients
+        validations = self.releases(rounds)
         return (
             f"validation Dice: epsilon {self.epsilon:g} at delta {self.delta:g} per validation "
-            f"patient over {rounds + 1} validations; each mean carries noise of {spread:.3f}"
+            f"patient over {validations} validations; each mean carries noise of {spread:.3f}"
         )
 
     def at_site(self, gate, site, plan, data) -> "BookedDice":
         """Open the ledger of the validation patients. BudgetSpent: it cannot pay for one
         validation.
         """
-        rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+        rounds = Plan(plan).rounds
         budget = Budget.open(
             gate,
             site,
             data.identifiers("validation"),
             a_round=self.a_round(rounds),
             unit="patient",
-            epsilon=self.budget or self.epsilon,
+            epsilon=self.allowed,
             delta=self.delta,
-            rounds=rounds + 1,
+            rounds=self.releases(rounds),
             when_spent="leave",
             what="noised validation scores",
         )

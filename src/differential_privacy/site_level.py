@@ -19,11 +19,13 @@ import numpy as np
 from src import require
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
-from src.differential_privacy.budget import WHEN_SPENT, Budget, refuse_too_small
+from src.differential_privacy.budget import WHEN_SPENT, Budget
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import enough, feasibility
+from src.differential_privacy.mechanism import Mechanism
 from src.plan.parts import Declares
+from src.plan.view import Plan
 from src.secure_aggregation.fixed_point import FixedPoint, share_of_field
 from src.secure_aggregation.settings import Encryption
 
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteDP:
+class SiteDP(Mechanism):
     """The settings of differential privacy per site.
 
     epsilon, delta: what the whole run may spend of a site's privacy.
@@ -49,21 +51,17 @@ class SiteDP:
         spends=True,
     )
 
-    epsilon: float
-    delta: float
     clip_norm: float
     trainable: tuple[str, ...] | None = None
-    budget: float | None = None
     when_spent: str = "leave"
 
     def __post_init__(self) -> None:
-        require.positive("epsilon", self.epsilon)
+        super().__post_init__()
         require.in_range("delta", self.delta, 1e-10, 0.01)
         require.positive("clip_norm", self.clip_norm)
         require.one_of("when_spent", self.when_spent, WHEN_SPENT)
         if self.trainable is not None:
             object.__setattr__(self, "trainable", tuple(self.trainable))
-        refuse_too_small(self.budget, self.epsilon)
 
     def check(self, encryption: Encryption) -> None:
         """ValueError if the guarantee would not hold with these settings of the encryption."""
@@ -84,7 +82,7 @@ class SiteDP:
             epsilon=self.epsilon,
             delta=self.delta - FAILURE,
             sample_rate=1.0,
-            steps=bookings(encryption, rounds),
+            steps=bookings(encryption, self.releases(rounds)),
         )
         return DpEvent(noise_multiplier=multiplier)
 
@@ -99,7 +97,7 @@ class SiteDP:
             sites=sites,
             contributors=encryption.needed(sites) - encryption.accomplices,
             values=values,
-            rounds=bookings(encryption, rounds),
+            rounds=bookings(encryption, self.releases(rounds)),
             clip_norm=self.clip_norm,
             field=share_of_field(encryption.bits, 1, sites),
         )
@@ -118,9 +116,8 @@ class SiteDP:
                 f"sites "
                 "would be enough. Tune fewer values, or take privacy per patient (plan/dp.yaml)."
             )
-        local = (plan["task_runner"].get("settings") or {}).get("local") or {}
-        words = (local.get("settings") or {}).get("trainable")
-        if local and set(words or ()) != set(self.trainable or ()):
+        words = Plan(plan).trainable
+        if Plan(plan).runner.get("local") and set(words or ()) != set(self.trainable or ()):
             found.append(
                 f"task_runner.local tunes {_listed(words)}, compression_pipeline.noise "
                 f"{_listed(self.trainable)}: what only one of them names is trained in vain."
@@ -149,9 +146,9 @@ class SiteDP:
             data.identifiers("training"),
             a_round=DpEvent(noise_multiplier=shared.noise_multiplier),
             unit="site",
-            epsilon=self.budget or self.epsilon,
+            epsilon=self.allowed,
             delta=self.delta - FAILURE,
-            rounds=plan["aggregator"]["settings"]["rounds_to_train"],
+            rounds=Plan(plan).rounds,
             when_spent=self.when_spent,
             what="a noised update",
         )
@@ -163,7 +160,7 @@ class SiteDP:
             f"differential privacy per site: epsilon {self.epsilon:g} at delta {self.delta:g} over "
             f"{rounds} rounds, void ones included, updates clipped at {self.clip_norm:g}; against "
             "other sites and whoever gets the model; if the other sites add their noise; booked in "
-            f"the site's ledger, which refuses beyond epsilon {self.budget or self.epsilon:g}"
+            f"the site's ledger, which refuses beyond epsilon {self.allowed:g}"
         )
 
 

@@ -41,7 +41,7 @@ BOOKED = (
     "task_runner.settings.local",
     "task_runner.settings.reported_metrics",
 )
-SPENDING = ("a_round", "describe")
+SPENDING = ("a_round", "allowed", "describe", "releases")
 
 
 def declared(part: Mapping[str, Any]) -> Declares:
