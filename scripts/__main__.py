@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from scripts.lazy import LazyGroup
 from scripts.local.fx import FxFailed
 from scripts.local.processes import FederationFailed
+from src.verbs.lazy import LazyGroup
 
 VERBS = {
     "attack": "Attack this kit: audit by canaries, membership, gradient inversion.",

@@ -4,9 +4,14 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from scripts.__main__ import main as scripts_verbs
+from src.__main__ import main as src_verbs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +25,8 @@ FLOORS = [
     ["src.differential_privacy", "src.evaluation"],
     ["src.rounds", "src.trust", "src.inference"],
     ["src.engines"],
-    ["src.verbs", "src.preflight"],
+    ["src.preflight"],
+    ["src.verbs"],
     ["src.__main__"],
     ["scripts", "certs"],
 ]
@@ -122,32 +128,35 @@ def test_nothing_issued_or_secret_is_in_git():
     assert secret == []
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "",
-        "attack",
-        "prepare",
-        "simulate",
-        "workspace",
-        "evaluate",
-        "benchmark",
-        "certify",
-        "pretrain",
-        "privacy",
-        "rehearse",
-    ],
-)
-def test_help_answers_without_heavy_imports(verb):
+def verbs(command: click.Command | None, *words: str) -> Iterator[tuple[str, ...]]:
+    """The words of a command, and of every command below it."""
+    assert command is not None, words
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from verbs(command.get_command(context, name), *words, name)
+
+
+EVERY_VERB = [
+    (package, *words)
+    for package, group in (("src", src_verbs), ("scripts", scripts_verbs))
+    for words in verbs(group)
+]
+
+
+@pytest.mark.parametrize("package_and_verb", EVERY_VERB, ids=" ".join)
+def test_help_answers_without_heavy_imports(package_and_verb):
+    package, *words = package_and_verb
     code = (
-        "import sys, runpy; sys.argv = ['scripts', *sys.argv[1:]]\n"
-        "try: runpy.run_module('scripts', run_name='__main__')\n"
+        f"import sys, runpy; sys.argv = [{package!r}, *sys.argv[1:], '--help']\n"
+        f"try: runpy.run_module({package!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'monai', 'openfl', 'pandas', 'matplotlib'}\n"
+        "heavy = {'torch', 'monai', 'openfl', 'pandas', 'matplotlib', 'scipy', 'grpc'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    words = [*([verb] if verb else []), "--help"]
     shown = subprocess.run(
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
+    assert shown.startswith(f"Usage: python -m {' '.join(package_and_verb)} ")
     assert shown.strip().endswith("[]"), shown

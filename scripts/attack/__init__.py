@@ -1,6 +1,6 @@
 """`attack`: attack this kit, and keep what the attacks found beside the report."""
 
-from scripts.lazy import LazyGroup
+from src.verbs.lazy import LazyGroup
 
 ATTACKS = {
     "canaries": "Audit the private training step by canaries, and seeded faults of it.",

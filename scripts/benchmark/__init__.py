@@ -5,13 +5,13 @@ Ratios between contenders are worth more than seconds, since every machine has i
 contenders of a question are measured in one run, and take turns where their work is short.
 """
 
-from scripts.lazy import LazyGroup
+from src.verbs.lazy import LazyGroup
 
 BENCHMARKS = {
     "encryption": "Bytes, seconds, memory and error of encrypted updates, beside NVIDIA FLARE's.",
     "overhead": "Seconds, CPU, bytes and memory of a round without training.",
     "privacy": "Dice and membership inference against epsilon.",
-    "private_step": "Seconds and memory of a private step, beside Opacus' hooks.",
+    "private-step": "Seconds and memory of a private step, beside Opacus' hooks.",
 }
 
 benchmark = LazyGroup("scripts.benchmark", BENCHMARKS, help=__doc__)

@@ -1,4 +1,4 @@
-"""`benchmark private_step`: a private training step beside the plain one and Opacus' hooks.
+"""`benchmark private-step`: a private training step beside the plain one and Opacus' hooks.
 
 The lite 3D U-Net trains on random patches, eight crops a turn in batches of two. Every contender
 has a process of its own and one thread; they take turns.
@@ -32,7 +32,7 @@ CONTENDERS = (PLAIN, OURS, OURS_PART, HOOKS, FUNCTORCH)
 REPEATS = 2  # counted steps in a process, after one that is not
 
 
-@click.command("private_step")
+@click.command("private-step")
 @click.option("--turns", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--side", default=SIDE, show_default=True, help="Voxels of a crop along each axis.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures as JSON.")

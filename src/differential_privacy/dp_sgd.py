@@ -11,7 +11,7 @@ independently of the others, this is one patient of the site more or fewer. A st
 
 where q, C, z, the number of steps and P, a public number in place of the site's own count, all come
 from the plan. Gradients are taken patient by patient in plain autograd: for 3D patches this is the
-cheapest way (`scripts benchmark private_step`), and no layer or loss can couple two patients.
+cheapest way (`scripts benchmark private-step`), and no layer or loss can couple two patients.
 """
 
 import math

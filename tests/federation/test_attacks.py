@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from scripts.attack.identity import ATTACKS, carry_out
+from scripts.attack.identity_attacks import ATTACKS, carry_out
 from scripts.attack.targets import Kit, Stock
 
 pytestmark = [pytest.mark.federation]

@@ -69,7 +69,8 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
     if len(names) != 1:
         raise Refused(
             f"{workspace.resolve()} is no site's workspace: it holds {len(names)} sites' "
-            "certificates. An encrypted model can be opened at a site alone."
+            "certificates. Carry the encrypted model to a site and open it there: "
+            "`cd …/workspace`, then the same command."
         )
     gate = plans.build(plan["collaborator"]["settings"]["gate"], workspace=str(workspace))
     gate.identify(names[0])

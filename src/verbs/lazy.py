@@ -6,7 +6,10 @@ import click
 
 
 class LazyGroup(click.Group):
-    """commands: name -> its one-line help. The command `x` is `x` in the module `<package>.x`."""
+    """A group that knows its verbs by name and one-line help, and loads each when it is called.
+
+    The verb `a-b` of the package `p` is the command `a_b` in the module `p.a_b`.
+    """
 
     def __init__(self, package: str, verbs: dict[str, str], **settings) -> None:
         super().__init__(**settings)
@@ -21,7 +24,8 @@ class LazyGroup(click.Group):
         """The command, or None where there is none of that name."""
         if cmd_name not in self.verbs:
             return None
-        return getattr(import_module(f"{self.package}.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        return getattr(import_module(f"{self.package}.{module}"), module)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing any."""

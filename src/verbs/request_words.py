@@ -1,0 +1,19 @@
+"""`request-words`: the twelve words of a certificate request, to compare by telephone."""
+
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from src.trust import fingerprint
+from src.verbs.options import console
+
+
+@click.command("request-words")
+@click.argument("request", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def request_words(request: Path) -> None:
+    """Print the words of a request made by `fx aggregator generate-cert-request`."""
+    sha256 = fingerprint.of_requests(x509.load_pem_x509_csr(request.read_bytes()))
+    console.print(f"Fingerprint: {sha256}", soft_wrap=True)
+    console.print(f"Words:       [bold]{fingerprint.words(sha256)}[/]", soft_wrap=True)
+    console.print("Next:        carry the file to the desk, read it the words by telephone")
