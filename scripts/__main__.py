@@ -15,7 +15,7 @@ VERBS = {
     "evaluate": "Score a trained model on data, and rebuild a run's report.",
     "prepare": "Make site folders from a data set, or synthetic patients.",
     "pretrain": "Initial weights from public or synthetic patients.",
-    "privacy": "What a plan with differential privacy promises, and what that costs.",
+    "privacy": "What a plan with differential privacy guarantees, and what that costs.",
     "rehearse": "The runbook, typed on separate hosts of this machine (root).",
     "simulate": "Run a whole federation on this machine, from data to report.",
     "workspace": "Build an OpenFL workspace from a plan, for plain `fx`.",

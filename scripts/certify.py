@@ -150,7 +150,7 @@ def deliver(
     keys = ceremony.book.get("keys")
     if workspace and keys:
         console.print(
-            f"Keys:      sealed for each site, erased here at {keys['sealed_and_erased']}"
+            f"Keys:      encrypted for each site, erased here at {keys['sealed_and_erased']}"
         )
     root = fingerprint.of_certificate(ceremony.authority.root)
     console.print(f"Authority: [bold]{fingerprint.words(root)}[/]", soft_wrap=True)

@@ -269,7 +269,7 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _guarantees(plan: dict[str, Any]) -> list[str]:
-    """What a private plan promises, in words; none: it is not private."""
+    """What a private plan guarantees, in words; none: it is not private."""
     from src.differential_privacy.guarantee import guarantees
 
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]

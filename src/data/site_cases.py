@@ -1,6 +1,6 @@
 """One site's cases, split by patient, ready to train on.
 
-Nothing of a case leaves this object but to the tasks in the same process.
+Nothing of a case leaves this object, except to tasks in the same process.
 """
 
 import hashlib
@@ -23,14 +23,17 @@ logger = logging.getLogger(__name__)
 
 
 class SiteCases:
-    """A dataset folder as training patches and validation cases.
+    """A data set folder as training patches and validation cases.
 
     data_path: the folder, from `plan/data.yaml`; None only while the plan is initialised, where
-        there are no data. kind: the data set's layout and labels; None takes it from the folder's
-        `dataset.yaml`. validation_fraction: share of the patients kept for validation.
-        split_seed: another seed, another split. split: "balanced" (at least one patient each) or
-        "independent" (a private plan's: where one patient falls does not depend on the others).
-        patches: a part that cuts training patches. cache: folder for the preprocessed cases.
+        there are no data.
+    kind: the data set's layout and labels; None takes it from the folder's `dataset.yaml`.
+    validation_fraction: share of the patients who are kept for validation.
+    split_seed: another seed, another split.
+    split: "balanced" (at least one patient on each side) or "independent" (for private plans: where
+        one patient falls does not depend on the others).
+    patches: a part that cuts training patches.
+    cache: folder for the preprocessed cases.
     """
 
     def __init__(
@@ -95,15 +98,15 @@ class SiteCases:
     def patient_crops(
         self, patient: list[PreparedCase], crops: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`crops` patches of one patient, each of any of his scans; shapes as a batch's."""
+        """`crops` patches of one patient, each from any of the scans; shaped as a batch."""
         scans = [patient[i] for i in rng.integers(len(patient), size=crops)]
         return self.patches.batch(scans, rng)
 
     def identifiers(self, part: str) -> list[str]:
-        """What the patients of a part, "training" or "validation", are known by.
+        """The strings by which the patients of a part, "training" or "validation", are recognised.
 
-        For each his id, and SHA-256 of each T1 file: a renamed patient is still the same. Secret:
-        to be stored only under a keyed hash.
+        Each patient has an id, and SHA-256 of each T1 file, so that a renamed patient is still the
+        same. They are secret: they may be stored only under a keyed hash.
         """
         files = {"training": self.train_files, "validation": self.validation_files}[part]
         known = {f"id {case.patient_id}" for case in files}
@@ -116,9 +119,9 @@ class SiteCases:
         return (prepared(files, self.cache) for files in self.validation_files)
 
     def get_train_data_size(self) -> int:
-        """Number of training cases: the site's weight in the mean."""
+        """The number of training cases: the site's weight in the mean."""
         return len(self.train_files)
 
     def get_valid_data_size(self) -> int:
-        """Number of validation cases."""
+        """The number of validation cases."""
         return len(self.validation_files)

@@ -1,4 +1,4 @@
-"""How a site's cases are split into those it trains on and those it validates on: by patient."""
+"""Split a site's cases by patient into those for training and those for validation."""
 
 import hashlib
 
@@ -8,10 +8,11 @@ from src.data.case import CaseFiles
 def split_by_patient(
     files: list[CaseFiles], validation_fraction: float, seed: int
 ) -> tuple[list[CaseFiles], list[CaseFiles]]:
-    """(training, validation) cases; all scans of one patient fall on the same side.
+    """(training, validation) cases; all scans of one patient are on the same side.
 
-    The order of patients is that of SHA-256(seed, patient id): a patient who is added later moves
-    at most one other across. ValueError: fewer than two patients.
+    The order of patients is that of SHA-256(seed, patient id), so a patient who is added later
+    moves at most one other patient across.
+    ValueError: fewer than two patients.
     """
     patients = sorted(
         {case.patient_id for case in files},
@@ -33,11 +34,13 @@ def split_by_patient(
 def split_independently(
     files: list[CaseFiles], validation_fraction: float, seed: int
 ) -> tuple[list[CaseFiles], list[CaseFiles]]:
-    """(training, validation) cases; each patient falls by SHA-256(seed, patient id) alone.
+    """(training, validation) cases; SHA-256(seed, patient id) alone decides on which side a patient
+    is.
 
-    So one patient more or less changes one of the two sets, by that patient: what differential
-    privacy promises per patient is then about the site's patients. A small site may have nobody to
-    validate on. ValueError: nobody is left to train on.
+    So one patient more or fewer changes one of the two sets, by that patient, and the guarantee of
+    differential privacy per patient is about all of the site's patients. A small site may have
+    nobody to validate on.
+    ValueError: nobody is left to train on.
     """
 
     def validates(patient: str) -> bool:

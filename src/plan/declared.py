@@ -77,7 +77,7 @@ def declarations(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
 
 
 def is_private(plan: Mapping[str, Any]) -> bool:
-    """Whether a part of the plan promises differential privacy."""
+    """Whether a part of the plan guarantees differential privacy."""
     return any(says.spends for _, _, says in declarations(plan))
 
 

@@ -1,6 +1,6 @@
 """What a plan can exchange: what every part must declare of itself, and what it must offer.
 
-A part is a class that a plan names. One that a plan's promises rest on carries `DECLARES`, and
+A part is a class that a plan names. One that a plan's guarantees rest on carries `DECLARES`, and
 `src.plan.declared` refuses a plan whose parts are silent.
 """
 

@@ -158,7 +158,7 @@ BESIDE_PRIVACY = (
 
 
 def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
-    """What a promise of differential privacy would not cover is refused beside it."""
+    """What a guarantee of differential privacy would not cover is refused beside it."""
     if not is_private(plan):
         return
     for where, why in BESIDE_PRIVACY:

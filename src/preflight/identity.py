@@ -113,7 +113,7 @@ def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
         member, digest = examination.members.site(examination.name), examination.bundle.digest
         listed = examination.members
         key_transport.open_keys(examination.workspace, member, listed, digest, examination.now)
-        yield "ok", f"of run {listed.run[:16]}…, sealed by the desk for {examination.name}"
+        yield "ok", f"of run {listed.run[:16]}…, encrypted by the desk for {examination.name}"
 
 
 def requests(examination: Examination) -> Iterator[tuple[State, str]]:

@@ -18,13 +18,13 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
     """At a site, verify the ledgers of a private plan, and hold each guarantee against what is
     left.
     """
-    promised = guarantees(examination.plan)
-    if not promised:
+    in_plan = guarantees(examination.plan)
+    if not in_plan:
         yield "ok", "the plan guarantees no differential privacy"
         return
     if examination.name is None:
         rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
-        for guarantee in promised:
+        for guarantee in in_plan:
             yield "ok", guarantee.part.describe(rounds)
         return
     place = folder()
@@ -36,7 +36,7 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
     if examination.plan["data_loader"]["template"] != LOADER:
         return
     site = plans.build(examination.plan["data_loader"], data_path=str(data_folder(examination)))
-    for guarantee in promised:
+    for guarantee in in_plan:
         if identifiers := site.identifiers(guarantee.of):
             own = as_opened(place, examination.name, identifiers)
             yield _paid(guarantee, own, known, examination.members.run)

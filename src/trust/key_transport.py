@@ -98,7 +98,7 @@ def open_keys(
     try:
         signed = pkcs7.pkcs7_decrypt_der(path.read_bytes(), member.encryption, key, [])
     except (ValueError, TypeError) as error:
-        raise Refused(f"{path} is not sealed for this site, or damaged: {error}") from None
+        raise Refused(f"{path} is not encrypted for this site, or damaged: {error}") from None
     content = _verified(signed, workspace, now, name=str(path))
     expected: dict[str, Any] = {
         "run": listed.run,

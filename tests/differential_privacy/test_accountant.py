@@ -1,4 +1,4 @@
-"""The accountant is Opacus', and never promises less than Google's PLD accounting finds."""
+"""The accountant is Opacus', and never guarantees less than Google's PLD accounting finds."""
 
 import math
 from functools import lru_cache

@@ -129,9 +129,9 @@ def test_the_promise_covers_the_exact_divergence_of_the_sum_and_not_two_thirds_o
     shares, order
 ):
     shared = noise(contributors=shares, values=1)
-    promised = order / 2 / shared.multiplier(9, 4) ** 2
-    assert divergence(shares, 4, 3, order) <= promised * (1 + 1e-9)
-    assert divergence(shares, 4 * 2 / 3, 3, order) > promised
+    guaranteed = order / 2 / shared.multiplier(9, 4) ** 2
+    assert divergence(shares, 4, 3, order) <= guaranteed * (1 + 1e-9)
+    assert divergence(shares, 4 * 2 / 3, 3, order) > guaranteed
 
 
 def test_with_tiny_noise_the_sum_is_no_discrete_gaussian_and_tau_says_so():

@@ -1,4 +1,4 @@
-"""DP-SGD: what one patient can move is bounded, and the noise is what the plan has promised."""
+"""DP-SGD: what one patient can move is bounded, and the noise is what the plan has guaranteed."""
 
 import numpy as np
 import pytest
@@ -195,7 +195,7 @@ ONE_STEP = PatientDPSGD(
 
 
 @pytest.mark.parametrize(("factor", "good"), [(1, True), (2 / 3, False), (3 / 2, False)])
-def test_the_noise_has_the_promised_size_and_two_thirds_of_it_would_be_noticed(factor, good):
+def test_the_noise_has_the_guaranteed_size_and_two_thirds_of_it_would_be_noticed(factor, good):
     drawn = noise_of(ONE_STEP, 2.0 * factor)
     assert drawn.size > 800
     assert fits(drawn, 2.0 * 0.7) is good

@@ -1,4 +1,4 @@
-"""What a plan promises, read from the plan; how far a budget reaches."""
+"""What a plan guarantees, read from the plan; how far a budget reaches."""
 
 import pytest
 
@@ -18,11 +18,11 @@ def of(name: str, *changes: str):
 
 
 @pytest.mark.parametrize("name", ["plan.yaml", "plain.yaml", "full.yaml"])
-def test_a_plan_without_noise_promises_nothing(name):
+def test_a_plan_without_noise_guarantees_nothing(name):
     assert of(name) == []
 
 
-def test_the_private_plan_promises_what_it_says_of_each_patient():
+def test_the_private_plan_guarantees_what_it_says_of_each_patient():
     (found,) = of("dp.yaml", "task_runner.local.epsilon=4", "task_runner.local.delta=0.001")
     assert (found.what, found.of, found.unit) == ("training", "training", "patient")
     assert (found.epsilon, found.budget, found.delta) == (4, 4, 0.001)
@@ -44,7 +44,7 @@ def test_noised_validation_is_a_promise_of_its_own_to_other_patients():
     assert scores.after(scores.rounds) <= 2
 
 
-def test_the_plan_per_site_promises_what_it_says_of_each_site():
+def test_the_plan_per_site_guarantees_what_it_says_of_each_site():
     (found,) = of("dp_site.yaml")
     assert (found.what, found.of, found.unit) == ("a noised update", "training", "site")
     assert (found.epsilon, found.delta, found.rounds) == (8, 0.001, 10)

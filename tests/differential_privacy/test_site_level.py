@@ -1,4 +1,4 @@
-"""Privacy per site: what is decrypted carries the promised noise, and each round is booked."""
+"""Privacy per site: what is decrypted carries the guaranteed noise, and each round is booked."""
 
 import logging
 from dataclasses import dataclass
@@ -114,13 +114,13 @@ def test_the_decrypted_sum_carries_the_whole_noise_and_two_thirds_or_three_halve
         assert three.play(models) is None
         noise = three.open("one") - before - clipped
         noises.append(noise[three.trainable] * 2.0**-grid.exponent)  # in steps of the sum
-        promised = grid.sigma * 3**0.5
-        assert variance_fits(noises[-1], promised)
-        assert not variance_fits(noises[-1], promised * 2 / 3)
-        assert not variance_fits(noises[-1], promised * 3 / 2)
+        guaranteed = grid.sigma * 3**0.5
+        assert variance_fits(noises[-1], guaranteed)
+        assert not variance_fits(noises[-1], guaranteed * 2 / 3)
+        assert not variance_fits(noises[-1], guaranteed * 3 / 2)
     assert abs(np.corrcoef(*noises)[0, 1]) < 6 / 3000**0.5  # another round, another noise
 
-    # two honest sites' shares are what the promise counts on
+    # two honest sites' shares are what the guarantee counts on
     multiplier = 2**0.5 * grid.sigma / grid.norm_squared**0.5
     event = accountant.DpEvent(noise_multiplier=multiplier, steps=ROUNDS + 2)
     assert accountant.epsilon([event], DP.delta - FAILURE) <= DP.epsilon

@@ -22,7 +22,7 @@ def book(ledgers, gate, identifiers=PATIENTS, *, site="one", event: DpEvent, tim
 
 
 @pytest.fixture
-def promised():
+def guaranteed():
     return guarantees(complete_plan(ROOT / "plan" / "dp.yaml"))
 
 
@@ -43,10 +43,10 @@ def test_runs_are_listed_with_their_rounds_and_their_noise(ledgers, gate):
     assert found.ledger_file.patients == 3
 
 
-def test_against_a_plan_it_says_what_is_left_in_rounds(ledgers, gate, promised):
-    (guarantee,) = promised
+def test_against_a_plan_it_says_what_is_left_in_rounds(ledgers, gate, guaranteed):
+    (guarantee,) = guaranteed
     book(ledgers, gate, event=guarantee.a_round, times=7)
-    (found,) = spending(ledger_files(ledgers), promised, "one")
+    (found,) = spending(ledger_files(ledgers), guaranteed, "one")
     (spent,) = found.spent
     assert spent.delta == guarantee.delta
     assert spent.rdp == guarantee.after(7)

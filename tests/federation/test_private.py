@@ -1,4 +1,4 @@
-"""A real private federation: encrypted, booked, noised as promised, left in time by one site."""
+"""A real private federation: encrypted, booked, noised as guaranteed, left in time by one site."""
 
 import json
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_the_site_that_has_left_still_gets_the_model(private):
 
 
 def noise_fits(run: Path, factor: float) -> bool:
-    """Whether the final model is the initial one plus `factor` times the promised noise."""
+    """Whether the final model is the initial one plus `factor` times the guaranteed noise."""
     plan = plan_of(run)
     final = read_model(run / "aggregator" / "save" / "final.pbuf", workspace_of(run, "one"))
     initial = read_model(run / "aggregator" / "save" / "init.pbuf")
@@ -152,12 +152,12 @@ def noise_fits(run: Path, factor: float) -> bool:
     return bool(low < np.square(noise).sum() / (factor**2 * variance) < high)
 
 
-def test_the_decrypted_model_carries_the_promised_noise(private):
+def test_the_decrypted_model_carries_the_guaranteed_noise(private):
     assert noise_fits(private, 1.0)
 
 
 @pytest.mark.parametrize("factor", [2 / 3, 3 / 2])
-def test_other_noise_than_promised_would_be_noticed(private, factor):
+def test_other_noise_than_guaranteed_would_be_noticed(private, factor):
     assert not noise_fits(private, factor)
 
 

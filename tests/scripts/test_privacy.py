@@ -1,4 +1,4 @@
-"""`privacy`: the table of what a private plan promises, and of what that costs."""
+"""`privacy`: the table of what a private plan guarantees, and of what that costs."""
 
 import re
 
@@ -92,6 +92,6 @@ def test_a_plan_per_site_is_told_by_numbers_of_sites():
     assert re.search(r"Each patient of a site is protected as well: epsilon \d\d\.\d\d", text)
 
 
-def test_a_plan_that_promises_nothing_is_refused():
+def test_a_plan_that_guarantees_nothing_is_refused():
     with pytest.raises(PlanError, match="guarantees no differential privacy"):
         shown(str(ROOT / "plan/plan.yaml"))

@@ -1,4 +1,4 @@
-"""Keys of encrypted sums: signed by the desk, sealed for one site, bound to run and bundle."""
+"""Keys of encrypted sums: signed by the desk, encrypted for one site, bound to run and bundle."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_openssl_opens_and_checks_the_envelope(encrypted_parties, clock, tmp_pat
     [
         ({}, None),
         ({"signer": "two"}, "not signed by the desk"),
-        ({"to": "two"}, "not sealed for this site"),
+        ({"to": "two"}, "not encrypted for this site"),
         ({"run": "ff" * 16}, "another run"),
         ({"bundle": "ff" * 32}, "another bundle"),
         ({"recipient": "two"}, "another recipient"),
@@ -160,7 +160,7 @@ def test_a_package_with_anothers_keys_is_refused_and_replaces_nothing(encrypted_
         for name, data in content.items():
             archive.writestr(name, data)
     kept = envelope_of(encrypted_parties, "one").read_bytes()
-    with pytest.raises(Refused, match="not sealed for this site"):
+    with pytest.raises(Refused, match="not encrypted for this site"):
         receive(package, encrypted_parties / "one", clock())
     assert envelope_of(encrypted_parties, "one").read_bytes() == kept
 

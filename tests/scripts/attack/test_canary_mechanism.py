@@ -27,7 +27,7 @@ SAMPLED = replace(STEP, sample_rate=0.2, steps=5)
 NORM = LOUDNESS * STEP.clip_norm
 
 
-def promised(part: PatientDPSGD) -> float:
+def guaranteed(part: PatientDPSGD) -> float:
     return part.a_round(1).noise_multiplier
 
 
@@ -65,22 +65,22 @@ def test_the_noise_is_seen_as_it_was_added():
 
 def test_the_claim_is_about_one():
     assert epsilon([STEP.a_round(1)], DELTA) == pytest.approx(1.0, abs=0.01)
-    assert promised(STEP) == pytest.approx(4.05, abs=0.05)
+    assert guaranteed(STEP) == pytest.approx(4.05, abs=0.05)
 
 
 @pytest.mark.parametrize("part", [STEP, SAMPLED], ids=["one step", "sampled, five steps"])
 def test_the_real_step_stays_under_its_claim(part):
-    assert bound(part, promised(part)) <= part.epsilon
+    assert bound(part, guaranteed(part)) <= part.epsilon
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         lambda: bound(STEP, 0.0),
-        lambda: bound(STEP, promised(STEP) / STEP.patients),
-        lambda: bound(STEP, promised(STEP), records=4),
-        lambda: bound(replace(STEP, clip_norm=NORM), promised(STEP) / LOUDNESS),
-        lambda: bound(replace(SAMPLED, sample_rate=1.0), promised(SAMPLED)),
+        lambda: bound(STEP, guaranteed(STEP) / STEP.patients),
+        lambda: bound(STEP, guaranteed(STEP), records=4),
+        lambda: bound(replace(STEP, clip_norm=NORM), guaranteed(STEP) / LOUDNESS),
+        lambda: bound(replace(SAMPLED, sample_rate=1.0), guaranteed(SAMPLED)),
     ],
     ids=["no noise", "noise over batch", "crops as patients", "not clipped", "all sampled"],
 )
@@ -91,7 +91,7 @@ def test_a_faulty_step_exceeds_its_claim(fault):
 def test_half_the_noise_exceeds_the_claim_where_there_are_canaries_enough():
     """The same mechanism on sums alone, which 200,000 canaries can afford."""
     rng = np.random.default_rng(0)
-    half = promised(STEP) / 2
+    half = guaranteed(STEP) / 2
 
     def released(included: np.ndarray) -> np.ndarray:
         return included + half * rng.standard_normal(included.size)
