@@ -100,8 +100,9 @@ class Authority:
         return cls(folder, passphrase, now)
 
     def key(self, name: str) -> RSAPrivateKey:
-        """One of the authority's keys ("root", "signing", "desk"), unlocked. Refused: wrong
-        passphrase.
+        """One of the authority's keys ("root", "signing", "desk"), unlocked.
+
+        Refused: the passphrase is wrong.
         """
         if name not in self._keys:
             path = self.folder / f"{name}.key"

@@ -128,8 +128,7 @@ class Ceremony:
     # -- over time ---------------------------------------------------------------------------
 
     def status(self) -> list[dict[str, Any]]:
-        """Every certificate that was issued: its entry in the book, with `days` left and its
-        `state`.
+        """Every certificate that was issued, as its entry in the book with `days` left and `state`.
 
         state: "good", "renew" (good, but due), "replaced", "expired" or "revoked (reason)".
         """

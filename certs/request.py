@@ -41,8 +41,7 @@ class Request:
 
 
 def read(path: Path) -> Request:
-    """Read a site's package (`col_NAME_to_agg_cert_request.zip`) or the aggregator's
-    `agg_NAME.csr`.
+    """Read a site's package `col_NAME_to_agg_cert_request.zip`, or the aggregator's `agg_NAME.csr`.
 
     Refused: it is no such file, it does not hold exactly one request for each purpose, or file name
         and content name different parties.

@@ -1,5 +1,4 @@
-"""The keys of one run's encrypted sums: the desk makes them, encrypts them for each site, forgets
-them.
+"""The keys of one run's encrypted sums: made by the desk, encrypted for each site, and forgotten.
 
 They are never written to a disk of the desk's. What the desk keeps are the envelopes, which it
 cannot open, and a commitment (SHA-256 over salt and keys) in the signed member list, so that nobody

@@ -1,5 +1,4 @@
-"""Append-only JSON lines, each with the hash of the one before, so that what was written stays
-written.
+"""Append-only JSON lines, each with the hash of the one before: what was written stays written.
 
 Anyone who can write to the file can truncate it, or write all of it anew. Therefore whoever keeps
 such a file also signs its lines, or notes the last hash elsewhere.
@@ -64,9 +63,7 @@ class HashChain:
                 self._tail(file)
 
     def _tail(self, file) -> tuple[int, str]:
-        """(number, hash of the line before) of the next line; a line that a crash has torn is
-        removed.
-        """
+        """(number, hash of the line before) of the next line; a torn last line is removed."""
         content = _last_bytes(file)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):

@@ -1,5 +1,4 @@
-"""Canaries for DP-SGD: patients whose gradient is a single coordinate, in the training that is
-real.
+"""Canaries for DP-SGD: patients whose gradient is a single coordinate, in the real training.
 
 Canary i pulls coordinate i of a network that has nothing else, and pulls it harder than the clip
 norm allows. `PatientDPSGD.train` samples, clips, adds, noises and steps as at a site; how far a

@@ -1,6 +1,4 @@
-"""The findings of an attack: a JSON file and a figure, in a folder of their own or in a run's
-report.
-"""
+"""What an attack found: a JSON file and a figure, in their own folder or in a run's report."""
 
 import json
 import os

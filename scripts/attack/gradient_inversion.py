@@ -1,5 +1,4 @@
-"""Gradient inversion: recover a patient's images and label from the update that was learnt from
-them.
+"""Gradient inversion: recover a patient's images and label from an update learnt from them.
 
 The attack searches for images and a label whose gradient points in the direction of the update: it
 minimises 1 - cosine plus a price on roughness, by Adam on the gradient's sign (Geiping et al. 2020,

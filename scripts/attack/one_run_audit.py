@@ -62,9 +62,7 @@ def audit(
 
 
 def lower_bound(canaries: int, guesses: int, right: int, delta: float) -> float:
-    """The largest epsilon that so many right guesses refute at 95 % confidence; 0 if they refute
-    none.
-    """
+    """The largest epsilon that so many right guesses refute at 95 % confidence; 0 for none."""
     if p_value(canaries, guesses, right, 0.0, delta) >= 1 - CONFIDENCE:
         return 0.0
     low, high = 0.0, LARGEST
@@ -78,8 +76,7 @@ def lower_bound(canaries: int, guesses: int, right: int, delta: float) -> float:
 
 
 def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
-    """The probability of `right` or more right guesses if the mechanism is (epsilon,
-    delta)-private.
+    """Probability of `right` or more right guesses under (epsilon, delta)-differential privacy.
 
     P[W >= v] + 2 m delta max_i P[v > W >= v - i] / i with W ~ Binomial(guesses, e^eps/(1 + e^eps)).
     """

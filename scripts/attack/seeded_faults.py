@@ -1,6 +1,4 @@
-"""The private training step as it is, and with one seeded fault at a time, which an audit must
-catch.
-"""
+"""The private training step as it is, and with one seeded fault at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -161,8 +161,9 @@ class Encrypted:
         return self._shaped(np.array(numbers).ravel() / bfv.coefficient_modulus() - 0.5)
 
     def opened(self) -> list[torch.Tensor]:
-        """The upload decrypted with the key, as a site in league with the aggregator can: masks
-        remain.
+        """The upload decrypted with the key, as a site in league with the aggregator can do.
+
+        The masks remain.
         """
         modulus = bfv.plain_modulus()
         cipher = bfv.Cipher(self.key)

@@ -192,9 +192,7 @@ def row(name: str, turns: list[dict[str, Any]], values: int) -> dict[str, Any]:
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The ratios of interest: this kit's bytes over plain float32's, and each peer's figures over
-    ours.
-    """
+    """This kit's bytes over plain float32's, and each peer's figures over this kit's."""
     by_name = {found["name"]: found for found in rows}
     plain = by_name[PLAIN]
     found = {}

@@ -129,8 +129,7 @@ class Study:
     def runs(
         self, seeds: Sequence[int], levels: Sequence[float], console: Console
     ) -> list[dict[str, Any]]:
-        """Run every seed at every level, beside the pretrained network and training without
-        privacy.
+        """Run every seed: its pretrained network, every level, and training without privacy.
 
         The result has one record for each, as `_scored` makes it.
         """
@@ -253,9 +252,7 @@ class Study:
         return site
 
     def _scored(self, network: Any, seed: int, name: str) -> dict[str, Any]:
-        """The network's Dice on the test patients, and its losses on members and others, by
-        hospital.
-        """
+        """The network's Dice on the test patients, and its losses on both groups, by hospital."""
         import numpy as np
 
         from scripts.attack.membership_inference import losses

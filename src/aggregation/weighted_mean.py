@@ -11,9 +11,7 @@ from src.plan.parts import Declares
 
 
 class WeightedMean:
-    """The rule of FedAvg, summed in float64 in the order given, so that equal inputs give equal
-    bits.
-    """
+    """The rule of FedAvg, summed in float64 in a fixed order: equal inputs give equal bits."""
 
     DECLARES = Declares(encrypted=False)
 

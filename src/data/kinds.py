@@ -65,9 +65,7 @@ class Kind:
     odd_labels: dict[str, str] = field(default_factory=dict)
 
     def patient_of_folder(self, folder: str) -> str | None:
-        """The patient to whom a case folder of this name belongs; None if it is no case of this
-        data set.
-        """
+        """The patient of a case folder of this name; None if it is no case of this data set."""
         match = re.fullmatch(self.case + re.escape(self.folder_tail), folder)
         return match["patient"] if match else None
 

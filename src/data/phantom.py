@@ -1,5 +1,4 @@
-"""Phantoms: synthetic glioma cases with a head, a tumour, four sequences, a label and a clinical
-row.
+"""Phantoms: synthetic glioma cases with head, tumour, four sequences, label and clinical row.
 
 A phantom is neither anatomy nor a patient. It is a segmentation task of known truth that looks and
 behaves enough like BraTS for the software to be tried on it. Tissue maps are mixed by contrast, as
@@ -63,8 +62,9 @@ class Person:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, site: PhantomSite) -> "Person":
-        """Draw a person of this site; higher age goes with higher grade, lower KPS and shorter
-        survival.
+        """Draw a person of this site.
+
+        Higher age goes with higher grade, lower KPS and shorter survival.
         """
         high = bool(rng.random() < site.high_grade)
         age = float(np.clip(rng.normal(61 if high else 43, 11), 19, 88))

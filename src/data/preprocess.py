@@ -1,7 +1,7 @@
-"""Preprocessing: crop to the brain and z-score each sequence within it, once per case, then keep
-it.
+"""Preprocessing: crop to the brain and z-score each sequence within it, once per case.
 
-Nothing is measured over more than one case: a site-wide statistic would couple patients.
+Nothing is measured over more than one case: a site-wide statistic would couple patients. The result
+is kept in a cache.
 """
 
 import fcntl
@@ -61,8 +61,8 @@ class PreparedCase:
         return voxels[:: max(1, -(-len(voxels) // 20_000))]
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """An array (..., x, y, z) of the box, placed into the files' grid (..., X, Y, Z) with 0
-        around it.
+        """Place an array (..., x, y, z) of the box into the files' grid (..., X, Y, Z), 0 around
+        it.
 
         ValueError: the array does not have the box's shape.
         """
@@ -125,8 +125,9 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
 
 @contextmanager
 def _alone(cache: Path) -> Iterator[None]:
-    """Hold the cache's lock, so that one process at a time writes; the system frees it if the
-    holder dies.
+    """Hold the cache's lock, so that one process at a time writes.
+
+    The system frees it if the holder dies.
     """
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     with cache.with_name(f".{cache.name}.lock").open("w") as lock:

@@ -176,8 +176,9 @@ def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
 
 
 def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
-    """The same voxels twice. Under two patients that is an error: training and test would share a
-    person.
+    """Cases with the same voxels.
+
+    Under two patients that is an error: training and test would share a person.
     """
     first: dict[str, CaseFiles] = {}
     found = []
@@ -202,9 +203,7 @@ def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
 
 
 def _odd_one_out(examined: list[Examined]) -> list[CaseFinding]:
-    """Cases whose voxel size differs from the most common one; their patches would have another
-    scale.
-    """
+    """Cases whose voxel size differs from the most common one; their patches differ in scale."""
     edges = Counter(tuple(round(edge, 2) for edge in case.spacing_mm) for case in examined)
     if len(edges) < 2:
         return []

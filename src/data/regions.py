@@ -44,9 +44,7 @@ def from_regions(regions: np.ndarray, kind: str) -> np.ndarray:
 
 
 def unlawful(found: list[int], kind: str) -> str:
-    """A sentence about label values that `kind` does not have, with a hint which data set they
-    would fit.
-    """
+    """A sentence about label values that `kind` does not have, and which kinds they would fit."""
     expected = sorted(KINDS[kind].labels.values)
     others = [name for name, other in KINDS.items() if other.labels.values.issuperset(found)]
     hint = f" They would fit {' or '.join(others)}: is --kind right?" if others else ""

@@ -34,8 +34,7 @@ def split_by_patient(
 def split_independently(
     files: list[CaseFiles], validation_fraction: float, seed: int
 ) -> tuple[list[CaseFiles], list[CaseFiles]]:
-    """(training, validation) cases; SHA-256(seed, patient id) alone decides on which side a patient
-    is.
+    """(training, validation) cases; SHA-256(seed, patient id) alone decides for each patient.
 
     So one patient more or fewer changes one of the two sets, by that patient, and the guarantee of
     differential privacy per patient is about all of the site's patients. A small site may have

@@ -69,9 +69,7 @@ def epsilon(events: Iterable[DpEvent], delta: float) -> float:
 
 
 def epsilon_prv(events: Iterable[DpEvent], delta: float) -> float:
-    """The tighter PRV bound, never above `epsilon`; where that is above PRV_WORTH, `epsilon`
-    itself.
-    """
+    """The tighter PRV bound, never above `epsilon`; above PRV_WORTH it is `epsilon` itself."""
     events = list(events)
     bound = epsilon(events, delta)
     if not 0 < bound <= PRV_WORTH:

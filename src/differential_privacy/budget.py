@@ -83,9 +83,7 @@ class Budget:
         )
 
     def after(self, round_number: int) -> str:
-        """What the site does after a round: `when_spent` if it cannot pay for the next one, else
-        "".
-        """
+        """`when_spent` if the site cannot pay for the round after this one; else ""."""
         last = round_number + 1 >= self.rounds
         return "" if last or self.pays() else self.when_spent
 

@@ -1,5 +1,4 @@
-"""The noise of an encrypted sum, shared out over its sites: how much, in which steps, with what
-room.
+"""The noise of an encrypted sum, shared out over its sites: how much, in which steps, what room.
 
 This is the distributed discrete Gaussian of Kairouz, Liu and Steinke 2021 (arXiv:2102.06387). Each
 of n sites clips its update to length C, divides it by n and by a step, rounds it to integers r,
@@ -148,8 +147,7 @@ class Grid:
         return model + update + self.noise.reach * self.sigma <= self.noise.field
 
     def update(self, update: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A site's clipped share of the update (d,) in whole steps, int64, with a square sum of at
-        most L.
+        """A site's clipped share of the update (d,) in whole steps, int64; its square sum is <= L.
 
         Values are rounded up or down at random, so that the mean is right; again until L holds,
         which one try achieves with probability 0.39 or more. An update that is not finite counts as

@@ -59,8 +59,9 @@ def private_gradient(
     expected: float,
     normal: Callable[[int], np.ndarray] = gaussian.standard_normal,
 ) -> list[float]:
-    """Set the parameters' `grad` to the noised mean of clipped gradients; return the norms before
-    it.
+    """Set the parameters' `grad` to the noised mean of clipped gradients.
+
+    The result is the norms of the gradients before clipping.
 
     sampled: this step's patients; if nobody was sampled, the step is pure noise.
     gradient_of: gives one patient's gradient. One that is not finite counts as zero.
@@ -160,8 +161,9 @@ class PatientDPSGD(Mechanism):
     def at_site(
         self, gate: Any, site: str, plan: Mapping[str, Any], data: Any
     ) -> "PrivateTraining":
-        """Open this site's ledger, and return what can train. BudgetSpent: it cannot pay for one
-        round.
+        """Open this site's ledger, and return what can train.
+
+        BudgetSpent: the ledger cannot pay for one round.
         """
         rounds = Plan(plan).rounds
         budget = Budget.open(

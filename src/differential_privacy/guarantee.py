@@ -1,6 +1,4 @@
-"""The guarantees of a private plan: what it spends, of whom, in each round, and how far a budget
-goes.
-"""
+"""The guarantees of a private plan: what each round spends, of whom, and how far a budget goes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -47,9 +45,7 @@ class Guarantee:
 
 
 def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
-    """The guarantees of a plan, in the order in which a site spends; empty if the plan is not
-    private.
-    """
+    """A plan's guarantees, in the order in which a site spends; empty if it is not private."""
     asked = Plan(plan)
     rounds, found = asked.rounds, []
     if local := _spending(asked.runner.get("local")):

@@ -1,5 +1,4 @@
-"""Per-example independence: refuse networks and losses in which one patient's gradient needs
-another.
+"""Per-example independence: refuse networks and losses that couple patients.
 
 If batch statistics, a Dice summed over the batch or class weights of the batch let one patient's
 gradient depend on another patient, clipping each bounds nothing. Buffers that training updates
@@ -17,9 +16,7 @@ SIDE = 16  # voxels, of the probe
 
 
 def refuse_coupling(model: nn.Module, loss: nn.Module) -> None:
-    """ValueError if a sample's gradient depends on another sample of its batch; the message says
-    why.
-    """
+    """ValueError if a sample's gradient depends on another sample of its batch."""
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ValueError(

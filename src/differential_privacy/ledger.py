@@ -218,8 +218,9 @@ def signed_digest(line: Entry) -> str:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that nobody books between a look and a booking; mend torn ends
-    first.
+    """Hold the folder's lock, so that nobody books between a look and a booking.
+
+    Ends of files that a crash has torn are mended first.
     """
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -47,9 +47,7 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class AllMetrics:
-    """Report the mean loss, the mean scores of the site's own validation cases, and numbers of
-    cases.
-    """
+    """Report the mean loss, mean scores of the site's validation cases, and numbers of cases."""
 
     DECLARES: ClassVar = Declares(
         leaves="the mean loss of each round; mean Dice and HD95 of each region over the validation "
@@ -179,8 +177,9 @@ class NoisyDice(NoMetrics, Mechanism):
         )
 
     def at_site(self, gate, site, plan, data) -> "BookedDice":
-        """Open the ledger of the validation patients. BudgetSpent: it cannot pay for one
-        validation.
+        """Open the ledger of the validation patients.
+
+        BudgetSpent: the ledger cannot pay for one validation.
         """
         rounds = Plan(plan).rounds
         budget = Budget.open(

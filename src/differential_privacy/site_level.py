@@ -177,8 +177,9 @@ class SiteNoise:
         self.budget = budget
 
     def grid(self, fixed: FixedPoint, opened: np.ndarray) -> Grid:
-        """The steps of the trainable values for a round that starts from `opened`. ValueError: none
-        fits.
+        """The steps of the trainable values for a round that starts from `opened`.
+
+        ValueError: no step leaves room.
         """
         return self.shared.grid(float(np.abs(opened[self._where(fixed)]).max()))
 

@@ -49,11 +49,11 @@ class Spent:
 class DataSet:
     """One ledger.
 
-    beside: the names of ledgers that share a patient and are therefore counted with it.
+    shared_with: the names of ledgers that share a patient and are therefore counted with it.
     """
 
     ledger_file: LedgerFile
-    beside: list[str]
+    shared_with: list[str]
     booked: list[Booked]
     spent: list[Spent]
 

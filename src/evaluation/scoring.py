@@ -84,9 +84,7 @@ class RegionScores:
 
 
 def _fullest_plane(case: PreparedCase) -> int:
-    """The axial plane that holds most of the tumour's core, else most of the tumour, else the
-    middle one.
-    """
+    """The axial plane with most of the tumour's core, else of the tumour, else the middle one."""
     regions = np.zeros((3, *case.images.shape[1:])) if case.regions is None else case.regions
     whole, core, _ = (region.sum((0, 1)) for region in regions)
     for areas in (core, whole):

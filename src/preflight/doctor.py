@@ -1,6 +1,4 @@
-"""The doctor examines a workspace before a start. Every rule looks at one thing and says what it
-found.
-"""
+"""The doctor examines a workspace before a start; every rule looks at one thing."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -20,9 +20,7 @@ AUTHORITY_KEYS = ("root.key", "signing.key", "desk.key", "signing-ca.key")
 
 
 def member_list(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Whether the certification path, the desk's signature and every certificate in the list are
-    good.
-    """
+    """Whether the certification path, the desk's signature and all certificates are good."""
     listed = examination.members
     yield "ok", f"aggregator {listed.aggregator.name}; sites {', '.join(listed.sites)}"
 

@@ -68,9 +68,7 @@ class FixedPoint:
                 yield slice(start, min(start + BLOCK, piece.stop)), exponent
 
     def exponents(self, model: np.ndarray) -> np.ndarray:
-        """e (T,): tensor t is encoded in steps of 2**e[t], so that its field reaches HEADROOM x
-        max|model_t|.
-        """
+        """e (T,): tensor t has steps of 2**e[t], and its field reaches HEADROOM x max|tensor|."""
         largest = [
             np.abs(model[piece]).max(initial=SMALLEST[size <= SMALL_TENSOR])
             for piece, size in zip(self._pieces(), self.sizes, strict=True)

@@ -1,6 +1,4 @@
-"""A file in memory, for libraries that only read and write paths, and for sharing between
-processes.
-"""
+"""A file in memory, for libraries that know only paths, and for sharing between processes."""
 
 import os
 

@@ -1,6 +1,4 @@
-"""The settings of encrypted plans: how fine the numbers are, how many sites take part, what ends a
-run.
-"""
+"""The settings of encrypted plans: how fine the numbers, how many sites, what ends a run."""
 
 import hashlib
 import json

@@ -73,8 +73,9 @@ class Worker:
         return np.stack(rows).tobytes()
 
     def check(self, content: bytes) -> bytes:
-        """Take an upload's framed ciphertexts, if each is a fresh one; (C, 2) uint64 of the
-        randomness of each."""
+        """Take an upload's framed ciphertexts if all are fresh; return their randomness (C, 2)
+        uint64.
+        """
         self._checked = [self._adder.load(part, bfv.FRESH) for part in unframe(content)]
         seeds = [self._adder.randomness(ciphertext) for ciphertext in self._checked]
         return np.array(seeds, np.uint64).tobytes()

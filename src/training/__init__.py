@@ -1,3 +1,1 @@
-"""Training at a site, in torch alone: local training, the algorithms, where and how the network
-runs.
-"""
+"""Training at a site, in torch alone: local training, algorithms, device and precision."""

@@ -85,9 +85,7 @@ class LocalTraining:
         return (self.epochs or 0) * -(-cases // self.batch_size)
 
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "LocalTraining":
-        """The part is ready as it is. (Training with differential privacy opens the site's ledger
-        here.)
-        """
+        """The part is ready as it is. (A private one opens the site's ledger here.)"""
         return self
 
     def weight(self, cases: int) -> int:

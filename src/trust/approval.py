@@ -1,8 +1,8 @@
-"""An approval is a site's signature over exactly one bundle: its engineer signs with the site's
-key.
+"""An approval is a site's signature over exactly one bundle, made by its engineer.
 
-`show` prints what would run; the engineer compares, signs, and from then on the site starts nothing
-else. The aggregator asks every site for its approval and compares it with its own bundle.
+`show` prints what would run; the engineer compares, signs with the site's key, and from then on the
+site starts nothing else. The aggregator asks every site for its approval and compares it with its
+own bundle.
 """
 
 import difflib

@@ -47,9 +47,7 @@ class AuditLog:
         )
 
     def sign(self, key: RSAPrivateKey, certificate: x509.Certificate, **details: Any) -> None:
-        """Append a line and the party's signature over its hash, and thereby over all lines before
-        it.
-        """
+        """Append a line and the party's signature over its hash, and so over all lines before."""
         head = self.write("round ended", **details)
         signed = signed_statement.sign(KIND, {"party": self.party, "head": head}, key, certificate)
         self.write("signed", envelope=json.loads(signed))

@@ -71,9 +71,7 @@ def _fixed(workspace: Path) -> list[Path]:
 
 
 def _code(workspace: Path) -> Iterator[Path]:
-    """Everything that Python could import from the workspace, and the whole of src/; no compiled
-    copies.
-    """
+    """Everything that Python could import from the workspace, and all of src/, uncompiled."""
     for top in workspace.iterdir():
         if top.name in OWN or top.name.startswith(".") or top.name == "__pycache__":
             continue

@@ -37,7 +37,5 @@ def words(sha256_hex: str) -> str:
 
 
 def same_words(heard: str, sha256_hex: str) -> bool:
-    """Whether the words that somebody read out are this fingerprint's; case and spaces do not
-    count.
-    """
+    """Whether the words that were heard are this fingerprint's; case and spaces do not count."""
     return heard.lower().split() == words(sha256_hex).split()

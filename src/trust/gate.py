@@ -137,9 +137,7 @@ class Gate:
 
 
 class SiteGate(Gate):
-    """A site's gate: its engineer has approved exactly this bundle, and it talks to one aggregator
-    only.
-    """
+    """A site's gate: its engineer has approved this bundle, and it talks to one aggregator only."""
 
     def identify(self, name: str) -> members.Member:
         """This site's entry in the member list, once its own certificate and key were checked."""
@@ -181,9 +179,7 @@ class SiteGate(Gate):
         return content
 
     def _check_ledgers(self) -> None:
-        """Refused if the plan is private and a ledger was altered, or lost since something was
-        booked in it.
-        """
+        """Refused if the plan is private and a ledger was altered or lost."""
         if guarantees(plans.read(self.workspace / bundle.PLAN)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 

@@ -78,9 +78,7 @@ def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
 def _foreign(
     ledger_file: LedgerFile, line: Entry, certificate: x509.Certificate, authority: CertificatePath
 ) -> str | None:
-    """A finding about a certificate that this federation did not issue to this site; None for its
-    own.
-    """
+    """A finding about a certificate that this federation did not issue to this site, else None."""
     place = f"{ledger_file.path}: line {line['n']}"
     try:
         written = datetime.fromisoformat(line["time"])

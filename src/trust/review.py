@@ -41,25 +41,23 @@ def review(workspace: Path, now: datetime) -> Review:
 
     Refused, PlanError: it must not run; the message says why.
     """
-    signed = (workspace / members.FILE).is_file()
-    listed = members.read(workspace, now) if signed else None
-    found = bundle.read(workspace, members_signed=signed)
+    delivered = (workspace / members.FILE).is_file()
+    listed = members.read(workspace, now) if delivered else None
+    signed = bundle.read(workspace, members_signed=delivered)
     plan = plans.read(workspace / bundle.PLAN)
     rules.check(plan, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
-    root = fingerprint.of_certificate(CertificatePath.read(chain).root) if signed else ""
+    root = fingerprint.of_certificate(CertificatePath.read(chain).root) if delivered else ""
     first = approval.last_approved(workspace) is None
-    changes = None if first else approval.changes(workspace, found)
-    return Review(found.digest, root, listed, _facts(workspace, plan, found), changes)
+    changes = None if first else approval.changes(workspace, signed)
+    return Review(signed.digest, root, listed, _facts(workspace, plan, signed), changes)
 
 
-def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str, str]]:
-    """What the engineer should know: rounds, parts, what leaves, privacy, code, weights,
-    requirements.
-    """
+def _facts(workspace: Path, plan: dict, signed: bundle.Bundle) -> list[tuple[str, str]]:
+    """What the engineer should know, as pairs of a heading and a sentence."""
     settings = plan["aggregator"]["settings"]
     network = plan["network"]["settings"]
-    code = bundle.Bundle({p: d for p, d in found.files.items() if p.endswith(bundle.CODE)})
+    code = bundle.Bundle({p: d for p, d in signed.files.items() if p.endswith(bundle.CODE)})
     weights = settings["init_state_path"]
     runner = plan["task_runner"]
     facts = [
@@ -77,25 +75,28 @@ def _facts(workspace: Path, plan: dict, found: bundle.Bundle) -> list[tuple[str,
     facts += [("leaves the site", says.leaves) for says in said if says.leaves]
     facts += [("privacy", says.privacy) for says in said if says.privacy]
     facts += [
-        ("privacy", found.part.describe(settings["rounds_to_train"])) for found in guarantees(plan)
+        ("privacy", guarantee.part.describe(settings["rounds_to_train"]))
+        for guarantee in guarantees(plan)
     ]
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
-        ("code against this kit", _against_kit(workspace, found)),
-        ("initial weights", f"{weights}, SHA-256 {found.files[Path(weights).as_posix()]}"),
-        ("requirements", f"SHA-256 {found.files['requirements.txt']}"),
+        ("code against this kit", _against_kit(workspace, signed)),
+        ("initial weights", f"{weights}, SHA-256 {signed.files[Path(weights).as_posix()]}"),
+        ("requirements", f"SHA-256 {signed.files['requirements.txt']}"),
     ]
 
 
-def _against_kit(workspace: Path, found: bundle.Bundle) -> str:
+def _against_kit(workspace: Path, signed: bundle.Bundle) -> str:
     """How the bundle's code differs from the code that is looking at it."""
     if workspace.resolve() == KIT:
         return "not compared: this is the bundle's own code. Run `show` from a kit that you trust"
-    ours = {path: fingerprint.of_file(KIT / path) for path in found.files if (KIT / path).is_file()}
+    ours = {
+        path: fingerprint.of_file(KIT / path) for path in signed.files if (KIT / path).is_file()
+    }
     different = [
         path
-        for path, sha256 in found.files.items()
+        for path, sha256 in signed.files.items()
         if path.endswith(bundle.CODE) and ours.get(path) != sha256
     ]
     if not different:

@@ -61,7 +61,7 @@ def test_what_shares_a_patient_is_named_and_counted(ledgers, gate):
     found = spending(ledger_files(ledgers), [], "one")
     assert len(found) == 2
     assert {data_set.spent[0].rdp for data_set in found} == {epsilon([one, one], 1e-3)}
-    assert [name for data_set in found for name in data_set.beside if name == grown.path.name]
+    assert [name for data_set in found for name in data_set.shared_with if name == grown.path.name]
 
 
 def test_a_renamed_sites_older_ledger_is_shown_under_both_names(ledgers, gate):

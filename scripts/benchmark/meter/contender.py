@@ -38,7 +38,7 @@ class Contender(Protocol):
         ...
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Make everything that is not measured (keys, configuration), and return the command to
+        """Make everything that is not measured (keys, configuration); return the command to
         measure.
 
         folder: an empty folder for this run.
@@ -73,8 +73,7 @@ def own_environment(name: str, packages: list[str], cache: Path) -> Path:
 
 @contextmanager
 def started(commands: list[tuple[list[str], Path]], cwd: Path) -> Iterator[list[subprocess.Popen]]:
-    """Run commands, each with its log, until the block ends; the block may start more and append
-    them.
+    """Run commands, each with its log, until the block ends; the block may append more.
 
     The processes are asked to end, and killed after ten seconds.
     """

@@ -37,9 +37,7 @@ class Steps:
 
     @property
     def figures(self) -> dict[str, dict[str, float]]:
-        """For each step its mean seconds ("s"), mean CPU seconds ("cpu_s") and highest memory
-        ("mb").
-        """
+        """For each step its mean seconds "s" and "cpu_s", and its highest memory "mb"."""
         return {
             name: {
                 "s": sum(seconds for seconds, _, _ in taken) / len(taken),

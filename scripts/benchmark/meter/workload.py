@@ -20,10 +20,10 @@ Shape = tuple[int, ...]
 
 
 def shapes() -> list[Shape]:
-    """The shapes of 75 tensors with 1,191,516 values: a residual 3D U-Net of widths 16, 32, 64,
-    128.
+    """The shapes of the state: 75 tensors with 1,191,516 values.
 
-    They are those of MONAI's network, counted once and written down, so that MONAI is not needed.
+    They are those of a residual 3D U-Net of widths 16, 32, 64, 128 (MONAI's), written down so that
+    MONAI is not needed.
     """
 
     def convolution(first: int, second: int, bias: int, kernel: int = 3) -> list[Shape]:
@@ -63,8 +63,8 @@ def initial() -> np.ndarray:
 
 
 def trained(model: np.ndarray, site: int, round_number: int) -> np.ndarray:
-    """The model that site `site` makes in a round, by adding known noise; notes the time of its
-    work.
+    """The model after the work of site `site` in a round, which adds known noise and notes the
+    time.
     """
     event("train", site, round_number)
     rng = np.random.default_rng([site + 1, round_number])

@@ -64,9 +64,7 @@ class Flare:
         return [sys.executable, "-m", "scripts.benchmark.peers.flare", str(python), str(folder)]
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """Environment variables with a home of its own, so that nothing of the user's is read or
-        written.
-        """
+        """Environment variables with a home of its own, apart from the user's."""
         return os.environ | {"HOME": str(folder), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     def final_model(self, folder: Path) -> np.ndarray:

@@ -43,9 +43,7 @@ def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) ->
 
 
 def sign(aggregator: Path, package: Path, site: str) -> Path:
-    """Sign a site's request as the aggregator's operator would; return the package with the
-    certificate.
-    """
+    """Sign a site's request as the aggregator's operator would; return the signed package."""
     shutil.copy2(package, aggregator)
     fx.run(aggregator, "collaborator", "certify", "--request-pkg", package.name, "--silent")
     return aggregator / f"agg_to_col_{site}_signed_cert.zip"

@@ -38,7 +38,7 @@ def _show_data_set(data_set: DataSet) -> None:
     since = ledger_file.lines[0]["time"][:10]
     about = f"{ledger_file.site}, {ledger_file.patients} patients, since {since}"
     console.print(f"[bold]{ledger_file.path.name}[/]  {about}", soft_wrap=True)
-    for other in data_set.beside:
+    for other in data_set.shared_with:
         console.print(f"  shares patients with {other}, counted in", soft_wrap=True)
     if data_set.booked:
         console.print(_booked_table(data_set.booked))
