@@ -183,4 +183,4 @@ class Federation:
         """End every worker."""
         for site in self.sites.values():
             site.close()
-        self.aggregator.close_adders()
+        self.aggregator.stop()

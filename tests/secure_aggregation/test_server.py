@@ -10,7 +10,7 @@ import pytest
 from src.errors import Refused
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.encrypted_sum import EncryptedSum, token
-from src.secure_aggregation.server import RunStopped
+from src.secure_aggregation.next_round import RunStopped
 from src.secure_aggregation.site import EncryptingSite
 from tests.oracles import kill, peak_bytes
 from tests.secure_aggregation.sealing import (
@@ -106,7 +106,7 @@ def test_a_copied_ciphertext_is_refused(three, upload):
 def test_a_zip_bomb_ends_in_a_refusal_and_the_adder_lives(three, upload):
     """Each unpacks to a gigabyte, and begins like a ciphertext of these parameters."""
     (fresh,) = framing.records(upload, count=1, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
-    (worker,) = three.aggregator._adders._workers
+    (worker,) = three.aggregator.sum.adders._workers
     process = worker._running.process.pid
     before = peak_bytes(process)
     for name, bomb in bombs(bytes(fresh)).items():
@@ -135,7 +135,7 @@ def test_a_killed_adder_is_started_again_and_the_sum_made_from_the_files(three):
     for name in three.sites:
         three.open(name)
         three.aggregator.take(name, 0, three.answer(name, models[name]))
-        kill(three.aggregator._adders._workers[0])
+        kill(three.aggregator.sum.adders._workers[0])
     assert three.aggregator.close(THREE) is None
     three.aggregator.advance()
     assert np.abs(three.open("one") - mean_of(three, models)).max() < bound_of(three)
@@ -149,7 +149,7 @@ def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
         three.aggregator.take(name, 0, three.answer(name, models[name]))
     if before == "advance":
         three.aggregator.close(THREE)
-    three.aggregator.close_adders()
+    three.aggregator.stop()
     three.aggregator = three.new_aggregator()
     three.aggregator.begin(0, resumed=True)
     assert three.round == 0
@@ -162,7 +162,7 @@ def test_an_aggregator_that_is_killed_goes_on_where_it_was(three, before):
     assert third.model(1) == three.aggregator.model(1)
     with pytest.raises(RunStopped, match="is missing"):
         third.begin(2, resumed=True)
-    third.close_adders()
+    third.stop()
 
 
 def test_the_first_roster_waits_for_everybody_who_is_there(tmp_path):
@@ -239,4 +239,4 @@ def test_the_aggregator_holds_no_way_to_decrypt(three):
     assert not any(isinstance(value, EncryptingSite) for value in vars(three.aggregator).values())
     assert "key" not in vars(three.aggregator)
     with pytest.raises(ValueError, match=r"AssertionError|died|no key"):
-        three.aggregator._adders._all("decrypt")
+        three.aggregator.sum.adders._all("decrypt")

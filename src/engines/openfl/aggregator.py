@@ -414,7 +414,7 @@ class Aggregator(OpenFLAggregator):
                 self._changed.wait(TICK_S)
         time.sleep(FAREWELL_S)
         if self.sealed:
-            self.sealed.close_adders()
+            self.sealed.stop()
         try:
             self.gate.log("ended", how=self.failure or "the run is over")
         except OSError:  # a full disk shall not hide why the run has failed

@@ -1,0 +1,62 @@
+"""The sum of a round's updates as it grows: each is added when it comes, in processes of their own.
+
+If such a process dies, the sum is made anew from the files: nothing but time is lost.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from src.errors import Refused
+from src.secure_aggregation import bfv, framing
+from src.secure_aggregation.workers import Adders, WorkerRefused
+
+
+class RunningSum:
+    """chunks: ciphertexts of an update."""
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks = chunks
+        self.adders = Adders(chunks)
+        self._added: set[str] = set()  # sites whose updates are in it
+
+    def start(self) -> None:
+        """Start the processes. WorkerRefused: this machine's TenSEAL adds wrongly."""
+        self.adders.start()
+
+    def close(self) -> None:
+        """End them."""
+        self.adders.close()
+
+    def add(self, site: str, update: bytes) -> None:
+        """Into the sum. Refused: it holds anything but fresh ciphertexts; nothing is added."""
+        found = records(update, self.chunks)
+        if not self.adders.alive:
+            self.forget()
+        try:
+            self.adders.add(found)
+        except WorkerRefused as error:
+            raise Refused(f"a damaged upload: {error}") from None
+        self._added.add(site)
+
+    def over(self, updates: Mapping[str, Path]) -> list[memoryview]:
+        """The sum over exactly these sites' updates; then a new one is begun."""
+        if not self.adders.alive or self._added != set(updates):
+            self.forget()
+            for site, path in updates.items():
+                self.add(site, path.read_bytes())
+        found = self.adders.sum()
+        self.forget()
+        return found
+
+    def forget(self) -> None:
+        """Begin a new sum."""
+        self.adders.forget()
+        self._added = set()
+
+
+def records(upload: bytes, count: int) -> list[memoryview]:
+    """The ciphertexts of an upload, not yet looked into. Refused: it has not so many."""
+    try:
+        return framing.records(upload, count=count, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
+    except framing.WireError as error:
+        raise Refused(f"a damaged upload: {error}") from None

@@ -1,0 +1,47 @@
+"""An upload as the aggregator checks it: for exactly this site, round, run and these parameters."""
+
+from typing import Any
+
+from src.errors import Refused
+from src.secure_aggregation import announcements, framing
+from src.secure_aggregation.protocol import LEAVE, STOP
+
+
+def header(
+    message: bytes, gate: announcements.Gate, site: str, round_number: int, parameters: str
+) -> dict[str, Any]:
+    """The header of what a site sends in a round. Refused: it is not that."""
+    expected = {
+        "run": gate.members.run,
+        "round": round_number,
+        "site": site,
+        "parameters": parameters,
+    }
+    try:
+        found = framing.header(message)
+        wrong = [key for key, value in expected.items() if found[key] != value]
+        _, announcement = found["kind"], found["announcement"]
+    except (framing.WireError, KeyError, TypeError) as error:
+        raise Refused(f"not a sealed upload: {error!r}.") from None
+    if wrong or not isinstance(announcement, str):
+        raise Refused(
+            f"an upload for another {', '.join(wrong) or 'round'} than {site}'s of round "
+            f"{round_number}."
+        )
+    return found
+
+
+def check_announcement(
+    found: dict[str, Any], gate: announcements.Gate, site: str, round_number: int
+) -> None:
+    """Refused: the header brings no announcement of this site's for the next round, and no reason.
+
+    The reason is LEAVE or STOP: the site's budget of privacy is spent.
+    """
+    if not found["announcement"]:
+        if found.get("left") not in (LEAVE, STOP):
+            raise Refused(f"{site} has brought no announcement, and does not say why.")
+        return
+    written = announcements.read(gate, found["announcement"], round_number + 1)
+    if written.site != site:
+        raise Refused(f"{site} has brought the announcement of {written.site}.")
