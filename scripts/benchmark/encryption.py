@@ -59,8 +59,11 @@ class Contender:
     how: str
 
     def run(self, folder: Path) -> dict[str, Any]:
-        """Take one turn, and return its bytes, its steps and the largest error of the mean.
+        """Take one turn, and return its figures.
 
+        up, down: bytes of one update and of the sum.
+        steps: of each step its mean seconds, its mean CPU seconds and its highest memory.
+        max_error: the largest difference of the mean from the exact one.
         RuntimeError: the process failed; the message holds the end of what it printed.
         """
         import numpy as np
@@ -171,8 +174,10 @@ def write_work(folder: Path, widths: list[int]) -> int:
 def row(name: str, turns: list[dict[str, Any]], values: int) -> dict[str, Any]:
     """One contender's row of the table: medians over its turns, seconds for a million values.
 
-    The aggregator's work is that of all sites' updates and of finishing the sum. Memory and error
-    are the largest of all turns.
+    up_bytes_per_value, down_bytes_per_value: of an update and of the sum. <step>_s, <step>_cpu_s,
+        <step>_mb: of each of STEPS.
+    aggregator_s, aggregator_cpu_s: adding all sites' updates, and finishing the sum.
+    max_error: the largest of all turns.
     """
     figures: dict[str, Any] = {
         "name": name,

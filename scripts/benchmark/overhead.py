@@ -88,6 +88,9 @@ def attempt(
 ) -> dict[str, Any]:
     """Measure one contender, and return its row.
 
+    rounds: how many it runs.
+    timeout_s: after that it counts as failed.
+    keep: whether its folder stays.
     If it does not finish, the row has the key `failed`, its folder stays, and the others go on.
     """
     work = Path(tempfile.mkdtemp(prefix="overhead-"))
@@ -134,7 +137,8 @@ def run(
 ) -> dict[str, Any]:
     """Prepare one contender, measure it, and compare its final model with the exact mean.
 
-    RuntimeError: not all rounds were run.
+    work: an empty folder, in which the logs lie afterwards.
+    RuntimeError: not all rounds were run; the message holds the end of the log.
     """
     from scripts.benchmark.meter.measure import measured
     from scripts.benchmark.meter.workload import SITES, largest_error

@@ -151,7 +151,10 @@ class Study:
         return found
 
     def prepare(self, seed: int) -> dict[str, Any]:
-        """Make a seed's cases and its pretrained weights, and return how good these are."""
+        """Make a seed's cases and its pretrained weights, and return how good these are.
+
+        They lie in a folder of the seed's, from which `adapt` takes them.
+        """
         from scripts.pretrain import save, synthetic, taught
 
         home = self.scratch / f"seed-{seed}"
@@ -163,9 +166,10 @@ class Study:
         return self._scored(network, seed, PRETRAINED)
 
     def adapt(self, seed: int, level: float | None) -> dict[str, Any]:
-        """One federated run from the pretrained weights.
+        """One federated run from the pretrained weights, averaged in this process.
 
-        level: an epsilon; inf for clipping without noise, None for no privacy at all.
+        level: an epsilon; inf for clipping without noise, None for no privacy at all. The result is
+            a record as `_scored` makes it, with the level and the noise multiplier.
         """
         import copy
 
@@ -252,7 +256,11 @@ class Study:
         return site
 
     def _scored(self, network: Any, seed: int, name: str) -> dict[str, Any]:
-        """The network's Dice on the test patients, and its losses on both groups, by hospital."""
+        """Measure the network on every hospital.
+
+        dice: of the test patients, by region, as a mean over hospitals.
+        losses: of members (training patients) and others (test patients), by hospital.
+        """
         import numpy as np
 
         from scripts.attack.membership_inference import losses
@@ -349,7 +357,10 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def drawn(rows: Sequence[dict[str, Any]]) -> bytes:
-    """A PNG with one panel a region: Dice against epsilon, between the lines of the other rows."""
+    """A PNG with one panel for each region: Dice against epsilon.
+
+    Horizontal lines show the pretrained network and training without privacy.
+    """
     import io
 
     from matplotlib.figure import Figure

@@ -123,7 +123,10 @@ def measured(name: str, side: int) -> dict[str, float]:
 
 
 def _work(name: str, side: int) -> Callable[[], None]:
-    """A function that does what the contender does with eight crops."""
+    """A function that does what the contender does with eight crops.
+
+    All start from the same network, images and labels, which are random.
+    """
     import torch
 
     from src.differential_privacy.dp_sgd import private_gradient
@@ -141,12 +144,14 @@ def _work(name: str, side: int) -> Callable[[], None]:
     optimiser = torch.optim.SGD(parameters, 0.01)
 
     def plain() -> None:
+        """One step of plain SGD for each batch."""
         for rows in batches:
             optimiser.zero_grad()
             loss(network(images[rows]), regions[rows]).backward()
             optimiser.step()
 
     def ours() -> None:
+        """One private step in which each batch is a patient."""
         private_gradient(
             parameters,
             batches,
@@ -165,7 +170,7 @@ def _work(name: str, side: int) -> Callable[[], None]:
 
 
 def _opacus(name: str, network: Any, loss: Any, images: Any, regions: Any) -> Callable[[], None]:
-    """The same for Opacus, by hooks or by functorch."""
+    """A function that takes one private step of Opacus, by hooks or by functorch."""
     import torch
     from opacus.grad_sample import GradSampleModule
     from opacus.optimizers import DPOptimizer
@@ -179,6 +184,7 @@ def _opacus(name: str, network: Any, loss: Any, images: Any, regions: Any) -> Ca
     )
 
     def step() -> None:
+        """One step over eight records, whose gradients are gathered in four parts."""
         for start in range(0, CROPS, BATCH):  # a virtual step: gradients are clipped and summed
             rows = slice(start, start + BATCH)
             optimiser.signal_skip_step(do_skip=start + BATCH < CROPS)

@@ -56,9 +56,10 @@ class Contender(Protocol):
 
 
 def own_environment(name: str, packages: list[str], cache: Path) -> Path:
-    """The Python of a virtual environment with these packages, which is made on first use.
+    """The Python of a virtual environment with these packages, made on first use.
 
-    name: of the environment's folder in `cache`. Other packages than last time make it anew.
+    name: of the environment's folder in `cache`.
+    packages: as pip takes them. If they differ from last time's, the environment is made anew.
     """
     python = cache / name / "bin" / "python"
     ready = cache / name / "ready"
@@ -93,6 +94,6 @@ def started(commands: list[tuple[list[str], Path]], cwd: Path) -> Iterator[list[
 
 
 def start(command: list[str], log: Path, cwd: Path) -> subprocess.Popen:
-    """Start one process that writes to its log."""
+    """Start one process that writes its output and its errors to a log."""
     with log.open("w") as file:
         return subprocess.Popen(command, cwd=cwd, stdout=file, stderr=subprocess.STDOUT)

@@ -1,4 +1,8 @@
-"""Count TCP payload on the loopback device, packet by packet (Linux, root)."""
+"""Count TCP payload on the loopback device, packet by packet (Linux, root).
+
+Inside a network namespace of its own, the loopback device carries nothing but the traffic of what
+is measured. Headers of Ethernet, IP and TCP are not counted; TLS is.
+"""
 
 import re
 import socket
@@ -69,7 +73,9 @@ class Wire:
 
 
 def _tcp(packet: bytearray) -> tuple[tuple[str, int], tuple[str, int], int, int] | None:
-    """(source, target, bytes of headers, flags) of a TCP packet in an Ethernet frame."""
+    """(source, target, bytes of headers, flags) of a TCP packet in an Ethernet frame; None for
+    others.
+    """
     if packet[12:14] == b"\x08\x00" and packet[23] == socket.IPPROTO_TCP:
         start, family, addresses = 14 + (packet[14] & 15) * 4, socket.AF_INET, (26, 30, 34)
     elif packet[12:14] == b"\x86\xdd" and packet[20] == socket.IPPROTO_TCP:

@@ -171,6 +171,13 @@ def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint:
 
     The first interval is left out (imports, first connection), so at least 3 rounds are needed;
     with fewer the result is empty.
+
+    start_s: seconds from the command to the first site's first work.
+    rounds: how many rounds were seen.
+    s_per_round, s_per_round_range: the median, and the shortest and the longest.
+    cpu_s_per_round: of all processes together.
+    mb_up_per_site_round, mb_down_per_site_round: TCP payload, if the bytes could be counted.
+    packets_lost: how many packets escaped the count.
     """
     starts: dict[int, list[float]] = defaultdict(list)
     sites = set()
@@ -257,7 +264,11 @@ def measured(
 
 
 def main() -> None:
-    """The command line of this module; `measured` calls it."""
+    """The command line of this module; `measured` calls it.
+
+    An interrupt ends the measured processes before it ends this one, and so does the death of the
+    process that called.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--server", required=True)

@@ -21,9 +21,10 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure the block under this name.
+        """Measure the block, once more under this name.
 
-        The peaks of memory are reset first, so that each step has its own.
+        Memory that is free is collected and the peaks are reset first, so that each step has its
+        own.
         """
         gc.collect()
         everybody = tree()
@@ -54,7 +55,10 @@ def tree() -> list[psutil.Process]:
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """User and system time of living processes so far, without their ended children."""
+    """User and system time of living processes so far.
+
+    The times of their ended children are not included, so a step must not start processes.
+    """
     times = [process.cpu_times() for process in processes]
     return sum(found.user + found.system for found in times)
 

@@ -50,7 +50,10 @@ class Flare:
         return "NVIDIA FLARE 2.9" + (", polling 0.1 s" if self.fast else "")
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Provision the kits, write the job, and return the command to measure."""
+        """Provision the kits, write the job, and return the command to measure.
+
+        The kits hold each party's certificate and start script, as FLARE's provisioning makes them.
+        """
         python = own_environment("nvflare", PACKAGES, self.cache)
         (folder / "project.json").write_text(json.dumps(project()))  # JSON is YAML
         subprocess.run(
@@ -73,7 +76,11 @@ class Flare:
 
 
 def project() -> dict[str, Any]:
-    """FLARE's project file: one server, three sites, one admin."""
+    """FLARE's project file: one server, three sites, one admin.
+
+    Its builders make workspaces, configuration, certificates and signatures, and no encryption
+    keys.
+    """
     server = {"name": "localhost", "type": "server", "org": "nvidia"}
     server |= {"fed_learn_port": PORT, "admin_port": PORT}
     sites = [{"name": f"site-{i + 1}", "type": "client", "org": "nvidia"} for i in range(SITES)]
@@ -173,7 +180,10 @@ def server(folder: Path, rounds: int, fast: bool) -> dict[str, Any]:
 
 
 def main(python: Path, folder: Path) -> None:
-    """The command that is measured: start server and sites, submit the job, wait for its end."""
+    """The command that is measured: start server and sites, submit the job, wait for its end.
+
+    python: of FLARE's environment. folder: where kits and job lie.
+    """
     kits = folder / "kits" / "overhead" / "prod_00"
     commands = [party(python, kits / "localhost", "server", folder)]
     commands += [party(python, kits / f"site-{i + 1}", "client", folder) for i in range(SITES)]

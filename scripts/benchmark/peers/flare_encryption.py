@@ -46,7 +46,11 @@ class OneContext(fobs.Decomposer):
 
 
 def main(folder: Path, contexts: str) -> None:
-    """Do every party's work once, and write `mean.npy` and `result.json`."""
+    """Do every party's work once, and write `mean.npy` and `result.json`.
+
+    folder: holds the work that `scripts.benchmark.encryption.write_work` has made.
+    contexts: "shipped" or "once".
+    """
     work = json.loads((folder / "work.json").read_text())
     cases, shapes = work["cases"], work["shapes"]
     initial = np.load(folder / "initial.npy")

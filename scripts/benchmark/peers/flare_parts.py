@@ -1,4 +1,7 @@
-"""Plug-ins of the FLARE job: an executor that adds noise, and a persistor for numpy arrays."""
+"""Plug-ins of the FLARE job: an executor that adds noise, and a persistor for numpy arrays.
+
+They are copied into the job's folder, beside the workload, and run in FLARE's environment.
+"""
 
 import numpy as np
 import workload  # scripts/benchmark/meter/workload.py, copied beside this file

@@ -74,7 +74,10 @@ class Flower:
     endpoint: str = rf"^{NODES_AT}:{PORT}$"
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Write certificates, node keys and the app, and return the command to measure."""
+        """Write certificates, node keys and the app, and return the command to measure.
+
+        The app's settings (rounds, where the model goes) stand in its pyproject.toml.
+        """
         python = own_environment("flower", PACKAGES, self.cache)
         app = folder / "app" / "overhead"
         app.mkdir(parents=True)
@@ -146,7 +149,10 @@ def write_certificates(folder: Path) -> None:
 
 
 def main(python: Path, folder: Path) -> None:
-    """The command that is measured: start link and nodes, run the app, wait for the model."""
+    """The command that is measured: start link and nodes, run the app, wait for the model.
+
+    python: of Flower's environment. folder: where certificates, keys and app lie.
+    """
     programs = python.parent
     tls = ["--ssl-ca-certfile", "ca.crt", "--ssl-certfile", "server.crt"]
     tls += ["--ssl-keyfile", "server.key"]

@@ -1,4 +1,7 @@
-"""Flower's app: FedAvg at the server, noise instead of training at the sites."""
+"""Flower's app: FedAvg at the server, noise instead of training at the sites.
+
+It is copied into the app's folder, beside the workload, and runs in Flower's environment.
+"""
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict

@@ -52,7 +52,11 @@ class OpenFL:
         return f"this kit, {'encrypted' if self.encrypted else 'not encrypted'}"
 
     def prepare(self, folder: Path, rounds: int) -> list[str]:
-        """Build a workspace, have `fx` enrol all parties, and return the command to measure."""
+        """Build a workspace, have `fx` enrol all parties, and return the command to measure.
+
+        The plan is this kit's; only task runner and data loader are replaced by ones without
+        training, and for stock OpenFL the sections of `stock_sections`.
+        """
         from scripts.benchmark.peers.openfl_stock import enrol_stock
         from scripts.local.enrol import enrol
         from scripts.workspace import build_workspace, complete_plan
@@ -88,9 +92,9 @@ class OpenFL:
         return fx.environment()
 
     def final_model(self, folder: Path) -> np.ndarray:
-        """The model that the run has made.
+        """The model that the run has left.
 
-        Ours is saved as a file; stock OpenFL leaves its last aggregate only in its database.
+        This kit saves it as a file; stock OpenFL leaves its last aggregate only in its database.
         """
         workspace = folder / "aggregator"
         if not self.stock:
@@ -136,7 +140,10 @@ def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """The command that is measured: the federation, from the first process to the last."""
+    """The command that is measured: the federation, from the first process to the last.
+
+    folder: holds the workspaces of all parties, enrolled.
+    """
     from scripts.local.processes import run_federation
 
     os.chdir(ROOT)
