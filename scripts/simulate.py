@@ -20,6 +20,7 @@ import click
 from rich.console import Console
 
 from scripts import options
+from scripts.local import finished_run
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
 
@@ -93,19 +94,18 @@ def simulate(
         folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
         _cap_cases(plan, folders)
         say(f"[bold]workspace[/]  plan {plan_path.name}")
-        build_workspace(plan, run / "aggregator")
+        aggregator = finished_run.workspace_of(run, "aggregator")
+        build_workspace(plan, aggregator)
         workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
         say("[bold]doctor[/]     every party")
-        _examine({"aggregator": run / "aggregator"} | workspaces)
+        _examine({"aggregator": aggregator} | workspaces)
         record = _record(run, plan_path, plan, folders)
         total = plan["aggregator"]["settings"]["rounds_to_train"]
         size = f"{len(workspaces)} sites, {total} rounds"
         say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
         with FederationView(workspaces, total, console) as view:
             try:
-                run_federation(
-                    run / "aggregator", workspaces, port, timeout_s=timeout, watch=view.update
-                )
+                run_federation(aggregator, workspaces, port, timeout_s=timeout, watch=view.update)
             finally:
                 record["seconds_total"] = round(time.monotonic() - began, 1)
                 record["ledgers"] = _spent(run / "ledgers")
@@ -180,7 +180,7 @@ def _finish(console: Console, run: Path, say) -> None:
     page = write_report(run)
     console.print(f"\nReport:      {page}")
     console.print(f"Numbers:     {page.with_name('report.json')}")
-    console.print(f"Final model: {run / 'aggregator' / 'save' / 'final.pbuf'}")
+    console.print(f"Final model: {finished_run.final_model(run)}")
     console.print(f"Next:        {options.python()} -m scripts evaluate --run {run}")
 
 
@@ -241,7 +241,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
     from src.data.layouts import read_dataset_yaml
 
     datasets = [read_dataset_yaml(folder) for folder in folders.values()]
-    as_run = (run / "aggregator" / "plan" / "plan.yaml").read_bytes()
+    as_run = (finished_run.plan_of(run)).read_bytes()
     return {
         "name": run.name,
         "plan": plan_path.name,

@@ -40,7 +40,7 @@ def workspace(
     plan = complete_plan(
         plan_path, rounds=rounds, seed=seed, changes=changes, address=address, port=port
     )
-    out = out or Path("runs") / plan_path.stem / "aggregator"
+    out = out or Path("runs") / plan_path.stem / "aggregator" / "workspace"
     build_workspace(plan, out)
     click.echo(f"Workspace: {out}")
     click.echo(f"Next:      cd {out} && fx workspace certify   (then see workspace/README.md)")

@@ -21,7 +21,7 @@ from certs.ceremony import Ceremony
 from scripts.benchmark.meter.contender import ROOT
 from scripts.benchmark.peers.openfl_contender import MODULES, NOISE, stock_sections
 from scripts.benchmark.peers.openfl_stock import enrol_stock, sign
-from scripts.local import fx
+from scripts.local import finished_run, fx
 from scripts.local.enrol import enrol
 from scripts.local.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
@@ -65,11 +65,11 @@ class Base:
     @property
     def aggregator(self) -> Path:
         """The aggregator's workspace."""
-        return self.folder / "aggregator"
+        return finished_run.workspace_of(self.folder, "aggregator")
 
     def site(self, name: str) -> Path:
         """A site's workspace."""
-        return self.folder / name / "aggregator"
+        return finished_run.workspace_of(self.folder, name)
 
     def build(self, stock: bool) -> dict[str, Path]:
         """Make the aggregator's workspace, and a data folder for each site."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts.local import fx
+from scripts.local import finished_run, fx
 from src.files import write_secret
 from src.trust import approval, encryption_key, fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, utc_now
@@ -31,14 +31,14 @@ def enrol(
     modules: Iterable[Path] = (),
     init: Path | None = None,
 ) -> dict[str, Path]:
-    """The sites' workspaces by name, made from the one in run/aggregator.
+    """The sites' workspaces by name, made from run/aggregator/workspace.
 
     data: each site's data folder. said: hears what is going on. modules: further Python files
     that the plan names; they lie in every workspace's root. init: a torch file with the initial
     weights; None: random ones, of the plan's seed. The desk's folder is run/desk.
     """
     modules = list(modules)
-    aggregator = run / "aggregator"
+    aggregator = finished_run.workspace_of(run, "aggregator")
     for module in modules:
         shutil.copy2(module, aggregator)
     said("initial model, authority")

@@ -7,19 +7,24 @@ if TYPE_CHECKING:
     from src.engines.openfl.data_loader import SiteData
 
 
+def workspace_of(run: Path, party: str) -> Path:
+    """The workspace of a site, or of the aggregator: each party has a folder of its own."""
+    return run / party / "workspace"
+
+
 def plan_of(run: Path) -> Path:
     """The plan that ran."""
-    return run / "aggregator" / "plan" / "plan.yaml"
+    return workspace_of(run, "aggregator") / "plan" / "plan.yaml"
 
 
 def final_model(run: Path) -> Path:
     """After the last round; encrypted if the plan says so."""
-    return run / "aggregator" / "save" / "final.pbuf"
+    return workspace_of(run, "aggregator") / "save" / "final.pbuf"
 
 
 def initial_model(run: Path) -> Path:
     """Before the first round, in the clear."""
-    return run / "aggregator" / "save" / "init.pbuf"
+    return workspace_of(run, "aggregator") / "save" / "init.pbuf"
 
 
 def any_site(run: Path) -> Path | None:
@@ -32,7 +37,7 @@ def data_folders(run: Path) -> dict[str, Path]:
     """Each site's data folder. FileNotFoundError: not a run."""
     from scripts.partition.strategies import in_order
 
-    found = {link.name: link for link in run.glob("*/aggregator/data/*")}
+    found = {link.name: link for link in run.glob("*/workspace/data/*")}
     if not found:
         raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
     return {site: found[site] for site in in_order(found)}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts.local.finished_run import workspace_of
 from scripts.partition.strategies import in_order
 
 REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")
@@ -25,7 +26,7 @@ def read_run(run: Path) -> dict[str, Any]:
     ValueError: files are missing or damaged; the message names them.
     """
     about = _json(run / "run.json")
-    lines = _rounds(run / "aggregator" / "logs" / "rounds.jsonl")
+    lines = _rounds(workspace_of(run, "aggregator") / "logs" / "rounds.jsonl")
     names = in_order({name for line in lines for name in line["sites"]})
     planned = about["rounds_planned"]
     trained = [line for line in lines if line["round"] < planned]

@@ -41,11 +41,11 @@ class Federation:
 
     @property
     def aggregator(self) -> Path:
-        return self.folder / "aggregator"
+        return self.folder / "aggregator/workspace"
 
     @property
     def sites(self) -> dict[str, Path]:
-        return {name: self.folder / name / "aggregator" for name in self.names}
+        return {name: self.folder / name / "workspace" for name in self.names}
 
     @property
     def plan(self) -> dict:
@@ -150,7 +150,7 @@ def enrol_noise(folder: Path, plan_name: str, cases: dict[str, int]) -> Path:
     plan = complete_plan(ROOT / "plan" / plan_name, changes=NOISE)
     plan["data_loader"] = {"template": "parts.Cases", "settings": {}}
     plan["task_runner"] = {"template": "parts.NoiseRunner", "settings": {}}
-    build_workspace(plan, folder / "aggregator")
+    build_workspace(plan, folder / "aggregator/workspace")
     enrol(folder, data, modules=[ROOT / "tests" / "federation" / "parts.py"])
     return folder
 

@@ -20,7 +20,7 @@ def ready(forked, tmp_path_factory, phantom_sites):
         rounds=2,
         changes=("task_runner.local.steps=2", "data_loader.patches.size=[16,16,16]"),
     )
-    build_workspace(plan, folder / "aggregator")
+    build_workspace(plan, folder / "aggregator/workspace")
     enrol(folder, phantom_sites)
     (folder / "data").mkdir()
     for name in phantom_sites:
@@ -36,4 +36,9 @@ def test_forked_and_typed_parties_end_in_the_same_model(ready, fork_server, tmp_
             federation.run(timeout_s=180)
         finals[how] = read_model(federation.aggregator / "save" / "final.pbuf")
     assert (finals["forked"] == finals["typed"]).all()
-    assert abs(finals["forked"] - read_model(ready / "aggregator" / "save" / "init.pbuf")).max() > 0
+    assert (
+        abs(
+            finals["forked"] - read_model(ready / "aggregator/workspace" / "save" / "init.pbuf")
+        ).max()
+        > 0
+    )

@@ -60,14 +60,14 @@ def private(tmp_path_factory) -> Path:
     )
     network = plans.build(plan["task_runner"]["settings"]["model"])
     save(network, folder / "init.pt")
-    build_workspace(plan, run / "aggregator")
+    build_workspace(plan, run / "aggregator/workspace")
     sites = site_folders(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(run / "ledgers"))
         workspaces = enrol(run, sites, init=folder / "init.pt")
         _spend(run / "ledgers", workspaces["four"], plan, sites["four"])
         port = plan["network"]["settings"]["agg_port"]
-        run_federation(run / "aggregator", workspaces, port, timeout_s=400)
+        run_federation(run / "aggregator/workspace", workspaces, port, timeout_s=400)
     return run
 
 
@@ -97,11 +97,11 @@ def a_round(plan: dict) -> DpEvent:
 
 
 def plan_of(run: Path) -> dict:
-    return plans.read(run / "aggregator" / "plan" / "plan.yaml")
+    return plans.read(run / "aggregator/workspace" / "plan" / "plan.yaml")
 
 
 def workspace_of(run: Path, site: str) -> Path:
-    return run / site / "aggregator"
+    return run / site / "workspace"
 
 
 def booked(run: Path, site: str) -> list[dict]:
@@ -118,7 +118,8 @@ def test_a_site_whose_budget_is_spent_leaves_before_the_round_and_the_others_go_
     log = (workspace_of(private, "four") / "logs" / "four.log").read_text()
     assert "the budget of privacy is spent; this site sends no update" in log
     audited = [
-        json.loads(x) for x in (private / "aggregator" / audit.FILE).read_text().splitlines()
+        json.loads(x)
+        for x in (private / "aggregator/workspace" / audit.FILE).read_text().splitlines()
     ]
     told = [line for line in audited if line["event"] == "privacy spent"]
     assert {(line["site"], line["then"]) for line in told} == {("four", "leave")}
@@ -127,7 +128,7 @@ def test_a_site_whose_budget_is_spent_leaves_before_the_round_and_the_others_go_
 
 
 def test_the_site_that_has_left_still_gets_the_model(private):
-    final = private / "aggregator" / "save" / "final.pbuf"
+    final = private / "aggregator/workspace" / "save" / "final.pbuf"
     models = [read_model(final, workspace_of(private, site)) for site in ("one", "four")]
     np.testing.assert_array_equal(*models)
 
@@ -135,8 +136,10 @@ def test_the_site_that_has_left_still_gets_the_model(private):
 def noise_fits(run: Path, factor: float) -> bool:
     """Whether the final model is the initial one plus `factor` times the guaranteed noise."""
     plan = plan_of(run)
-    final = read_model(run / "aggregator" / "save" / "final.pbuf", workspace_of(run, "one"))
-    initial = read_model(run / "aggregator" / "save" / "init.pbuf")
+    final = read_model(
+        run / "aggregator/workspace" / "save" / "final.pbuf", workspace_of(run, "one")
+    )
+    initial = read_model(run / "aggregator/workspace" / "save" / "init.pbuf")
     part = plan["task_runner"]["settings"]
     network = plans.build(part["model"])
     manifest = Manifest.of({k: t.numpy() for k, t in network.state_dict().items()})
@@ -162,7 +165,7 @@ def test_other_noise_than_guaranteed_would_be_noticed(private, factor):
 
 
 def test_no_number_of_cases_and_no_private_metric_reaches_the_aggregator(private):
-    lines = (private / "aggregator" / "logs" / "rounds.jsonl").read_text().splitlines()
+    lines = (private / "aggregator/workspace" / "logs" / "rounds.jsonl").read_text().splitlines()
     for line in map(json.loads, lines):
         assert all("train_cases" not in site for site in line["sites"].values())
         metrics = [site["metrics"] for site in line["sites"].values()]
@@ -172,7 +175,7 @@ def test_no_number_of_cases_and_no_private_metric_reaches_the_aggregator(private
 
 
 def test_ledgers_and_logs_hold(private):
-    listed = members.read(private / "aggregator", utc_now())
+    listed = members.read(private / "aggregator/workspace", utc_now())
     certificates = [member.certificate for member in listed.members]
     for site in ("one", "two", "three", "four"):
         lines = audit.verify(workspace_of(private, site) / audit.FILE, certificates)

@@ -38,17 +38,20 @@ def trained(tmp_path_factory, phantom_sites) -> Path:
         ),
     )
     plan["task_runner"]["settings"]["algorithm"] = {"template": "parts.KeepTrained", "settings": {}}
-    build_workspace(plan, run / "aggregator")
+    build_workspace(plan, run / "aggregator/workspace")
     modules = [ROOT / "tests" / "federation" / "parts.py"]
     workspaces = enrol(run, phantom_sites, modules=modules)
     run_federation(
-        run / "aggregator", workspaces, plan["network"]["settings"]["agg_port"], timeout_s=200
+        run / "aggregator/workspace",
+        workspaces,
+        plan["network"]["settings"]["agg_port"],
+        timeout_s=200,
     )
     return run
 
 
 def site_model(run: Path, site: str, round_number: int) -> np.ndarray:
-    path = run / site / "aggregator" / "local_state" / f"trained_{round_number}.npz"
+    path = run / site / "workspace" / "local_state" / f"trained_{round_number}.npz"
     with np.load(path) as tensors:
         arrays = dict(tensors)
     return Manifest.of(arrays).pack(arrays)
@@ -60,28 +63,33 @@ def test_the_final_model_is_the_weighted_mean_of_what_the_sites_trained(trained,
         n / sum(cases.values()) * site_model(trained, site, ROUNDS - 1).astype(np.float64)
         for site, n in cases.items()
     )
-    final = read_model(trained / "aggregator" / "save" / "final.pbuf", trained / "two/aggregator")
+    final = read_model(
+        trained / "aggregator/workspace" / "save" / "final.pbuf", trained / "two/workspace"
+    )
     # three sites, caps of 5 + 5 + 5 cases for 9: n * step * W / count, with the largest step
     assert np.abs(final - mean).max() < 3 * 2**-20 * 15 / 9
 
     plain = np.mean([site_model(trained, site, ROUNDS - 1) for site in cases], axis=0)
     assert np.abs(final - plain).max() > 1e-5  # the weights matter
-    assert np.abs(final - read_model(trained / "aggregator" / "save" / "init.pbuf")).max() > 1e-3
+    assert (
+        np.abs(final - read_model(trained / "aggregator/workspace" / "save" / "init.pbuf")).max()
+        > 1e-3
+    )
 
 
 def test_the_final_model_was_validated_and_pictures_stayed_at_the_sites(trained, phantom_sites):
-    lines = (trained / "aggregator" / "logs" / "rounds.jsonl").read_text().splitlines()
+    lines = (trained / "aggregator/workspace" / "logs" / "rounds.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
     assert last["round"] == ROUNDS
     for site in phantom_sites:
         metrics = last["sites"][site]["metrics"]["final_validation"]
-        own = json.loads((trained / site / "aggregator" / "evaluation" / "cases.json").read_text())
+        own = json.loads((trained / site / "workspace" / "evaluation" / "cases.json").read_text())
         assert metrics["dice"] == pytest.approx(np.mean([case["dice"]["mean"] for case in own]))
-    assert not list((trained / "aggregator").rglob("slices.npz"))
+    assert not list((trained / "aggregator/workspace").rglob("slices.npz"))
 
 
 def test_nothing_that_names_a_case_reaches_the_aggregator(trained):
-    kept = trained / "aggregator"
+    kept = trained / "aggregator/workspace"
     for path in kept.rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".zip"):
             assert b"BraTS2021_" not in path.read_bytes(), path
@@ -96,8 +104,8 @@ def run_in(workspace: Path, *words: object) -> tuple[int, str]:
 
 
 def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path):
-    workspace, out = trained / "two" / "aggregator", tmp_path / "model.pt"
-    final = trained / "aggregator" / "save" / "final.pbuf"
+    workspace, out = trained / "two" / "workspace", tmp_path / "model.pt"
+    final = trained / "aggregator/workspace" / "save" / "final.pbuf"
     words = [sys.executable, "-m", "src", "export", "--model", final, "--out", out]
     code, shown = run_in(workspace, *words)
     assert code == 0, shown
@@ -105,14 +113,14 @@ def test_a_site_turns_the_encrypted_model_into_a_torch_file(trained, tmp_path):
     vector = np.concatenate([tensor.numpy().ravel() for tensor in state.values()])
     np.testing.assert_array_equal(vector, read_model(final, workspace))
     out.unlink()
-    _, shown = run_in(trained / "aggregator", *words)
+    _, shown = run_in(trained / "aggregator/workspace", *words)
     assert "no site's workspace" in shown
     assert not out.exists()
 
 
 def test_openfls_own_command_opens_nothing_and_names_ours(trained, tmp_path):
-    workspace, out = trained / "two" / "aggregator", tmp_path / "model.pt"
-    shutil.copy2(trained / "aggregator" / "save" / "final.pbuf", workspace / "save")
+    workspace, out = trained / "two" / "workspace", tmp_path / "model.pt"
+    shutil.copy2(trained / "aggregator/workspace" / "save" / "final.pbuf", workspace / "save")
     fx = Path(sys.executable).with_name("fx")
     code, shown = run_in(workspace, fx, "model", "save", "-i", "save/final.pbuf", "-o", out)
     assert code != 0

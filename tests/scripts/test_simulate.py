@@ -103,11 +103,11 @@ def test_a_port_in_use(run):
 
 
 def test_an_earlier_run_is_not_replaced_unasked(run):
-    (run / "aggregator").mkdir(parents=True)
+    (run / "aggregator/workspace").mkdir(parents=True)
     process = simulate("--out", str(run))
     assert process.returncode == 1
     assert "--overwrite" in process.stderr
-    assert (run / "aggregator").is_dir()
+    assert (run / "aggregator/workspace").is_dir()
 
 
 def test_what_is_not_a_run_is_never_replaced(run):
@@ -140,7 +140,7 @@ def test_an_interrupted_run_ends_every_process(tmp_path, phantom_sites):
     command = [sys.executable, "-m", "scripts", "simulate", "--out", str(run), "--data", str(sites)]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-    progress = run / "three" / "aggregator" / "logs" / "progress.jsonl"
+    progress = run / "three" / "workspace" / "logs" / "progress.jsonl"
     until(lambda: progress.is_file() or process.poll() is not None, "training", every_s=0.2)
     assert process.poll() is None, (tmp_path / "log").read_text()
     assert len(descendants_of(run)) >= 4

@@ -16,6 +16,7 @@ import yaml
 from scripts.benchmark.meter import workload
 from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT
 from scripts.local import fx
+from scripts.local.finished_run import plan_of, workspace_of
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
@@ -69,7 +70,7 @@ class OpenFL:
             plan |= stock_sections(plan, rounds)
         if self.fast:
             plan["aggregator"]["template"] = "openfl_polling.FastPolling"
-        build_workspace(plan, folder / "aggregator")
+        build_workspace(plan, workspace_of(folder, "aggregator"))
         data = {}
         for number, site in enumerate(SITES):
             data[site] = folder / "data" / site
@@ -96,11 +97,11 @@ class OpenFL:
 
         This kit saves it as a file; stock OpenFL leaves its last aggregate only in its database.
         """
-        workspace = folder / "aggregator"
+        workspace = workspace_of(folder, "aggregator")
         if not self.stock:
             from src.engines.openfl.model_file import read_model
 
-            return read_model(workspace / "save" / "final.pbuf", folder / SITES[0] / "aggregator")
+            return read_model(workspace / "save" / "final.pbuf", workspace_of(folder, SITES[0]))
         from openfl.databases import PersistentTensorDB
 
         database = PersistentTensorDB(str(workspace / "local_state" / "tensor.db"))
@@ -147,10 +148,10 @@ def main(folder: Path) -> None:
     from scripts.local.processes import run_federation
 
     os.chdir(ROOT)
-    plan = yaml.safe_load((folder / "aggregator" / "plan" / "plan.yaml").read_text())
+    plan = yaml.safe_load(plan_of(folder).read_text())
     port = plan["network"]["settings"]["agg_port"]
-    sites = {site: folder / site / "aggregator" for site in SITES}
-    run_federation(folder / "aggregator", sites, port, timeout_s=600)
+    sites = {site: workspace_of(folder, site) for site in SITES}
+    run_federation(workspace_of(folder, "aggregator"), sites, port, timeout_s=600)
 
 
 if __name__ == "__main__":

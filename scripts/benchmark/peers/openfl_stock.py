@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scripts.local import fx
+from scripts.local.finished_run import workspace_of
 
 ADDRESS = "localhost"
 
@@ -16,7 +17,7 @@ def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) ->
     data: each site's data folder, by the site's name.
     modules: files that the plan names and that must lie in each workspace's root.
     """
-    aggregator = run / "aggregator"
+    aggregator = workspace_of(run, "aggregator")
     modules = list(modules)
     lay(modules, aggregator)
     fx.run(aggregator, "workspace", "certify")
@@ -26,9 +27,9 @@ def enrol_stock(run: Path, data: Mapping[str, Path], modules: Iterable[Path]) ->
     fx.run(aggregator, "workspace", "export")
     workspaces = {}
     for site, folder in data.items():
-        workspace = workspaces[site] = run / site / "aggregator"
+        workspace = workspaces[site] = workspace_of(run, site)
         workspace.parent.mkdir()
-        archive = aggregator / "aggregator.zip"
+        archive = aggregator / f"{aggregator.name}.zip"
         fx.run(workspace.parent, "workspace", "import", "--archive", str(archive.resolve()))
         lay(modules, workspace)
         (workspace / "data").mkdir(exist_ok=True)

@@ -36,10 +36,10 @@ def write_model(path: Path) -> Path:
 def run(finished_run, phantom_sites) -> Path:  # noqa: F811
     """A finished run of two synthetic sites, whose model has learnt nothing."""
     for name in ("one", "two"):
-        folder = finished_run / name / "aggregator" / "data"
+        folder = finished_run / name / "workspace" / "data"
         folder.mkdir(parents=True)
         (folder / name).symlink_to(phantom_sites[name])
-    home = finished_run / "aggregator"
+    home = finished_run / "aggregator/workspace"
     (home / "plan").mkdir()
     (home / "plan" / "plan.yaml").write_text(yaml.safe_dump(PLAN))
     for model in ("init", "final"):
@@ -59,7 +59,7 @@ def test_members_are_whom_the_sites_own_loader_trains_on(run, tmp_path):
     assert list(groups) == ["one", "two"]
     for name, total in (("one", 5), ("two", 3)):
         data = plans.build(
-            PLAN["data_loader"], data_path=str(run / name / "aggregator" / "data" / name)
+            PLAN["data_loader"], data_path=str(run / name / "workspace" / "data" / name)
         )
         assert [case.case_id for case in groups[name].members] == [
             files.case_id for files in data.train_files

@@ -36,7 +36,7 @@ def final_line() -> dict:
 
 
 def write_rounds(run: Path, lines: list[dict]) -> None:
-    path = run / "aggregator" / "logs" / "rounds.jsonl"
+    path = run / "aggregator/workspace" / "logs" / "rounds.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -76,5 +76,5 @@ def finished_run(tmp_path) -> Path:
         "seconds_total": 12.3,
     }
     (run / "run.json").write_text(json.dumps(about))
-    write_slices(run / "one" / "aggregator" / "evaluation" / "slices.npz")
+    write_slices(run / "one" / "workspace" / "evaluation" / "slices.npz")
     return run

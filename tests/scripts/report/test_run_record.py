@@ -61,7 +61,7 @@ def test_a_round_that_was_repeated_after_a_restart_counts_once(finished_run):
 
 @pytest.mark.parametrize("text", ["", "not json\n", '{"no": "round"}\n'])
 def test_a_damaged_round_log_is_named(finished_run, text):
-    path = finished_run / "aggregator" / "logs" / "rounds.jsonl"
+    path = finished_run / "aggregator/workspace" / "logs" / "rounds.jsonl"
     path.write_text(text)
     if text:
         with pytest.raises(ValueError, match=r"rounds.jsonl: expected one JSON line a round"):
