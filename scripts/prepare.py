@@ -30,7 +30,6 @@ from src.data.kinds import KINDS
 __all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
 
 PHANTOM = "phantom"
-PHANTOM_KIND = "brats2021"  # the layout that synthetic patients are written in
 SMALLEST_SIZE = 16  # voxels; the brain and its tumour need some
 MOST_PHANTOMS = 1000  # a site; site i numbers its patients from 1000 i, so that no two share an id
 DEFAULT_SITES = 3  # of synthetic patients
@@ -39,7 +38,7 @@ PROCESSES = 2
 
 @click.command()
 @options.data
-@click.option("--kind", help=f"Layout and labels: {', '.join(KINDS)}; or {PHANTOM}.")
+@click.option("--kind", help=f"Layout and labels: {', '.join(KINDS)}.")
 @options.sites
 @options.seed
 @options.out
@@ -69,7 +68,7 @@ def prepare(
     size: int,
     spacing: float,
 ) -> None:
-    """Make site folders from a data set, or synthetic patients (--kind phantom).
+    """Make site folders from a data set, or of synthetic patients (--kind phantom, no --data).
 
     Every case is read and checked first. If one is refused, nothing is written.
     """
@@ -110,9 +109,7 @@ def prepare_sites(
     tell: Tell = silent,
 ) -> Made:
     """What the verb does: `make_phantoms` for kind "phantom", else `divide`."""
-    if kind == PHANTOM:
-        if data is not None:
-            raise ValueError(f"--kind {PHANTOM} makes patients; leave --data {data} away.")
+    if kind == PHANTOM and data is None:
         return make_phantoms(out, sites, cases, seed, size, spacing_mm, tell)
     if data is None:
         raise ValueError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
@@ -206,10 +203,10 @@ def _phantom_site(
         shape=(size, size, size),
         spacing_mm=spacing_mm,
         first=MOST_PHANTOMS * index,
-        kind=PHANTOM_KIND,
+        kind=PHANTOM,
         progress=lambda *_: ticks.put(None),
     )
-    files = find_cases(folder, PHANTOM_KIND)
+    files = find_cases(folder, PHANTOM)
     examined = assess_case(files)
     errors = [f.message for f in findings_of(examined) if f.severity == "error"]
     if errors:

@@ -17,13 +17,14 @@ from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, Phantom, brats_affine,
 from src.data.phantom_site import PhantomSite
 
 CASE_NAMES = {
-    "brats2018": "Brats18_SYN_{:03d}_1",
-    "brats2019": "BraTS19_SYN_{:03d}_1",
-    "brats2020": "BraTS20_Training_{:03d}",
-    "brats2021": "BraTS2021_{:05d}",
-    "fets2022": "FeTS2022_{:05d}",
-    "brats2023": "BraTS-GLI-{:05d}-000",
-    "brats2024": "BraTS-GLI-{:05d}-100",
+    "phantom": "Phantom_{:05d}",
+    "brats2018": "Phantom_{:03d}_1",
+    "brats2019": "Phantom_{:03d}_1",
+    "brats2020": "Phantom_{:03d}",
+    "brats2021": "Phantom_{:05d}",
+    "fets2022": "Phantom_{:05d}",
+    "brats2023": "Phantom-{:05d}-000",
+    "brats2024": "Phantom-{:05d}-100",
 }
 GRADE_FOLDERS = ("brats2018", "brats2019")
 COLUMNS = ("case_id", "age", "sex", "kps", "grade", "survival_days", "extent_of_resection")
@@ -37,7 +38,7 @@ def write_site(
     seed: int,
     shape: tuple[int, int, int] = (64, 64, 64),
     spacing_mm: float = 2.75,
-    kind: str = "brats2021",
+    kind: str = "phantom",
     first: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:

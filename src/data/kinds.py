@@ -80,44 +80,47 @@ def _table(*kinds: Kind) -> dict[str, Kind]:
     return {kind.name: kind for kind in kinds}
 
 
+# Synthetic cases bear no public data set's names: in every layout they begin with Phantom.
 KINDS: dict[str, Kind] = _table(
     # The last number of a 2018 or 2019 name is the time point (always 1 in what was released).
     Kind(
         "brats2018",
-        r"(?P<patient>Bra(TS|ts)18_\w+)_\d+",
+        r"(?P<patient>(Bra(TS|ts)18|Phantom)_\w+)_\d+",
         "HGG/Brats18_CBICA_AAB_1",
         *CLASSIC,
         TO_2022,
     ),
     Kind(
         "brats2019",
-        r"(?P<patient>Bra(TS|ts)19_\w+)_\d+",
+        r"(?P<patient>(Bra(TS|ts)19|Phantom)_\w+)_\d+",
         "HGG/BraTS19_CBICA_AAB_1",
         *CLASSIC,
         TO_2022,
     ),
     Kind(
         "brats2020",
-        r"(?P<patient>BraTS20_[A-Za-z]+_\d{3})",
+        r"(?P<patient>(BraTS20_[A-Za-z]+|Phantom)_\d{3})",
         "BraTS20_Training_001",
         *CLASSIC,
         TO_2022,
         # Shipped so: an earlier name was left on this one segmentation.
         odd_labels={"BraTS20_Training_355": "W39_1998.09.19_Segm"},
     ),
-    Kind("brats2021", r"(?P<patient>BraTS2021_\d{5})", "BraTS2021_00000", *CLASSIC, TO_2022),
-    Kind("fets2022", r"(?P<patient>FeTS2022_\d{5})", "FeTS2022_00000", *CLASSIC, TO_2022),
+    Kind(
+        "brats2021", r"(?P<patient>(BraTS2021|Phantom)_\d{5})", "BraTS2021_00000", *CLASSIC, TO_2022
+    ),
+    Kind("fets2022", r"(?P<patient>(FeTS2022|Phantom)_\d{5})", "FeTS2022_00000", *CLASSIC, TO_2022),
     # The last three digits are the time point: several cases, one patient.
     Kind(
         "brats2023",
-        r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
+        r"(?P<patient>(BraTS-GLI|Phantom)-\d{5})-\d{3}",
         "BraTS-GLI-00000-000",
         *MODERN,
         FROM_2023,
     ),
     Kind(
         "brats2024",
-        r"(?P<patient>BraTS-GLI-\d{5})-\d{3}",
+        r"(?P<patient>(BraTS-GLI|Phantom)-\d{5})-\d{3}",
         "BraTS-GLI-00000-100",
         *MODERN,
         POST_TREATMENT,
@@ -131,4 +134,6 @@ KINDS: dict[str, Kind] = _table(
         TO_2022,
         folder_tail="_nifti",
     ),
+    # Made by this kit, laid out and labelled as BraTS 2021.
+    Kind("phantom", r"(?P<patient>Phantom_\d{5})", "Phantom_00021", *CLASSIC, TO_2022),
 )

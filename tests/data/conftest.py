@@ -22,6 +22,7 @@ CASE_IDS = {
     "brats2024": "BraTS-GLI-00005-100",
     "fets2022": "FeTS2022_01341",
     "ucsf-pdgm": "UCSF-PDGM-0004",
+    "phantom": "Phantom_00021",
 }
 
 WriteCase = Callable[..., Path]

@@ -92,7 +92,7 @@ def test_nothing_that_names_a_case_reaches_the_aggregator(trained):
     kept = trained / "aggregator/workspace"
     for path in kept.rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".zip"):
-            assert b"BraTS2021_" not in path.read_bytes(), path
+            assert b"Phantom_" not in path.read_bytes(), path
 
 
 def run_in(workspace: Path, *words: object) -> tuple[int, str]:

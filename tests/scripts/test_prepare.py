@@ -186,7 +186,7 @@ def test_bad_cases_are_left_out_where_that_is_asked_for(data, tmp_path):
         ({"partition": "folder"}, "--partition folder says which sites there are; leave --sites"),
         ({"partition": "nowhere.csv", "sites": None}, "round-robin, folder or a CSV file"),
         ({"data": None}, "--data is missing"),
-        ({"kind": "phantom"}, "makes patients; leave --data"),
+        ({"kind": "phantom"}, "expected case folders of kind phantom"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_leaves_nothing(data, tmp_path, settings, message):

@@ -22,6 +22,7 @@ def test_each_kind_reads_back_by_its_own_names_and_labels(tmp_path, kind):
     assert (dataset.kind, dataset.synthetic) == (kind, True)
     cases = [read_case(files) for files in find_cases(tmp_path / "site", kind)]
     assert len(cases) == 2
+    assert all(case.case_id.startswith("Phantom") for case in cases)
     for case in cases:
         whole, core, enhancing = case.regions.astype(bool)
         assert whole.any()
@@ -39,8 +40,8 @@ def test_grade_folders_are_those_of_2018(tmp_path):
 
 def test_headers_are_those_of_brats(tmp_path):
     write_site(tmp_path / "site", **SMALL)
-    image = nibabel.load(tmp_path / "site" / "BraTS2021_00000" / "BraTS2021_00000_t1.nii.gz")
-    label = nibabel.load(tmp_path / "site" / "BraTS2021_00000" / "BraTS2021_00000_seg.nii.gz")
+    image = nibabel.load(tmp_path / "site" / "Phantom_00000" / "Phantom_00000_t1.nii.gz")
+    label = nibabel.load(tmp_path / "site" / "Phantom_00000" / "Phantom_00000_seg.nii.gz")
     assert image.get_data_dtype() == np.int16
     assert label.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(image.affine, brats_affine((24, 24, 24), 7.0))
@@ -51,7 +52,7 @@ def test_the_clinical_table_has_a_row_for_each_case(tmp_path):
     write_site(tmp_path / "site", **SMALL | {"cases": 5})
     with (tmp_path / "site" / "clinical.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["case_id"] for row in rows] == [f"BraTS2021_{i:05d}" for i in range(5)]
+    assert [row["case_id"] for row in rows] == [f"Phantom_{i:05d}" for i in range(5)]
     for row in rows:
         assert 19 <= float(row["age"]) <= 88
         assert row["sex"] in "MF"
@@ -62,7 +63,7 @@ def test_the_clinical_table_has_a_row_for_each_case(tmp_path):
 def test_a_patient_depends_on_seed_site_and_number_alone(tmp_path):
     write_site(tmp_path / "few", **SMALL | {"cases": 1})
     write_site(tmp_path / "more", **SMALL)
-    name = "BraTS2021_00000/BraTS2021_00000_flair.nii.gz"
+    name = "Phantom_00000/Phantom_00000_flair.nii.gz"
     few, more = (nibabel.load(tmp_path / folder / name).get_fdata() for folder in ("few", "more"))
     np.testing.assert_array_equal(few, more)
 

@@ -67,7 +67,7 @@ def finished_run(tmp_path) -> Path:
         "encryption": None,
         "seed": 7,
         "synthetic": True,
-        "kind": "brats2021",
+        "kind": "phantom",
         "rounds_planned": PLANNED,
         "versions": {"python": "3.11", "openfl": "1.9"},
         "command": "python -m scripts simulate",
