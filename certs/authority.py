@@ -156,7 +156,7 @@ class Authority:
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.signing.subject)
             .last_update(now)
-            .next_update(now + timedelta(days=self.policy.days["denied"]))
+            .next_update(now + timedelta(days=self.policy.days["revocation_list"]))
             .add_extension(_key_identifier(self.signing.public_key()), critical=False)
             .add_extension(x509.CRLNumber(number), critical=False)
         )

@@ -44,7 +44,7 @@ class Ceremony:
         if self.path.is_file():
             self.book = json.loads(self.path.read_text())
         else:
-            self.book = {"enrolled": {}, "issued": [], "deny_number": 0, "run": None}
+            self.book = {"enrolled": {}, "issued": [], "crl_number": 0, "run": None}
 
     # -- enrolment ---------------------------------------------------------------------------
 
@@ -198,13 +198,13 @@ class Ceremony:
                 count += 1
         if not count:
             raise Refused(f"{name} has no certificate that is still good: nothing to revoke.")
-        self.book["deny_number"] += 1
+        self.book["crl_number"] += 1
         self._save()
         return count
 
     # -- what goes out -----------------------------------------------------------------------
 
-    def deny_list(self) -> bytes:
+    def revocation_list(self) -> bytes:
         """The revocation list as it stands; its number rises with each revocation."""
         entries = [
             {
@@ -215,7 +215,7 @@ class Ceremony:
             for entry in self.book["issued"]
             if entry["revoked"]
         ]
-        return self.authority.issue_crl(self.book["deny_number"], entries)
+        return self.authority.issue_crl(self.book["crl_number"], entries)
 
     def members(self) -> Members:
         """The member list of all enrolled parties; a new run number if anything has changed.
@@ -275,7 +275,7 @@ class Ceremony:
             "cert_chain.crt": self.authority.chain,
             "desk.crt": pem(self.authority.desk),
             "members.json": self.signed_members(),
-            "revoked.crl": self.deny_list(),
+            "revoked.crl": self.revocation_list(),
         }
         packages = []
         for member in listed.members:

@@ -209,7 +209,7 @@ def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out
 
     ceremony = opened(desk, passphrase_file)
     count = ceremony.revoke(name, reason)
-    write_atomically(out, ceremony.deny_list())
+    write_atomically(out, ceremony.revocation_list())
     console.print(f"{name}: {count} certificates revoked. Deny list: {out}")
     console.print(f"Next: at the aggregator and every site: python -m src receive {out.name}")
 

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 
 class OpenGate:
-    """Members are the names in the certificates; `denied` is a list for tests to fill."""
+    """Members are the names in the certificates; `revoked_sites` is a list for tests to fill."""
 
     def __init__(self):
         self.bundle = SimpleNamespace(digest="b" * 64)
-        self.denied = []
+        self.revoked_sites = []
         self.events = []
 
     def open(self, names):
@@ -25,7 +25,7 @@ class OpenGate:
         return True
 
     def revoked(self, site):
-        return site in self.denied
+        return site in self.revoked_sites
 
     def approve(self, site, content):
         self.events.append(("approved", site))

@@ -46,11 +46,11 @@ def certified(name: str) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
 
 
 class SigningGate:
-    """Signs as one site, and knows the others. denied: names, for a test to fill."""
+    """Signs as one site, and knows the others. revoked_sites: names, for a test to fill."""
 
     def __init__(self, names: list[str], own: str = "", run: str = RUN, bundle: str = BUNDLE):
         self.own = own
-        self.denied: list[str] = []
+        self.revoked_sites: list[str] = []
         self.events: list[tuple] = []
         self.bundle = SimpleNamespace(digest=bundle)
         members = {name: self._member(name) for name in names}
@@ -79,7 +79,7 @@ class SigningGate:
         for name in self.members.sites:
             member = self.members.site(name)
             if member.sha256 == sha256:
-                if in_force and name in self.denied:
+                if in_force and name in self.revoked_sites:
                     raise Refused(f"{name} was revoked")
                 return member, signed_statement.verify(kind, content, certified(name)[1], name=name)
         raise Refused("nobody in the member list")

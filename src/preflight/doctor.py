@@ -17,7 +17,7 @@ RULES: dict[str, Check] = {
     "keys": identity.keys,
     "keys of sums": identity.sum_keys,
     "requests": identity.requests,
-    "revocation list": identity.deny_list,
+    "revocation list": identity.revocation_list,
     "expiry": identity.expiry,
     "roster": identity.roster,
     "address": plan.address,

@@ -49,21 +49,21 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
         yield "ok", f"until {certificate.not_valid_after_utc:%F}"
 
 
-def deny_list(examination: Examination) -> Iterator[tuple[State, str]]:
+def revocation_list(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the revocation list is signed, current, and names nobody who is needed here."""
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
-    denied = RevocationList(examination.workspace, chain.signing)
+    revocations = RevocationList(examination.workspace, chain.signing)
     for member in examination.members.members:
         try:
-            denied.check(member.certificate.serial_number, name=member.name)
+            revocations.check(member.certificate.serial_number, name=member.name)
         except Refused as refusal:
             needed = member.role == AGGREGATOR or member.name == examination.name
             yield "fail" if needed else "warn", str(refusal)
-    if denied.is_due(examination.now):
-        due = denied.current().next_update_utc
+    if revocations.is_due(examination.now):
+        due = revocations.current().next_update_utc
         yield "warn", f"a newer list was due at {due:%F}. Ask the desk for it."
     else:
-        yield "ok", f"{len(list(denied.current()))} certificates are on it"
+        yield "ok", f"{len(list(revocations.current()))} certificates are on it"
 
 
 def expiry(examination: Examination) -> Iterator[tuple[State, str]]:

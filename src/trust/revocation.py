@@ -15,7 +15,7 @@ from src.errors import Refused
 from src.files import write_atomically
 
 FILE = Path("cert/revoked.crl")
-SEEN = Path("local_state/denied.number")
+SEEN = Path("local_state/revocation.number")
 
 
 class RevocationList:

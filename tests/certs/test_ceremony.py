@@ -259,11 +259,11 @@ def test_a_revoked_site_gets_a_new_certificate_for_a_new_key(desk, tmp_path):
     assert desk.members().site("one").certificate.serial_number != 0
 
 
-def test_the_deny_list_is_one_that_openssl_reads_and_enforces(desk, parties, tmp_path):
+def test_the_revocation_list_is_one_that_openssl_reads_and_enforces(desk, parties, tmp_path):
     one, two = (parties / f"{s}/cert/client/col_{s}.crt" for s in SITES)
     desk.revoke("one", "keyCompromise")
     crl = tmp_path / "revoked.crl"
-    crl.write_bytes(desk.deny_list())
+    crl.write_bytes(desk.revocation_list())
     with_list = ("-crl_check", "-CRLfile", str(crl))
     assert "certificate revoked" in openssl_verify(parties, one, "sslclient", *with_list).stderr
     assert openssl_verify(parties, two, "sslclient", *with_list).returncode == 0

@@ -134,12 +134,12 @@ def revoke(name: str, at: str):
     def plant(parties, clock, patch):
         desk = open_desk(parties / "desk", clock)
         desk.revoke(name, "keyCompromise")
-        revocation.write_atomically(parties / at / revocation.FILE, desk.deny_list())
+        revocation.write_atomically(parties / at / revocation.FILE, desk.revocation_list())
 
     return plant
 
 
-def roll_back_deny_list(parties, clock, patch):
+def roll_back_revocation_list(parties, clock, patch):
     old = (parties / "one" / revocation.FILE).read_bytes()
     revoke("two", "one")(parties, clock, patch)
     signing = open_desk(parties / "desk", clock).authority.signing
@@ -428,7 +428,7 @@ PLANTED = {
     "revoked": (SITE, revoke("one", "one"), "revocation list"),
     "aggregator revoked": (SITE, revoke(ADDRESS, "one"), "revocation list"),
     "a member revoked": (AGG, revoke("two", "aggregator"), "revocation list"),
-    "an old revocation list": (SITE, roll_back_deny_list, "revocation list"),
+    "an old revocation list": (SITE, roll_back_revocation_list, "revocation list"),
     "no revocation list": (AGG, remove("aggregator/cert/revoked.crl"), "revocation list"),
     # R19, R20, R21, R14: the bundle and what was left of another
     "nothing approved": (SITE, remove("one/approvals"), "bundle"),

@@ -201,7 +201,7 @@ def test_three_sites_without_one_cannot_go_on(three):
 
 
 def test_a_revoked_sites_report_is_not_taken(three, upload):
-    three.aggregator.gate.denied.append("one")
+    three.aggregator.gate.revoked_sites.append("one")
     with pytest.raises(Refused, match="revoked"):
         three.aggregator.take("one", 0, upload)
 

@@ -363,7 +363,7 @@ def test_nobody_reports_for_another_and_nobody_twice(four):
     ):
         with pytest.raises(Refused, match=reason):
             site.open(rewritten(four, change))
-    site.gate.denied.append("three")
+    site.gate.revoked_sites.append("three")
     with pytest.raises(Refused, match="revoked"):
         site.open(four.aggregator.model(0))
 

@@ -83,9 +83,9 @@ def test_a_package_with_anything_else_in_it_is_refused(parties, packages, clock,
         receive(package, parties / "one", clock())
 
 
-def test_a_package_without_its_deny_list_is_refused(parties, packages, clock):
+def test_a_package_without_its_revocation_list_is_refused(parties, packages, clock):
     package = rewritten(packages / "agg_to_col_one_signed_cert.zip", **{"revoked.crl": None})
-    with pytest.raises(Refused, match=r"wrong or missing: denied\.crl"):
+    with pytest.raises(Refused, match=r"wrong or missing: revoked\.crl"):
         receive(package, parties / "one", clock())
 
 
@@ -103,13 +103,13 @@ def test_what_is_no_package_is_refused(parties, tmp_path, clock):
         receive(tmp_path / "x.zip", parties / "one", clock())
 
 
-def test_a_newer_deny_list_comes_alone_and_an_older_one_is_refused(
+def test_a_newer_revocation_list_comes_alone_and_an_older_one_is_refused(
     parties, desk, packages, tmp_path, clock
 ):
     old, new = tmp_path / "old.crl", tmp_path / "new.crl"
-    old.write_bytes(desk.deny_list())
+    old.write_bytes(desk.revocation_list())
     desk.revoke("two", "cessationOfOperation")
-    new.write_bytes(desk.deny_list())
+    new.write_bytes(desk.revocation_list())
     workspace = parties / "aggregator"
     receive(new, workspace, clock())
     revocation.RevocationList(workspace, desk.authority.signing)  # a party has seen it

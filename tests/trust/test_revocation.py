@@ -16,7 +16,7 @@ def desk(parties, clock):
 
 
 @pytest.fixture
-def denied(parties, desk):
+def revocations(parties, desk):
     return RevocationList(parties / "aggregator", desk.authority.signing)
 
 
@@ -29,54 +29,54 @@ def put(parties, content: bytes) -> None:
 
 
 def test_a_revoked_certificate_is_refused_at_the_next_question_without_a_restart(
-    parties, desk, denied
+    parties, desk, revocations
 ):
-    denied.check(serial(parties, "one"), name="one")
+    revocations.check(serial(parties, "one"), name="one")
     desk.revoke("one", "keyCompromise")
-    put(parties, desk.deny_list())
+    put(parties, desk.revocation_list())
     with pytest.raises(Refused, match=r"certificate of one .* revoked at .* \(keyCompromise\)"):
-        denied.check(serial(parties, "one"), name="one")
-    denied.check(serial(parties, "two"), name="two")
+        revocations.check(serial(parties, "one"), name="one")
+    revocations.check(serial(parties, "two"), name="two")
 
 
-def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, denied):
-    old = desk.deny_list()
+def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, revocations):
+    old = desk.revocation_list()
     desk.revoke("one", "keyCompromise")
-    put(parties, desk.deny_list())
-    denied.current()
+    put(parties, desk.revocation_list())
+    revocations.current()
     put(parties, old)
     with pytest.raises(Refused, match="number 0, but number 1 was here before"):
-        denied.current()
+        revocations.current()
     with pytest.raises(Refused, match="Get the newest list"):
         RevocationList(parties / "aggregator", desk.authority.signing)
 
 
-def test_a_list_of_another_authority_is_refused(parties, tmp_path, clock, denied):
+def test_a_list_of_another_authority_is_refused(parties, tmp_path, clock, revocations):
     other = ceremonies.create_desk(tmp_path / "desk", clock)
-    put(parties, other.deny_list())
+    put(parties, other.revocation_list())
     with pytest.raises(Refused, match="not signed by this federation's authority"):
-        denied.current()
+        revocations.current()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])
-def test_a_damaged_list_lets_nobody_in(parties, denied, content):
+def test_a_damaged_list_lets_nobody_in(parties, revocations, content):
     put(parties, content)
     with pytest.raises(Refused, match="not a numbered revocation list"):
-        denied.check(serial(parties, "two"), name="two")
+        revocations.check(serial(parties, "two"), name="two")
 
 
-def test_no_list_lets_nobody_in(parties, denied):
+def test_no_list_lets_nobody_in(parties, revocations):
     (parties / "aggregator" / revocation.FILE).unlink()
     with pytest.raises(Refused, match="is missing"):
-        denied.check(serial(parties, "two"), name="two")
+        revocations.check(serial(parties, "two"), name="two")
 
 
-def test_a_list_is_due_after_its_time(denied, clock):
-    assert not denied.is_due(clock())
+def test_a_list_is_due_after_its_time(revocations, clock):
+    assert not revocations.is_due(clock())
     clock.pass_days(93)
-    assert denied.is_due(clock())
+    assert revocations.is_due(clock())
 
 
 def test_the_chain_names_who_signs_the_list(parties, desk):
     chain = CertificatePath.read(parties / "one/cert/cert_chain.crt")
-    assert revocation.number(revocation.parse(desk.deny_list(), chain.signing, name="x")) == 0
+    assert revocation.number(revocation.parse(desk.revocation_list(), chain.signing, name="x")) == 0

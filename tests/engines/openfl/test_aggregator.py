@@ -234,7 +234,7 @@ def keep_alive(aggregator: Aggregator, site: str, seconds: float) -> None:
 
 def test_a_revoked_site_is_gone_at_once(make):
     aggregator = make(site_grace_s=1000.0)
-    aggregator.gate.denied = ["two"]
+    aggregator.gate.revoked_sites = ["two"]
     aggregator._may_end()
     aggregator.get_tasks("one")
     with pytest.raises(RunFailed, match=r"waits for two \(its certificate is revoked\)"):
@@ -249,7 +249,7 @@ def test_what_a_site_sent_before_it_was_revoked_does_not_count(make):
     aggregator.get_tasks("one")  # starts the clock of the cut-off
     send(aggregator, "two", "validation")
     send(aggregator, "two", "train", START + np.float32(99))
-    aggregator.gate.denied = ["two"]
+    aggregator.gate.revoked_sites = ["two"]
     send(aggregator, "one", "validation")
     send(aggregator, "one", "train", START + np.float32(1))
     final = module.Path("save/final.pbuf")
