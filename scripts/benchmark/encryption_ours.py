@@ -1,6 +1,6 @@
 """One encrypted round of this kit, step by step: `python -m … FOLDER BITS`.
 
-Everything that a site does to its update is measured: fixed point, macs, masks, encryption, the
+Everything that a site does to its update is measured: fixed point, MACs, masks, encryption, the
 signed report, and the file on disk before the first byte leaves. The aggregator's part includes
 its checks and the files that let it resume.
 """

@@ -17,7 +17,7 @@ class RunStopped(RuntimeError):
 
 
 def first(announced: Mapping[str, str]) -> RoundRecord:
-    """The record of round 0, from the announcements of those that are there."""
+    """The record of round 0, made from the announcements of the sites that are there."""
     return RoundRecord(rosters={"0": _in_order(announced)})
 
 
@@ -28,9 +28,10 @@ def follow(
     encryption: Encryption,
     min_sites: int,
 ) -> RoundRecord:
-    """The record of the round after `record`'s.
+    """The record of the round that follows `record`'s.
 
-    roster: the sites of the round that ends. answers: what those that count have sent in it.
+    roster: the sites of the round that ends.
+    answers: what the sites that count have sent in it.
     RunStopped: too few have announced, a spent budget ends the run, or a limit is exceeded.
     """
     number, announced = record.round, answers.announced

@@ -1,4 +1,4 @@
-"""What the aggregator of an encrypted run has on its disk, so that a power cut costs nothing.
+"""The files of an aggregator in an encrypted run, by which a power cut costs nothing.
 
     round-R.json       which rounds came before, and the rosters since the last sum
     model-R.sealed     what sites get as the model of round R
@@ -42,7 +42,11 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class Answers:
-    """What sites have sent in a round. updates: files. headers: of every answer. Both by site."""
+    """What sites have sent in a round.
+
+    updates: the files with updates, by site.
+    headers: of every answer, by site.
+    """
 
     updates: dict[str, Path]
     headers: dict[str, dict[str, Any]]
@@ -67,7 +71,10 @@ class Answers:
 
 
 class RoundFiles:
-    """folder: below the aggregator's local_state."""
+    """The files of all rounds that are still needed.
+
+    folder: below the aggregator's local_state.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,7 +99,9 @@ class RoundFiles:
         return RoundRecord(**json.loads(self.record(number).read_text()))
 
     def write(self, record: RoundRecord, model: bytes) -> None:
-        """Model and record of a round that is about to open. The record is the last, and counts."""
+        """Write model and record of a round that is about to open; once the record is there, it
+        counts.
+        """
         write_atomically(self.model(record.round), model)
         write_atomically(self.record(record.round), json.dumps(asdict(record)))
 

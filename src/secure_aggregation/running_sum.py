@@ -1,6 +1,6 @@
-"""The sum of a round's updates as it grows: each is added when it comes, in processes of their own.
+"""The running sum of a round: each update is added when it comes, by worker processes.
 
-If such a process dies, the sum is made anew from the files: nothing but time is lost.
+If such a process dies, the sum is made anew from the files, and nothing but time is lost.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,10 @@ from src.secure_aggregation.workers import Adders, WorkerRefused
 
 
 class RunningSum:
-    """chunks: ciphertexts of an update."""
+    """The sum of the updates of one round.
+
+    chunks: how many ciphertexts an update has.
+    """
 
     def __init__(self, chunks: int) -> None:
         self.chunks = chunks
@@ -24,11 +27,14 @@ class RunningSum:
         self.adders.start()
 
     def close(self) -> None:
-        """End them."""
+        """End the processes."""
         self.adders.close()
 
     def add(self, site: str, update: bytes) -> None:
-        """Into the sum. Refused: it holds anything but fresh ciphertexts; nothing is added."""
+        """Add an update to the sum.
+
+        Refused: it holds anything but fresh ciphertexts; nothing is added.
+        """
         found = records(update, self.chunks)
         if not self.adders.alive:
             self.forget()
@@ -39,7 +45,7 @@ class RunningSum:
         self._added.add(site)
 
     def over(self, updates: Mapping[str, Path]) -> list[memoryview]:
-        """The sum over exactly these sites' updates; then a new one is begun."""
+        """The sum over exactly these sites' updates; afterwards a new one is begun."""
         if not self.adders.alive or self._added != set(updates):
             self.forget()
             for site, path in updates.items():
@@ -55,7 +61,9 @@ class RunningSum:
 
 
 def records(upload: bytes, count: int) -> list[memoryview]:
-    """The ciphertexts of an upload, not yet looked into. Refused: it has not so many."""
+    """The ciphertexts of an upload, not yet parsed. Refused: there are not as many as there must
+    be.
+    """
     try:
         return framing.records(upload, count=count, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
     except framing.WireError as error:

@@ -9,7 +9,7 @@ from src import require
 from src.secure_aggregation import bfv
 from src.secure_aggregation.fixed_point import slots_for
 
-PAYLOAD = bfv.N - 1  # slots of a chunk beside its mac
+PAYLOAD = bfv.N - 1  # slots of a chunk beside its MAC
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""An upload as the aggregator checks it: for exactly this site, round, run and these parameters."""
+"""Check an upload at the aggregator: it is for exactly this site, round, run and parameters."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from src.secure_aggregation.protocol import LEAVE, STOP
 def header(
     message: bytes, gate: announcements.Gate, site: str, round_number: int, parameters: str
 ) -> dict[str, Any]:
-    """The header of what a site sends in a round. Refused: it is not that."""
+    """The header of what a site sends in a round. Refused: it is for anything else."""
     expected = {
         "run": gate.members.run,
         "round": round_number,
@@ -34,7 +34,8 @@ def header(
 def check_announcement(
     found: dict[str, Any], gate: announcements.Gate, site: str, round_number: int
 ) -> None:
-    """Refused: the header brings no announcement of this site's for the next round, and no reason.
+    """Refused if the header brings neither this site's announcement for the next round nor a
+    reason.
 
     The reason is LEAVE or STOP: the site's budget of privacy is spent.
     """
