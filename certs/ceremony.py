@@ -323,6 +323,7 @@ class Ceremony:
     # -- the book ----------------------------------------------------------------------------
 
     def _role(self, name: str) -> Role:
+        """The role in which a name is enrolled."""
         if name not in self.book["enrolled"]:
             raise ValueError(f"{name!r} is not enrolled. Enrolled: {self._listed()}.")
         return ROLES[self.book["enrolled"][name]]
@@ -345,14 +346,17 @@ class Ceremony:
         self._save()
 
     def _listed(self) -> str:
+        """The enrolled names with their roles, for messages."""
         listed = (f"{name} ({role})" for name, role in sorted(self.book["enrolled"].items()))
         return ", ".join(listed) or "nobody"
 
     def _save(self) -> None:
+        """Write the whole book."""
         write_atomically(self.path, json.dumps(self.book, indent=1))
 
 
 def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """The files as one zip archive, in memory."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files:

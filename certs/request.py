@@ -105,6 +105,7 @@ def _unpack(path: Path) -> dict[str, bytes]:
 
 
 def _load(content: bytes, path: Path) -> x509.CertificateSigningRequest:
+    """The request that PEM bytes hold. Refused: they hold none."""
     try:
         return x509.load_pem_x509_csr(content)
     except ValueError as error:

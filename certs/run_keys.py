@@ -64,4 +64,5 @@ def envelopes(authority: Authority, listed: Members) -> dict[str, bytes]:
 
 
 def _sites(listed: Members) -> list[Member]:
+    """The members that are sites, sorted by name."""
     return [listed.site(name) for name in listed.sites]

@@ -51,6 +51,7 @@ def _curve(record: Mapping[str, Any], name: str, region: str) -> list[float]:
 
 
 def _last(curve: list[float]) -> float:
+    """The last measured value of a curve; inf if nothing was measured."""
     measured = [value for value in curve if np.isfinite(value)]
     return measured[-1] if measured else np.inf
 

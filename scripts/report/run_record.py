@@ -45,6 +45,7 @@ def read_run(run: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file. ValueError: it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -86,6 +87,7 @@ def told_once(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(line: dict[str, Any], name: str, task: str) -> dict[str, float]:
+    """The metrics that a site reported for a task in a line."""
     return line["sites"].get(name, {}).get("metrics", {}).get(task, {})
 
 
@@ -106,6 +108,7 @@ def _dice_by_site(line: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _site(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """A site's name and its numbers of cases, as the first line that has them says."""
     told = [line["sites"][name] for line in lines if name in line["sites"]]
     return {"name": name} | {
         key: next((site[key] for site in told if key in site), None)
@@ -114,6 +117,7 @@ def _site(name: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _round(line: dict[str, Any], dice_after: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """One round of the record."""
     return {
         "round": line["round"] + 1,
         "seconds": line["seconds"],
@@ -130,6 +134,7 @@ def _round(line: dict[str, Any], dice_after: dict[str, dict[str, float]]) -> dic
 
 
 def _final(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The scores of the final model, by site."""
     final = {}
     for name in lines[-1]["sites"] if lines else ():
         metrics = _metrics(lines[-1], name, FINAL)
