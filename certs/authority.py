@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.x509.oid import NameOID
 
 from certs.policy import HASHES, POLICY, Policy
-from src.errors import Refused
+from src.errors import InputError, Refused
 from src.files import write_atomically, write_secret
 from src.trust.certificate import (
     DESK,
@@ -38,14 +38,14 @@ class Authority:
 
     passphrase: called when a key is needed for the first time.
     now: the clock.
-    ValueError: the folder holds no authority.
+    InputError: the folder holds no authority.
     """
 
     def __init__(
         self, folder: Path, passphrase: Callable[[], bytes], now: Callable[[], datetime]
     ) -> None:
         if not (folder / "root.crt").is_file():
-            raise ValueError(f"{folder} holds no authority. Make one: certify init --desk {folder}")
+            raise InputError(f"{folder} holds no authority. Make one: certify init --desk {folder}")
         self.folder = folder
         self.policy = Policy.read(folder / "policy.yaml")
         self.root, self.signing, self.desk = (
@@ -68,10 +68,10 @@ class Authority:
 
         federation: the name that stands in the root's subject.
         policy: the file of the desk's rules, which is copied into the folder.
-        FileExistsError: the folder exists.
+        InputError: the folder exists.
         """
         if folder.exists():
-            raise FileExistsError(f"{folder} exists. A second authority needs another folder.")
+            raise InputError(f"{folder} exists. A second authority needs another folder.")
         rules = Policy.read(policy)
         part = folder.with_name(f".{folder.name}.part")
         part.mkdir(parents=True, mode=0o700)
@@ -178,9 +178,9 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 
 def _encrypted(key: RSAPrivateKey, passphrase: bytes) -> bytes:
-    """The key in PEM, encrypted under the passphrase. ValueError: fewer than 12 characters."""
+    """The key in PEM, encrypted under the passphrase. InputError: fewer than 12 characters."""
     if len(passphrase) < 12:
-        raise ValueError("The passphrase must have at least 12 characters: it guards the root key.")
+        raise InputError("The passphrase must have at least 12 characters: it guards the root key.")
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from certs import request as requests
 from certs import run_keys
 from certs.authority import Authority, pem
-from src.errors import Refused
-from src.files import write_atomically
+from src.errors import InputError, Refused
+from src.files import read_own_json, write_atomically
 from src.secure_aggregation.keys import SumKeys
 from src.trust import bundle, fingerprint, members, signed_statement
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, ROLES, SITE, Role
@@ -34,7 +34,7 @@ class Ceremony:
 
     now: the clock.
 
-    Every act either succeeds or changes nothing. Refused, ValueError: the message says what to do.
+    Every act either succeeds or changes nothing. Refused, InputError: the message says what to do.
     """
 
     def __init__(self, authority: Authority, now) -> None:
@@ -42,7 +42,7 @@ class Ceremony:
         self._now = now
         self.path = authority.folder / "register.json"
         if self.path.is_file():
-            self.book = json.loads(self.path.read_text())
+            self.book = read_own_json(self.path)
         else:
             self.book = {"enrolled": {}, "issued": [], "crl_number": 0, "run": None}
 
@@ -51,7 +51,7 @@ class Ceremony:
     def enrol(self, name: str, role: Role) -> None:
         """Enter a name and its role into the book; only enrolled names get certificates.
 
-        ValueError: the name breaks the policy's rule, has another role, or would be a second
+        InputError: the name breaks the policy's rule, has another role, or would be a second
             aggregator.
         """
         self.authority.policy.check_name(name, role)
@@ -59,9 +59,9 @@ class Ceremony:
         if known == role.name:
             return
         if known:
-            raise ValueError(f"{name} is enrolled as {known}; one name has one role.")
+            raise InputError(f"{name} is enrolled as {known}; one name has one role.")
         if role == AGGREGATOR and AGGREGATOR.name in self.book["enrolled"].values():
-            raise ValueError("An aggregator is enrolled already; a federation has one.")
+            raise InputError("An aggregator is enrolled already; a federation has one.")
         self.book["enrolled"][name] = role.name
         self.book["run"] = None
         self._save()
@@ -188,7 +188,7 @@ class Ceremony:
         """
         self._role(name)
         if reason not in REASONS:
-            raise ValueError(f"reason must be one of {', '.join(REASONS)}, got {reason!r}.")
+            raise InputError(f"reason must be one of {', '.join(REASONS)}, got {reason!r}.")
         now = self._now()
         count = 0
         for entry in self.book["issued"]:
@@ -325,7 +325,7 @@ class Ceremony:
     def _role(self, name: str) -> Role:
         """The role in which a name is enrolled."""
         if name not in self.book["enrolled"]:
-            raise ValueError(f"{name!r} is not enrolled. Enrolled: {self._listed()}.")
+            raise InputError(f"{name!r} is not enrolled. Enrolled: {self._listed()}.")
         return ROLES[self.book["enrolled"][name]]
 
     def _certificate(self, name: str, role: Role) -> x509.Certificate:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from cryptography.hazmat.primitives import hashes
 
+from src.errors import InputError
 from src.trust.certificate import SITE, Role
 
 POLICY = Path(__file__).with_name("policy.yaml")
@@ -15,7 +16,7 @@ HASHES = {"sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA
 
 @dataclass(frozen=True)
 class Policy:
-    """The content of certs/policy.yaml. ValueError: a setting is out of range.
+    """The content of certs/policy.yaml. InputError: a setting is out of range.
 
     key_bits: smallest RSA key that is accepted, and the size of the authority's own.
     hash: of signatures, by its name in `HASHES`.
@@ -35,24 +36,24 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.key_bits < 3072:
-            raise ValueError(f"policy: key_bits must be 3072 or more, got {self.key_bits}.")
+            raise InputError(f"policy: key_bits must be 3072 or more, got {self.key_bits}.")
         if self.hash not in HASHES:
-            raise ValueError(f"policy: hash must be one of {', '.join(HASHES)}, got {self.hash}.")
+            raise InputError(f"policy: hash must be one of {', '.join(HASHES)}, got {self.hash}.")
         if not 0 < self.days["leaf"] <= self.days["signing"] <= self.days["root"]:
-            raise ValueError("policy: days must grow from leaf to signing to root.")
+            raise InputError("policy: days must grow from leaf to signing to root.")
         if self.renewal_days >= self.days["leaf"]:
-            raise ValueError("policy: renewal_days must be fewer than days.leaf.")
+            raise InputError("policy: renewal_days must be fewer than days.leaf.")
 
     @classmethod
     def read(cls, path: Path) -> "Policy":
-        """Read the rules from YAML. ValueError: a setting is unknown or missing."""
+        """Read the rules from YAML. InputError: a setting is unknown or missing."""
         try:
             return cls(**yaml.safe_load(path.read_text()))
         except TypeError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {error}") from None
 
     def check_name(self, name: str, role: Role) -> None:
-        """ValueError if the name cannot be enrolled in this role."""
+        """InputError if the name cannot be enrolled in this role."""
         rule = self.site_name if role == SITE else self.aggregator_name
         if not re.fullmatch(rule, name) or len(name) > 64:
-            raise ValueError(f"{name!r} is no name for a party in the role {role.name}: {rule}")
+            raise InputError(f"{name!r} is no name for a party in the role {role.name}: {rule}")

@@ -1,11 +1,6 @@
 """`python -m scripts <verb>`: what the desk of a consortium does. Verbs load when called."""
 
-import sys
-
-import click
-
-from scripts.local.fx import FxFailed
-from scripts.local.processes import FederationFailed
+from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
 VERBS = {
@@ -24,8 +19,5 @@ VERBS = {
 main = LazyGroup("scripts", VERBS, help=__doc__)
 
 if __name__ == "__main__":
-    try:
+    with errors_end_the_command():
         main(prog_name="python -m scripts")
-    except (ValueError, OSError, FxFailed, FederationFailed) as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(1)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts import options
+from src.errors import InputError
 
 console = Console(highlight=False)
 desk_option = click.option(
@@ -36,13 +37,13 @@ def certify() -> None:
 
 
 def passphrase_from(path: Path | None, *, new: bool = False) -> Callable[[], bytes]:
-    """Asks once at most. ValueError: the file can be read by others."""
+    """Asks once at most. InputError: the file can be read by others."""
     known: list[bytes] = []
 
     def ask() -> bytes:
         if not known and path:
             if path.stat().st_mode & 0o077:
-                raise ValueError(f"{path} can be read by other users: `chmod 600 {path}`.")
+                raise InputError(f"{path} can be read by other users: `chmod 600 {path}`.")
             known.append(path.read_bytes().rstrip(b"\n"))
         if not known:
             text = click.prompt("Passphrase", hide_input=True, confirmation_prompt=new)

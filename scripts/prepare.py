@@ -26,6 +26,7 @@ from scripts.partition.divide import (
 )
 from src import require
 from src.data.kinds import KINDS
+from src.errors import InputError
 
 __all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
 
@@ -112,9 +113,9 @@ def prepare_sites(
     if kind == PHANTOM and data is None:
         return make_phantoms(out, sites, cases, seed, size, spacing_mm, tell)
     if data is None:
-        raise ValueError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
+        raise InputError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
     if sites is not None and partition != "round-robin":
-        raise ValueError(f"--partition {partition} says which sites there are; leave --sites away.")
+        raise InputError(f"--partition {partition} says which sites there are; leave --sites away.")
     return divide(
         out,
         data=data,
@@ -173,7 +174,7 @@ def _numbers(cases: str, sites: int | None) -> list[int]:
     """Patients of each site."""
     words = cases.split(",")
     if not all(word.strip().isdecimal() and 2 <= int(word) <= MOST_PHANTOMS for word in words):
-        raise ValueError(
+        raise InputError(
             f"--cases: expected a number from 2 (one patient trains, one validates) to "
             f"{MOST_PHANTOMS}, or one for each site as in 24,16,20; found {cases!r}."
         )
@@ -181,7 +182,7 @@ def _numbers(cases: str, sites: int | None) -> list[int]:
     if len(numbers) == 1:
         return numbers * (sites or DEFAULT_SITES)
     if sites not in (None, len(numbers)):
-        raise ValueError(f"--cases {cases} gives {len(numbers)} numbers for {sites} sites.")
+        raise InputError(f"--cases {cases} gives {len(numbers)} numbers for {sites} sites.")
     return numbers
 
 
@@ -210,7 +211,7 @@ def _phantom_site(
     examined = assess_case(files)
     errors = [f.message for f in findings_of(examined) if f.severity == "error"]
     if errors:
-        raise ValueError(
+        raise InputError(
             f"Site {folder.name}: phantoms of {size} voxels of {spacing_mm} mm are no usable "
             f"patients. Change --size or --spacing.\n" + "\n".join(errors)
         )

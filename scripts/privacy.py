@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts import options
+from src.errors import PlanError
 
 SITE_SIZES = (4, 8, 16, 32, 64, 128, 256, 511)  # 511: the largest site of FeTS 2022
 HOPELESS, DOUBTFUL = 10.0, 1.0  # length of a whole run's noise in lengths of its largest signal
@@ -32,7 +33,7 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
     plan = complete_plan(plan_path, rounds=rounds, changes=changes)
     found = guarantees(plan)
     if not found:
-        raise plans.PlanError(
+        raise PlanError(
             f"{plan_path} guarantees no differential privacy. Plans that do: plan/README.md."
         )
     network = plans.build(plan["task_runner"]["settings"]["model"])

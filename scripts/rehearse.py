@@ -105,10 +105,10 @@ class Rehearsal:
 
 
 def heard(screen: str, row: str) -> str:
-    """The words that somebody reads out from a screen. ValueError: it shows none."""
+    """The words that somebody reads out from a screen. StepFailed: it shows none."""
     found = re.search(rf"^{row}:\s+([a-z ]+?)\s*$", screen, re.MULTILINE)
     if not found:
-        raise ValueError(f"The screen shows no row {row!r}:\n{screen}")
+        raise StepFailed(f"The screen shows no row {row!r}:\n{screen}")
     return found[1]
 
 

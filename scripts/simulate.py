@@ -21,6 +21,7 @@ from rich.console import Console
 
 from scripts import options
 from scripts.local import finished_run
+from src.errors import InputError
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
 
@@ -125,7 +126,7 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
     if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("trainable"):
-        raise ValueError(
+        raise InputError(
             f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
             "learn nothing. Make initial weights of public or synthetic patients first:\n  "
             f"{options.python()} -m scripts pretrain --plan {plan_path} --out runs/init.pt\n"
@@ -137,7 +138,7 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     """Encrypted plans name the most cases that a site may have: here, those that it has.
 
     (In a consortium the desk agrees on these caps with the sites.) In a private plan all sites
-    weigh the same. ValueError: too few sites.
+    weigh the same. InputError: too few sites.
     """
     from src.data.layouts import find_cases, read_dataset_yaml
     from src.plan import plan as plans
@@ -159,7 +160,7 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
 def _examine(workspaces: dict[str, Path]) -> None:
     """What each party's engineer would run before a start; the line cannot be tried yet.
 
-    ValueError: a party is not ready; every reason.
+    InputError: a party is not ready; every reason.
     """
     from src.preflight.doctor import examine
 
@@ -170,7 +171,7 @@ def _examine(workspaces: dict[str, Path]) -> None:
         if finding.state == "fail"
     ]
     if found:
-        raise ValueError("The federation is not ready:\n  " + "\n  ".join(found))
+        raise InputError("The federation is not ready:\n  " + "\n  ".join(found))
 
 
 def _finish(console: Console, run: Path, say) -> None:
@@ -192,9 +193,9 @@ def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
     if not run.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{run} exists. Name another --out, or pass --overwrite.")
+        raise InputError(f"{run} exists. Name another --out, or pass --overwrite.")
     if any(run.iterdir()) and not (run / mark).is_dir() and not (run / "data").is_dir():
-        raise FileExistsError(f"{run} is not a run of this kit (no {mark}/): not replaced.")
+        raise InputError(f"{run} is not a run of this kit (no {mark}/): not replaced.")
     shutil.rmtree(run)
 
 
@@ -213,7 +214,7 @@ def _site_folders(
     if data is not None:
         found = site_folders(data)
         if found and sites not in (None, len(found)):
-            raise ValueError(f"{data} holds {len(found)} site folders; leave --sites {sites} away.")
+            raise InputError(f"{data} holds {len(found)} site folders; leave --sites {sites} away.")
         if found:
             return found
     made = run / "data"

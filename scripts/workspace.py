@@ -13,6 +13,7 @@ import yaml
 
 from scripts import options
 from scripts.options import ROOT
+from src.errors import InputError
 from src.plan import plan as plans
 from src.plan import rules
 
@@ -73,9 +74,9 @@ def complete_plan(
 
 
 def build_workspace(plan: dict[str, Any], out: Path) -> None:
-    """Write the workspace `out`, whole or not at all. FileExistsError: `out` exists."""
+    """Write the workspace `out`, whole or not at all. InputError: `out` exists."""
     if out.exists():
-        raise FileExistsError(f"{out} exists. Name another --out, or move it away.")
+        raise InputError(f"{out} exists. Name another --out, or move it away.")
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for folder in FRAME:

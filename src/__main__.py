@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-import click
-
+from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
 VERBS = {
@@ -23,8 +22,5 @@ main = LazyGroup("src.verbs", VERBS, help=__doc__)
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))  # templates of the plan, as `fx` finds them
-    try:
+    with errors_end_the_command():
         main(prog_name="python -m src")
-    except (ValueError, OSError) as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(1)

@@ -1,40 +1,98 @@
-"""What is not allowed, said so that the other party understands it."""
+"""What goes wrong in a way that this kit foresees. One tree; none of it below a builtin's branch.
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+KitError                   the message says what was expected, what came, where, and what to do
+├── Refused                trust forbids it: the other party must be told, and nothing is retried
+│   └── BudgetSpent        a release would cost more privacy than is left
+├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
+├── InputError             what a person gave cannot be used: an argument, a file, a folder
+│   ├── SettingError       a setting out of its range, or two that exclude each other
+│   ├── PlanError          a plan that cannot be run
+│   ├── CaseError          a case that must not be used
+│   ├── VolumeError        a file that is no usable volume
+│   └── ModelError         a model that is none of this kit's, or of another network
+├── WireError              bytes that are not what the protocol says
+│   ├── CiphertextError    no ciphertext, or no key, of these parameters
+│   └── WorkerRefused      a worker took its order for one of these, or died of it
+└── RunFailed              a run cannot begin or go on
+    ├── RunStopped         too few sites are left, or a part of the round's state is missing
+    ├── StaleState         a checkpoint that does not belong to the run that is being started
+    └── AggregatorUnreachable
 
-logger = logging.getLogger(__name__)
+The desk's verbs (`scripts`) add their own below `RunFailed`. A process's top catches `KitError`
+and, for its path, `OSError`. Everything else is a bug, which keeps its traceback: hence none of
+these is an `OSError`, `ValueError` or `RuntimeError`.
+"""
 
 
-class Refused(PermissionError):
+class KitError(Exception):
+    """The root. exit_code: with which a process ends that this error has ended."""
+
+    exit_code = 1
+
+
+class Refused(KitError):
     """Something that trust forbids: who, what, why, and what to do. Never retried."""
 
-
-MARK = "Refused: "  # before the reason, where it travels inside another error's text
-APPROVAL = "approval"  # the message with which a site introduces itself
-APPROVAL_NEEDED = "show your approval first"  # answered to a site that has not yet done so
+    exit_code = 77  # EX_NOPERM of sysexits.h: a process ended so is not to be started again
 
 
-REFUSED_CODE = 77  # EX_NOPERM of sysexits.h: a process ended so is not to be started again
+class BudgetSpent(Refused):
+    """A release that would cost more than what is left; nothing was booked."""
 
 
-def marked(reason: object) -> str:
-    """The reason as it travels to the other party."""
-    return f"{MARK}{reason}"
+class Damaged(KitError):
+    """A file of this machine's own that cannot be relied on: chain, ledger, state, cache."""
+
+    exit_code = 65  # EX_DATAERR: starting again does not help before somebody has restored it
 
 
-def reason_in(text: str) -> str | None:
-    """The reason inside a message that has travelled; None if there is none."""
-    _, mark, reason = text.partition(MARK)
-    return reason.strip() if mark else None
+class InputError(KitError):
+    """What a person gave cannot be used."""
 
 
-@contextmanager
-def refusals_end_the_process() -> Iterator[None]:
-    """At a process's top: a refusal is told in one line, and is the process's exit code."""
-    try:
-        yield
-    except Refused as refusal:
-        logger.error("Refused: %s", refusal)
-        raise SystemExit(REFUSED_CODE) from refusal
+class SettingError(InputError):
+    """A setting out of its range; it names the setting."""
+
+
+class PlanError(InputError):
+    """A plan that cannot be run. The message says where, what was expected and what to do."""
+
+
+class CaseError(InputError):
+    """A case that must not be used; the message names case, file, expected, found, what to do."""
+
+
+class VolumeError(InputError):
+    """A file that is no usable volume; the message says what was expected, found, what to do."""
+
+
+class ModelError(InputError):
+    """A model that is none of this kit's, or does not fit the network that is to take it."""
+
+
+class WireError(KitError):
+    """Bytes that are no message of ours."""
+
+
+class CiphertextError(WireError):
+    """Bytes that are no ciphertext, or no key, of these parameters."""
+
+
+class WorkerRefused(WireError):
+    """What was handed to a worker is not what it should be; or the worker died of it."""
+
+
+class RunFailed(KitError):
+    """The run cannot go on; the message says why. Ends the aggregator's process with code 1."""
+
+
+class RunStopped(RunFailed):
+    """The encrypted rounds cannot go on; the message says why."""
+
+
+class StaleState(RunFailed):
+    """A checkpoint that does not belong to the run that is being started."""
+
+
+class AggregatorUnreachable(RunFailed):
+    """The aggregator could not be reached for too long; the message says since when and why."""

@@ -1,7 +1,22 @@
 """Files that exist whole or not at all."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from src.errors import Damaged
+
+
+def read_own_json(path: Path) -> Any:
+    """What this machine once wrote whole. Damaged: it is no JSON any more."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Damaged(
+            f"{path}: expected what this machine once wrote there, found no JSON ({error}). "
+            "Restore it from the backup."
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:

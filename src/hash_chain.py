@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.errors import Refused
+from src.errors import Damaged
 
 START = "0" * 64  # what stands in the first line as the hash of the line before
 
@@ -73,7 +73,7 @@ class HashChain:
             return 0, START
         line = _parsed(content.splitlines(keepends=True)[-1])
         if line is None or "n" not in line:
-            raise Refused(f"{self.path}: its last line is not readable: it was altered.")
+            raise Damaged(f"{self.path}: its last line is not readable: it was altered.")
         return line["n"] + 1, digest(line)
 
 
@@ -90,18 +90,18 @@ def digest(line: Mapping[str, Any]) -> str:
 def read(path: Path) -> list[Entry]:
     """The lines of a file whose chain holds.
 
-    Refused: no file, or the first line that was altered, dropped, moved or torn, by its number.
+    Damaged: no file, or the first line that was altered, dropped, moved or torn, by its number.
     """
     if not path.is_file():
-        raise Refused(f"{path} is missing.")
+        raise Damaged(f"{path} is missing.")
     previous, lines = START, []
     for number, data in enumerate(path.read_bytes().splitlines(keepends=True)):
         place = f"{path}: line {number}"
         line = _parsed(data)
         if line is None:
-            raise Refused(f"{place} is not readable: it was altered or torn.")
+            raise Damaged(f"{place} is not readable: it was altered or torn.")
         if line.get("n") != number or line.get("previous") != previous:
-            raise Refused(
+            raise Damaged(
                 f"{place} does not follow the line before it: one of the two was altered, or a "
                 "line between them was dropped or moved."
             )

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from src import require
+from src.errors import ModelError
 
 TENSOR = "model"  # the name of the shared tensor in OpenFL's tensor database
 
@@ -24,14 +25,14 @@ class Manifest:
 
     @classmethod
     def of(cls, tensors: Mapping[str, np.ndarray]) -> "Manifest":
-        """The manifest of these tensors. ValueError: one of them is not of a floating-point type.
+        """The manifest of these tensors. ModelError: one of them is not of a floating-point type.
 
         Integer buffers (a BatchNorm counter, say) would be averaged into nonsense; they must stay
         out.
         """
         for name, tensor in tensors.items():
             if not np.issubdtype(tensor.dtype, np.floating):
-                raise ValueError(
+                raise ModelError(
                     f"Tensor {name!r} is {tensor.dtype}; only floating-point tensors can be "
                     "averaged. Keep counters and other integer buffers off the module."
                 )
@@ -43,11 +44,11 @@ class Manifest:
         return sum(prod(shape) for shape in self.shapes)
 
     def pack(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The tensors as one vector, float32 (size,). ValueError: names or shapes differ."""
+        """The tensors as one vector, float32 (size,). ModelError: names or shapes differ."""
         if tuple(tensors) != self.names:
             missing = [name for name in self.names if name not in tensors]
             extra = [name for name in tensors if name not in self.names]
-            raise ValueError(
+            raise ModelError(
                 "The tensors are not the manifest's: "
                 f"missing {missing or 'none'}, unexpected {extra or 'none'}, or in another order."
             )
@@ -61,9 +62,9 @@ class Manifest:
         return vector
 
     def unpack(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """The vector's pieces by name, as views. ValueError: its size is not the manifest's."""
+        """The vector's pieces by name, as views. ModelError: its size is not the manifest's."""
         if vector.shape != (self.size,):
-            raise ValueError(
+            raise ModelError(
                 f"The model vector has shape {vector.shape}, the network needs ({self.size},). "
                 "Is the plan's network the one that this model was trained with?"
             )

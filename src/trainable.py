@@ -7,6 +7,8 @@ number, the update's does not. So a plan may train only a small part of a pretra
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from src.errors import SettingError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -16,7 +18,7 @@ def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[st
 
     words: None for all parameters. A word is a module's class (`GroupNorm`: every one of them) or
         its place in the network (`head`, `down.0`), and stands for all parameters inside.
-    ValueError: a word names no parameter.
+    SettingError: a word names no parameter.
     """
     names = {name for name, _ in network.named_parameters()}
     if words is None:
@@ -30,13 +32,13 @@ def trainable_names(network: "nn.Module", words: Iterable[str] | None) -> set[st
         ]
         named = {name for name in names if any(name.startswith(f"{m}.") for m in modules)}
         if not named:
-            raise ValueError(
+            raise SettingError(
                 f"trainable: {word!r} names no parameter of {type(network).__name__}. "
                 f"There are: {', '.join(_words(network))}."
             )
         found |= named
     if not found:
-        raise ValueError(
+        raise SettingError(
             "trainable is empty: nothing would be trained. Name modules, or give null."
         )
     return found

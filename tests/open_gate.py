@@ -5,6 +5,8 @@ The real gates are tested in tests/trust and, between processes, in tests/federa
 
 from types import SimpleNamespace
 
+from src.errors import Refused
+
 
 class OpenGate:
     """Members are the names in the certificates; `revoked_sites` is a list for tests to fill."""
@@ -19,7 +21,7 @@ class OpenGate:
 
     def check(self, common_name, site):
         if common_name != site:
-            raise PermissionError("another's")
+            raise Refused("another's")
 
     def has_approved(self, site):
         return True

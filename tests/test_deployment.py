@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.errors import REFUSED_CODE
+from src.errors import Damaged, Refused
 
 WORKSPACE = Path(__file__).resolve().parent.parent / "workspace"
 DOCKERFILE = (WORKSPACE / "Dockerfile").read_text()
@@ -85,8 +85,8 @@ def test_everything_that_the_image_copies_is_there():
             assert (WORKSPACE.parent / path).exists(), path
 
 
-def test_what_was_refused_is_not_started_again():
-    assert f"RestartPreventExitStatus={REFUSED_CODE}" in UNIT.read_text()
+def test_what_was_refused_or_is_damaged_is_not_started_again():
+    assert f"RestartPreventExitStatus={Refused.exit_code} {Damaged.exit_code}\n" in UNIT.read_text()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")

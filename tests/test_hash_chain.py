@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from src import hash_chain
-from src.errors import Refused
+from src.errors import Damaged
 from src.hash_chain import HashChain
 
 
@@ -63,7 +63,7 @@ def test_any_altered_dropped_moved_or_doubled_line_is_found(made, data):
         lines[place] = lines[place].replace(b": ", b":")
     made.path.write_bytes(b"".join(lines))
     try:
-        with pytest.raises(Refused, match=r"line \d+"):
+        with pytest.raises(Damaged, match=r"line \d+"):
             hash_chain.read(made.path)
     finally:
         made.path.write_bytes(text)
@@ -79,7 +79,7 @@ def test_an_end_that_was_cut_off_is_not_found_by_the_chain_alone(made):
 def test_a_torn_last_line_is_refused_by_readers_and_cut_off_by_the_next_writer(made, torn):
     content = made.path.read_bytes()
     made.path.write_bytes(content[:-torn])
-    with pytest.raises(Refused, match="line 4 is not readable"):
+    with pytest.raises(Damaged, match="line 4 is not readable"):
         hash_chain.read(made.path)
     made.append(event="counted", number=7)
     assert numbers(made) == [0, 1, 2, 3, 7]
@@ -100,7 +100,7 @@ def test_repair_cuts_off_a_torn_line_and_nothing_else(made):
 def test_nothing_is_written_after_a_last_line_that_makes_no_sense(made):
     with made.path.open("ab") as file:
         file.write(b"nonsense\n")
-    with pytest.raises(Refused, match="last line is not readable"):
+    with pytest.raises(Damaged, match="last line is not readable"):
         made.append(event="counted", number=5)
 
 
@@ -147,12 +147,12 @@ def test_the_mode_is_that_of_a_new_file(tmp_path):
 
 
 def test_no_file_is_no_chain(tmp_path):
-    with pytest.raises(Refused, match=r"none.jsonl is missing"):
+    with pytest.raises(Damaged, match=r"none.jsonl is missing"):
         hash_chain.read(tmp_path / "none.jsonl")
 
 
 def test_what_is_not_a_line_of_a_chain_is_refused(tmp_path):
     path = tmp_path / "list.jsonl"
     path.write_text("[1, 2]\n")
-    with pytest.raises(Refused, match="line 0 is not readable"):
+    with pytest.raises(Damaged, match="line 0 is not readable"):
         hash_chain.read(path)

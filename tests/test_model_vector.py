@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.errors import ModelError
 from src.model_vector import Manifest, norm
 
 TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([7.0], np.float32)}
@@ -28,22 +29,22 @@ def test_unpack_undoes_pack_for_any_shapes(shapes):
 
 
 def test_an_integer_buffer_is_refused_by_name():
-    with pytest.raises(ValueError, match="'steps' is int64"):
+    with pytest.raises(ModelError, match="'steps' is int64"):
         Manifest.of({"w": np.zeros(2, np.float32), "steps": np.array(3)})
 
 
 def test_other_names_are_refused():
-    with pytest.raises(ValueError, match=r"missing \['b'\], unexpected \['c'\]"):
+    with pytest.raises(ModelError, match=r"missing \['b'\], unexpected \['c'\]"):
         Manifest.of(TENSORS).pack({"a": TENSORS["a"], "c": TENSORS["b"]})
 
 
 def test_another_shape_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"a must have shape \(2, 3\), got \(3, 2\)"):
+    with pytest.raises(ModelError, match=r"a must have shape \(2, 3\), got \(3, 2\)"):
         Manifest.of(TENSORS).pack({"a": TENSORS["a"].T, "b": TENSORS["b"]})
 
 
 def test_a_vector_of_another_network_is_refused():
-    with pytest.raises(ValueError, match=r"needs \(7,\)"):
+    with pytest.raises(ModelError, match=r"needs \(7,\)"):
         Manifest.of(TENSORS).unpack(np.zeros(8, np.float32))
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from src import require
+from src.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -28,5 +29,5 @@ from src import require
 )
 def test_each_check_passes_the_good_and_names_the_bad(check, good, bad, words):
     check("rate", *good)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         check("rate", *bad)

@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from src.errors import SettingError
 from src.model.unet import GliomaUNet
 from src.trainable import trainable_names
 
@@ -36,10 +37,10 @@ def test_norms_and_head_of_the_lite_network_are_some_thousand_values(unet):
 
 @pytest.mark.parametrize("word", ["GroupNrom", "heads", "LeakyReLU", "", "GliomaUNet"])
 def test_a_word_that_names_nothing_is_answered_with_what_there_is(unet, word):
-    with pytest.raises(ValueError, match=r"names no parameter of GliomaUNet.*GroupNorm.*head"):
+    with pytest.raises(SettingError, match=r"names no parameter of GliomaUNet.*GroupNorm.*head"):
         trainable_names(unet, [word])
 
 
 def test_an_empty_list_is_refused(unet):
-    with pytest.raises(ValueError, match="nothing would be trained"):
+    with pytest.raises(SettingError, match="nothing would be trained"):
         trainable_names(unet, [])

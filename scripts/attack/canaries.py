@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 
 from scripts.attack import findings
+from src.errors import RunFailed
 
 if TYPE_CHECKING:
     from scripts.attack.seeded_faults import Subject
@@ -118,13 +119,13 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def refuse_surprises(rows: list[dict[str, Any]]) -> None:
-    """ValueError if the step as it is was caught, or a fault was not."""
+    """RunFailed if the step as it is was caught, or a fault was not."""
     for row in rows:
         if row["faulty"] and not row["caught_by"]:
-            raise ValueError(f"{row['name']}: nothing has caught this fault. Take more --canaries.")
+            raise RunFailed(f"{row['name']}: nothing has caught this fault. Take more --canaries.")
         if not row["faulty"] and row["caught_by"]:
             seen = ", ".join(SEEN_BY[name] for name in row["caught_by"])
-            raise ValueError(
+            raise RunFailed(
                 f"The private step ({row['name']}) does not do what it claims: caught by {seen}. "
                 "Do not train with it; run this again, and if it stays, look for the fault."
             )

@@ -13,6 +13,7 @@ from src.data.layouts import read_dataset_yaml
 from src.data.phantom_site import site_for
 from src.data.preprocess import PreparedCase, prepared
 from src.data.public_cases import synthetic_case
+from src.errors import InputError
 
 STREAM = 0x6D656D62  # keeps newly made patients apart from all others with the same seed
 
@@ -75,14 +76,14 @@ def patients(hospital: int, count: int, seed: int, *, like: PreparedCase) -> Ite
 def given(members: Path, others: Path, kind: str | None, cache: Path) -> dict[str, Groups]:
     """The groups in two folders that hold the same site folders, or the cases of one site each.
 
-    ValueError: a site has only members or only others, or a patient is on both sides.
+    InputError: a site has only members or only others, or a patient is on both sides.
     """
     sides = [given_cases(folder, kind) for folder in (members, others)]
     if all(len(side) == 1 for side in sides):
         (name,) = sides[0]
         sides = [{name: files} for side in sides for files in side.values()]
     if sides[0].keys() != sides[1].keys():
-        raise ValueError(
+        raise InputError(
             f"Members and others are compared within a site: {members} holds "
             f"{', '.join(sides[0])}, {others} holds {', '.join(sides[1])}. Give the same sites."
         )
@@ -91,6 +92,6 @@ def given(members: Path, others: Path, kind: str | None, cache: Path) -> dict[st
         ours, theirs = ([prepared(files, cache) for files in side[name]] for side in sides)
         both = {case.patient_id for case in ours} & {case.patient_id for case in theirs}
         if both:
-            raise ValueError(f"{name}: {len(both)} patients are members and others at once.")
+            raise InputError(f"{name}: {len(both)} patients are members and others at once.")
         groups[name] = Groups(ours, theirs)
     return groups

@@ -21,7 +21,7 @@ from rich.table import Table
 from scripts.attack.attacker import FOR_EVER, Attacker, Outcome, said
 from scripts.attack.targets import REFUSALS, Kit, Stock, Target, identity_of, in_force, pem
 from scripts.local.enrol import approve
-from src.errors import APPROVAL
+from src.refusal import APPROVAL
 from src.trust import approval
 
 CHANGED = Path("src") / "model_vector.py"  # the file of a site that an attack alters

@@ -14,6 +14,7 @@ from rich.table import Table
 from scripts import options
 from scripts.attack import findings
 from scripts.local import finished_run
+from src.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +125,7 @@ def private_part(plan: dict[str, Any]) -> "tuple[PatientDPSGD, int]":
         part = plans.build(candidate["task_runner"]["settings"]["local"])
         if isinstance(part, PatientDPSGD):
             return part, candidate["aggregator"]["settings"]["rounds_to_train"]
-    raise ValueError(f"{PRIVATE_PLAN} does not train by DP-SGD any more.")
+    raise InputError(f"{PRIVATE_PLAN} does not train by DP-SGD any more.")
 
 
 def held(

@@ -17,6 +17,7 @@ from rich.table import Table
 from scripts import options
 from scripts.attack import findings
 from scripts.local import finished_run
+from src.errors import InputError
 
 if TYPE_CHECKING:
     from scripts.attack.groups import Groups
@@ -160,13 +161,13 @@ def compare(losses: dict[str, dict[str, Losses]], rng: np.random.Generator) -> d
         without any training (Watson et al. 2022, arXiv:2111.08440). Sites without others are left
         out. The verdict, `is_evidence`, concerns all sites together: of many sites' intervals, some
         miss by chance.
-    ValueError: no site is left.
+    InputError: no site is left.
     """
     from scripts.attack.membership_inference import auc, pooled_auc, true_positive_rates
 
     final = {name: own for name, own in losses["final"].items() if len(own.others)}
     if not final:
-        raise ValueError("No site has patients that were not trained on: nothing to compare.")
+        raise InputError("No site has patients that were not trained on: nothing to compare.")
     by_score = losses
     if "initial" in losses:
         fall = {name: own - losses["initial"][name] for name, own in final.items()}

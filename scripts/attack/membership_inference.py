@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from src.data.preprocess import PreparedCase
+from src.errors import InputError
 from src.inference.windows import Network, pad_to_multiple
 
 LARGEST = 192  # voxels along an axis; a brain at 1 mm is smaller, and so is taken whole
@@ -36,7 +37,7 @@ def losses(
     """The loss of each case, float64 (n,), in their order, and the same each time.
 
     A case is taken whole and unvaried (of more than LARGEST voxels: its middle), so that members
-    and others are asked the same question. ValueError: a case has no label.
+    and others are asked the same question. InputError: a case has no label.
     """
     network.eval()
     with torch.inference_mode():
@@ -45,7 +46,7 @@ def losses(
 
 def _loss(network: Network, case: PreparedCase, loss: torch.nn.Module, compute: Compute) -> float:
     if case.regions is None:
-        raise ValueError(f"Case {case.case_id} has no label, so it has no loss.")
+        raise InputError(f"Case {case.case_id} has no label, so it has no loss.")
     middle = tuple(
         slice(max(0, length - LARGEST) // 2, max(0, length - LARGEST) // 2 + LARGEST)
         for length in case.images.shape[1:]
@@ -102,12 +103,12 @@ def pooled_auc(
     patients, which must not be taken for membership. The interval is the percentile bootstrap over
     patients, members and others separately (Efron 1979). For sets that do not overlap it has no
     width; look at their sizes then.
-    ValueError: a set is empty, or a loss is not finite.
+    InputError: a set is empty, or a loss is not finite.
     """
     pairs = [_wins(*site) for site in sites]
     total = sum(wins.size for wins in pairs)
     if not total:
-        raise ValueError("Expected at least one site with members and others, found none.")
+        raise InputError("Expected at least one site with members and others, found none.")
     resampled = np.zeros(resamples)
     for wins in pairs:
         members, others = (_resampled(size, resamples, rng) for size in wins.shape)
@@ -130,7 +131,7 @@ def _wins(members: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(members, others): 1 where the member's loss is lower, 1/2 where both are equal, else 0."""
     for name, values in (("members", members), ("others", others)):
         if not len(values) or not np.isfinite(values).all():
-            raise ValueError(f"{name}: expected finite losses of one patient or more: {values}.")
+            raise InputError(f"{name}: expected finite losses of one patient or more: {values}.")
     return (members[:, None] < others) + 0.5 * (members[:, None] == others)
 
 

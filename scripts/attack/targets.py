@@ -25,7 +25,7 @@ from scripts.local import finished_run, fx
 from scripts.local.enrol import enrol
 from scripts.local.processes import Party, free_port, running, wait_for_port
 from scripts.workspace import build_workspace, complete_plan
-from src.errors import Refused
+from src.errors import InputError, Refused
 from src.trust import encryption_key, fingerprint
 from src.trust.certificate import SITE, common_name, utc_now
 from src.trust.package import receive
@@ -223,4 +223,4 @@ def in_force() -> tuple[datetime, datetime]:
 
 
 Target = Stock | Kit
-REFUSALS = (Refused, ValueError, fx.FxFailed, subprocess.SubprocessError)
+REFUSALS = (Refused, InputError, fx.FxFailed, subprocess.SubprocessError)

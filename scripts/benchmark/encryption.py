@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT, own_environment
+from src.errors import RunFailed
 
 FLARE = ["nvflare[HE]==2.9.0"]
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
@@ -74,7 +75,7 @@ class Contender:
             words, cwd=ROOT, env=os.environ | one, capture_output=True, text=True, check=False
         )
         if shown.returncode:
-            raise RuntimeError(f"{self.name}: {shown.stderr[-1500:]}")
+            raise RunFailed(f"{self.name}: {shown.stderr[-1500:]}")
         result = json.loads((folder / "result.json").read_text())
         error = np.abs(np.load(folder / "mean.npy") - np.load(folder / "expected.npy")).max()
         shutil.rmtree(folder / "ours", ignore_errors=True)

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.options import ROOT
+from src.errors import InputError, KitError, RunFailed
 
 if TYPE_CHECKING:
     from scripts.benchmark.meter.contender import Contender
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
 OURS = "this kit, not encrypted"
 PIPE_WIDTH = 110  # characters, where the output is no terminal
-FAILURES = (RuntimeError, OSError, ValueError, subprocess.SubprocessError)
+FAILURES = (KitError, OSError, subprocess.SubprocessError)
 COLUMNS = {
     "s_per_round": "s/round",
     "cpu_s_per_round": "CPU s/round",
@@ -113,7 +114,7 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
 
     peers: whether NVIDIA FLARE and Flower take part.
     only: parts of names; empty for all.
-    ValueError: `only` leaves none.
+    InputError: `only` leaves none.
     """
     from scripts.benchmark.peers.openfl_contender import OpenFL
 
@@ -128,7 +129,7 @@ def contenders(peers: bool, only: tuple[str, ...]) -> "list[Contender]":
         found += [Flower(ENVIRONMENTS)]
     chosen = [c for c in found if not only or any(word in c.name for word in only)]
     if not chosen:
-        raise ValueError(f"--only {only}: there are {', '.join(c.name for c in found)}.")
+        raise InputError(f"--only {only}: there are {', '.join(c.name for c in found)}.")
     return chosen
 
 
@@ -138,7 +139,7 @@ def run(
     """Prepare one contender, measure it, and compare its final model with the exact mean.
 
     work: an empty folder, in which the logs lie afterwards.
-    RuntimeError: not all rounds were run; the message holds the end of the log.
+    RunFailed: not all rounds were run; the message holds the end of the log.
     """
     from scripts.benchmark.meter.measure import measured
     from scripts.benchmark.meter.workload import SITES, largest_error
@@ -163,7 +164,7 @@ def run(
         )
     if row["exit_code"] != 0 or row.get("rounds") != rounds:
         log = (work / "measure.log").read_text(errors="replace")[-1500:]
-        raise RuntimeError(
+        raise RunFailed(
             f"{row.get('rounds', 'fewer than 3')} of {rounds} rounds, exit code "
             f"{row['exit_code']} after {row['wall_s']} s (124: longer than --timeout).\n{log}"
         )

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.options import ROOT
+from src.errors import RunFailed
 
 CROPS, BATCH, SIDE = 8, 2, 64
 PLAIN, OURS, OURS_PART = "plain SGD", "this kit", "this kit, norms and head"
@@ -74,7 +75,7 @@ def _turn(name: str, side: int) -> dict[str, float]:
         words, cwd=ROOT, env=os.environ | one, capture_output=True, text=True, check=False
     )
     if shown.returncode:
-        raise RuntimeError(f"{name}: {shown.stderr[-1500:]}")
+        raise RunFailed(f"{name}: {shown.stderr[-1500:]}")
     return json.loads(shown.stdout.splitlines()[-1])
 
 

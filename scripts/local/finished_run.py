@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.errors import InputError
+
 if TYPE_CHECKING:
     from src.engines.openfl.data_loader import SiteData
 
@@ -34,12 +36,12 @@ def any_site(run: Path) -> Path | None:
 
 
 def data_folders(run: Path) -> dict[str, Path]:
-    """Each site's data folder. FileNotFoundError: not a run."""
+    """Each site's data folder. InputError: not a run."""
     from scripts.partition.strategies import in_order
 
     found = {link.name: link for link in run.glob("*/workspace/data/*")}
     if not found:
-        raise FileNotFoundError(f"{run} holds no site's workspace: is it a run of `simulate`?")
+        raise InputError(f"{run} holds no site's workspace: is it a run of `simulate`?")
     return {site: found[site] for site in in_order(found)}
 
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from src.errors import RunFailed
+
 ZYGOTE = Path(__file__).with_name("zygote.py")
 PRELOADED = ("openfl.interface", "openfl.federated", "monai", "opacus.accountants", "tenseal")
 # read before or at the imports: a forked process has them as the preloaded one had
@@ -23,7 +25,7 @@ READ_AT_START = ("PYTHON", "OMP_", "MKL_", "MALLOC_", "GRPC_", "LD_")
 CLOSE_S = 10.0
 
 
-class ForkServerFailed(RuntimeError):
+class ForkServerFailed(RunFailed):
     """The preloaded process did not start, or ended; the message ends with its last words."""
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO
 
 from scripts.local.fork_server import Forked, ForkServer
+from src.errors import RunFailed
 
 FX = Path(sys.executable).with_name("fx")
 # glibc gives each thread of the gRPC server a heap of its own: 100 MB more than two of them need
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
-class FxFailed(RuntimeError):
+class FxFailed(RunFailed):
     """An `fx` command that ended with another code than 0; the message ends with its last lines."""
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
+from src.errors import RunFailed
+
 NETWORK = "10.77.0.{}"
 HOSTS_FILES = Path("/etc/netns")  # `ip netns exec` lays NAME/hosts over /etc/hosts
 
 
-class NotPermitted(OSError):
+class NotPermitted(RunFailed):
     """This machine does not allow network namespaces; the message says what was tried."""
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from scripts.local import fx
 from scripts.local.fork_server import Forked
+from src.errors import RunFailed
 
 POLL_S = 0.25
 CONNECT_S = 300.0  # a busy machine imports slowly; an aggregator that has ended is seen at once
 STOP_S = 5.0
 
 
-class FederationFailed(RuntimeError):
+class FederationFailed(RunFailed):
     """A party ended early, or the run took too long; the message ends with that party's log."""
 
 
@@ -61,10 +62,10 @@ def free_port() -> int:
 
 
 def refuse_used_port(port: int) -> None:
-    """OSError if something listens on the port. (gRPC would share it without a word.)"""
+    """RunFailed if something listens on the port. (gRPC would share it without a word.)"""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise OSError(
+            raise RunFailed(
                 f"Port {port} is in use on this machine. Leave network.agg_port out to take a "
                 "free one, or end what listens there."
             )

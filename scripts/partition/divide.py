@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.errors import InputError
+
 if TYPE_CHECKING:
     from scripts.partition.strategies import Sites
     from src.data.case import CaseError, CaseFiles
@@ -52,7 +54,7 @@ def site_folders(root: Path) -> dict[str, Path]:
     from scripts.partition.strategies import in_order
 
     if not root.is_dir():
-        raise FileNotFoundError(f"--data {root}: no such folder.")
+        raise InputError(f"--data {root}: no such folder.")
     found = {path.name: path for path in root.iterdir() if (path / "dataset.yaml").is_file()}
     return {name: found[name] for name in in_order(found) if not name.startswith(".")}
 
@@ -73,7 +75,7 @@ def divide(
 
     partition: "round-robin" among `sites` (None: up to three, as the patients allow), "folder"
     (each folder of `data` is a site), or the path of a CSV with Partition_ID,Subject_ID.
-    ValueError: everything that is wrong with the cases (unless skip_bad) or with the partition;
+    InputError: everything that is wrong with the cases (unless skip_bad) or with the partition;
     `out` then does not come to be.
     """
     from scripts.partition import strategies as partitions
@@ -88,7 +90,7 @@ def divide(
     examined, findings = _examine(members, refused, tell)
     bad = {finding.case_id for finding in findings if finding.severity == "error"}
     if bad and not skip_bad:
-        raise ValueError(_refusal(findings, len(bad), len(cases) + len(refused)))
+        raise InputError(_refusal(findings, len(bad), len(cases) + len(refused)))
     members = {site: [c for c in own if c.case_id not in bad] for site, own in members.items()}
     partitions.refuse_small(members)
     rows = clinical_rows(data)
@@ -119,9 +121,9 @@ def in_numbers(
 
 
 def refuse_existing(out: Path) -> None:
-    """FileExistsError if there is anything at `out`."""
+    """InputError if there is anything at `out`."""
     if out.exists() or out.is_symlink():
-        raise FileExistsError(f"{out} exists. Name another --out, or move it away.")
+        raise InputError(f"{out} exists. Name another --out, or move it away.")
 
 
 @contextmanager
@@ -146,13 +148,13 @@ def _dataset(data: Path, kind: str | None) -> "Dataset":
     said = [read_dataset_yaml(folder) for folder in folders if (folder / "dataset.yaml").is_file()]
     kinds = {dataset.kind for dataset in said} | ({kind} if kind else set())
     if not kinds:
-        raise ValueError(
+        raise InputError(
             "--kind is missing. It says how the files are named and what the labels mean: one of "
             f"{', '.join(KINDS)}."
         )
     if len(kinds) > 1:
         asked = f"--kind says {kind}" if kind else "no --kind was given"
-        raise ValueError(
+        raise InputError(
             f"{data}: expected one kind; {asked}, dataset.yaml there says "
             f"{' and '.join(sorted({dataset.kind for dataset in said}))}. Correct one of them."
         )
@@ -175,7 +177,7 @@ def _partition(
         return partitions.by_folder(cases, data)
     path = Path(partition)
     if not path.is_file():
-        raise ValueError(
+        raise InputError(
             f"--partition: expected round-robin, folder or a CSV file, found {partition!r}."
         )
     return partitions.by_csv(cases, path, refused=refused)
@@ -213,7 +215,7 @@ def clinical_rows(data: Path) -> Rows:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.DictReader(file)
                 if "case_id" not in (reader.fieldnames or ()):
-                    raise ValueError(
+                    raise InputError(
                         f"{path}: expected a column case_id, found {reader.fieldnames}."
                     )
                 rows |= {row["case_id"]: row for row in reader}

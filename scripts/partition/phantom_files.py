@@ -15,6 +15,7 @@ from src.data.kinds import KINDS
 from src.data.layouts import Dataset, write_dataset_yaml
 from src.data.phantom import ENHANCING, NECROSIS, OEDEMA, Phantom, brats_affine, make_phantom
 from src.data.phantom_site import PhantomSite
+from src.errors import InputError
 
 CASE_NAMES = {
     "phantom": "Phantom_{:05d}",
@@ -44,12 +45,12 @@ def write_site(
 ) -> None:
     """Write `cases` patients of a site, numbered from `first`, with clinical.csv and dataset.yaml.
 
-    Patient i depends on seed, site and i alone. All or nothing. FileExistsError: folder exists.
+    Patient i depends on seed, site and i alone. All or nothing. InputError: folder exists.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} exists. Name another folder, or move it away.")
+        raise InputError(f"{folder} exists. Name another folder, or move it away.")
     if kind not in CASE_NAMES:
-        raise ValueError(f"No phantoms of kind {kind!r}; expected one of {', '.join(CASE_NAMES)}.")
+        raise InputError(f"No phantoms of kind {kind!r}; expected one of {', '.join(CASE_NAMES)}.")
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -13,6 +13,7 @@ import numpy as np
 from src import require
 from src.data.case import CaseFiles
 from src.data.layouts import GRADES
+from src.errors import InputError
 
 Sites = dict[str, list[CaseFiles]]
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -30,10 +31,10 @@ def site_names(count: int) -> list[str]:
 
 
 def site_name(text: str) -> str:
-    """A name that certificates can carry: [a-z0-9-]+. ValueError: nothing of the text is left."""
+    """A name that certificates can carry: [a-z0-9-]+. InputError: nothing of the text is left."""
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if not name:
-        raise ValueError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
+        raise InputError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
     return name
 
 
@@ -46,12 +47,12 @@ def usual_count(cases: list[CaseFiles]) -> int:
 def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:
     """Patients in an order drawn with `seed`, dealt to `count` sites in turn.
 
-    ValueError: fewer patients than sites.
+    InputError: fewer patients than sites.
     """
     patients = sorted({case.patient_id for case in cases})
     require.whole("sites", count, at_least=1)
     if len(patients) < count:
-        raise ValueError(
+        raise InputError(
             f"Expected at least {count} patients for {count} sites, found {len(patients)}. "
             "Lower --sites."
         )
@@ -64,20 +65,20 @@ def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:
 def by_folder(cases: list[CaseFiles], root: Path) -> Sites:
     """Each folder directly below `root` is a site.
 
-    ValueError: a case lies in `root` itself; the folders are grades; two fold into one name.
+    InputError: a case lies in `root` itself; the folders are grades; two fold into one name.
     """
     owner: dict[str, str] = {}
     folder_of: dict[str, str] = {}
     for case in cases:
         inside = case.folder.relative_to(root).parts
         if len(inside) < 2 or inside[0].upper() in GRADES:
-            raise ValueError(
+            raise InputError(
                 f"Case {case.case_id} lies in {case.folder.parent}: expected it in "
                 f"{root}/<site>. Use --partition round-robin, or move it."
             )
         site = site_name(inside[0])
         if folder_of.setdefault(site, inside[0]) != inside[0]:
-            raise ValueError(
+            raise InputError(
                 f"Folders {folder_of[site]} and {inside[0]} of {root} would both be site {site}: "
                 "site names are lower case, of letters, digits and hyphens. Rename one."
             )
@@ -89,7 +90,7 @@ def by_csv(cases: list[CaseFiles], path: Path, *, refused: Collection[str] = ())
     """The FeTS challenge's CSV: columns Partition_ID,Subject_ID; site n is named site-n.
 
     Ids are compared exactly. Rows with Partition_ID -1 are left out, with their cases. refused:
-    cases that are in the data but must not be used. ValueError: other columns, a subject twice, a
+    cases that are in the data but must not be used. InputError: other columns, a subject twice, a
     subject without a case or a case without a subject; all are listed.
     """
     rows = _read_partition(path)
@@ -99,17 +100,17 @@ def by_csv(cases: list[CaseFiles], path: Path, *, refused: Collection[str] = ())
     if unknown or missing:
         problems = [f"no case folder for {_listed(unknown)}."] if unknown else []
         problems += [f"no row for the cases {_listed(missing)}."] if missing else []
-        raise ValueError(f"{path}: " + " ".join(problems) + " Correct the file or --data.")
+        raise InputError(f"{path}: " + " ".join(problems) + " Correct the file or --data.")
     owner = {subject: f"site-{part}" for subject, part in rows.items() if part != LEFT_OUT}
     return _by_owner([case for case in cases if case.case_id in owner], owner)
 
 
 def refuse_small(sites: Sites) -> None:
-    """ValueError where a site has too few patients to train on one and validate on another."""
+    """InputError where a site has too few patients to train on one and validate on another."""
     for name, cases in sites.items():
         patients = {case.patient_id for case in cases}
         if len(patients) < FEWEST_PATIENTS:
-            raise ValueError(
+            raise InputError(
                 f"Site {name}: expected at least {FEWEST_PATIENTS} patients (one trains, one "
                 f"validates), found {_listed(patients) or 'none'}. Make fewer sites or add cases."
             )
@@ -131,7 +132,7 @@ def _read_partition(path: Path) -> dict[str, int]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         if not {"Partition_ID", "Subject_ID"} <= set(reader.fieldnames or ()):
-            raise ValueError(
+            raise InputError(
                 f"{path}: expected the columns Partition_ID,Subject_ID, found "
                 f"{','.join(reader.fieldnames or ()) or 'an empty file'}."
             )
@@ -139,11 +140,11 @@ def _read_partition(path: Path) -> dict[str, int]:
             subject, part = row["Subject_ID"] or "", row["Partition_ID"] or ""
             where = f"{path}, line {reader.line_num}"
             if not subject:
-                raise ValueError(f"{where}: expected a Subject_ID, found none.")
+                raise InputError(f"{where}: expected a Subject_ID, found none.")
             if not re.fullmatch(r"-1|\d+", part):
-                raise ValueError(f"{where}: expected a Partition_ID of -1, 0, 1 …, found {part!r}.")
+                raise InputError(f"{where}: expected a Partition_ID of -1, 0, 1 …, found {part!r}.")
             if subject in rows:
-                raise ValueError(f"{where}: Subject_ID {subject} stands there twice. Keep one row.")
+                raise InputError(f"{where}: Subject_ID {subject} stands there twice. Keep one row.")
             rows[subject] = int(part)
     return rows
 
@@ -154,7 +155,7 @@ def _by_owner(cases: list[CaseFiles], owner: Mapping[str, str]) -> Sites:
     for case in cases:
         site = owner[case.case_id]
         if homes.setdefault(case.patient_id, site) != site:
-            raise ValueError(
+            raise InputError(
                 f"Patient {case.patient_id} would be at two sites, {homes[case.patient_id]} and "
                 f"{site}: training at one and validation at the other would share a person. "
                 "Put all cases of a patient at one site."

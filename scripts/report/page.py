@@ -23,7 +23,7 @@ def write_report(run: Path) -> Path:
     """Write run/report/ (index.html, report.json, *.png); return the path of the page.
 
     The page holds everything that it shows. A run that ended early has a report, too.
-    ValueError: the folder holds no run.
+    InputError: the folder holds no run.
     """
     record = read_run(run)
     folder = run / "report"

@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.local.finished_run import workspace_of
 from scripts.partition.strategies import in_order
+from src.errors import InputError
 
 REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")
 EVERY_SITE = "every site"
@@ -23,7 +24,7 @@ def read_run(run: Path) -> dict[str, Any]:
     initial: {name: {dice}} of the untrained model.
     final: {name: {cases, dice, hd95_mm, empty_reference}}.
     run: everything else.
-    ValueError: files are missing or damaged; the message names them.
+    InputError: files are missing or damaged; the message names them.
     """
     about = _json(run / "run.json")
     lines = _rounds(workspace_of(run, "aggregator") / "logs" / "rounds.jsonl")
@@ -49,7 +50,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected a run's record, {error}. Is this a run?") from error
+        raise InputError(f"{path}: expected a run's record, {error}. Is this a run?") from error
 
 
 def _rounds(path: Path) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ def _rounds(path: Path) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         by_round = {line["round"]: line for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected one JSON line a round, {error!r}. The aggregator writes it; without "
             "it there is nothing to report."
         ) from error

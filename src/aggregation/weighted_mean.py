@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from src.errors import RunFailed
 from src.plan.parts import Declares
 
 
@@ -16,10 +17,10 @@ class WeightedMean:
     DECLARES = Declares(encrypted=False)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-        """float32 (P,) for K models (P,) and K weights >= 0. ValueError: the weights sum to 0."""
+        """float32 (P,) for K models (P,) and K weights >= 0. RunFailed: the weights sum to 0."""
         total = float(sum(weights))
         if total <= 0:
-            raise ValueError(f"The weights must sum to more than 0, got {list(weights)}.")
+            raise RunFailed(f"The weights must sum to more than 0, got {list(weights)}.")
         mean = np.zeros(models[0].shape, np.float64)
         for model, weight in zip(models, weights, strict=True):
             mean += np.multiply(model, weight / total, dtype=np.float64)

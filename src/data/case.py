@@ -8,17 +8,14 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import aff2axcodes
 
-from src.data.nifti import VolumeError, read_volume
+from src.data.nifti import read_volume
 from src.data.regions import to_regions
+from src.errors import CaseError, VolumeError
 
 SEQUENCES = ("t1", "t1ce", "t2", "flair")  # the network's channels, in this order
 # How far apart two files of a case may put the grid's corners. Headers that went through other
 # software differ by rounding, microns; a voxel is 1 mm.
 GRID_TOLERANCE_MM = 0.1
-
-
-class CaseError(ValueError):
-    """A case that must not be used; the message names case, file, expected, found, what to do."""
 
 
 @dataclass(frozen=True)
@@ -154,5 +151,5 @@ def _refuse_unusable(files: CaseFiles, path: Path, volume: np.ndarray) -> None:
 def _regions(files: CaseFiles, path: Path, label: np.ndarray) -> np.ndarray:
     try:
         return to_regions(label, files.kind)
-    except ValueError as error:
+    except CaseError as error:
         raise _refusal(files, path, str(error)) from error

@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from src import require
-from src.data.case import SEQUENCES, CaseError, CaseFiles
+from src.data.case import SEQUENCES, CaseFiles
 from src.data.kinds import KINDS, Kind
 from src.data.nifti import ENDINGS
+from src.errors import CaseError, InputError
 
 GRADES = ("HGG", "LGG")
 # <data set>/<part of it or site>/<grade>/<case> is as deep as the public archives nest.
@@ -34,22 +35,22 @@ class Dataset:
 def read_dataset_yaml(folder: Path) -> Dataset:
     """The kind of the data in `folder`.
 
-    ValueError: there is no folder or no `dataset.yaml`, or the file is malformed.
+    InputError: there is no folder or no `dataset.yaml`, or the file is malformed.
     """
     path = folder / "dataset.yaml"
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder, or a link to one that is gone.")
+        raise InputError(f"{folder}: no such folder, or a link to one that is gone.")
     if not path.is_file():
-        raise ValueError(
+        raise InputError(
             f"{folder}: expected a dataset.yaml with a line such as `kind: brats2021`. Write one, "
             "or make site folders with `python -m scripts prepare`."
         )
     try:
         content = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} cannot be read as YAML: {error}") from error
+        raise InputError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or "kind" not in content:
-        raise ValueError(f"{path}: expected a line such as `kind: brats2021`, found {content!r}.")
+        raise InputError(f"{path}: expected a line such as `kind: brats2021`, found {content!r}.")
     require.one_of(f"{path}: kind", content["kind"], tuple(KINDS))
     synthetic = content.get("synthetic", False)
     require.one_of(f"{path}: synthetic", synthetic, (True, False))
@@ -66,7 +67,7 @@ def find_cases(root: Path, kind: str, *, labelled: bool = True) -> list[CaseFile
     """Every case of this kind in `root` (a data set, a part of it, or one case), sorted by id.
 
     labelled: whether each case must have a label.
-    ValueError: there is no such folder, or no case of this kind in it.
+    InputError: there is no such folder, or no case of this kind in it.
     CaseError: files are missing or a case occurs twice; the message lists all such cases.
     """
     cases, refused = scan_cases(root, kind, labelled=labelled)
@@ -81,7 +82,7 @@ def scan_cases(
     """The cases as `find_cases` finds them, and those that it would refuse, by id."""
     require.one_of("kind", kind, KINDS)
     if not root.is_dir():
-        raise ValueError(f"Expected a folder with cases of kind {kind}, found none at {root}.")
+        raise InputError(f"Expected a folder with cases of kind {kind}, found none at {root}.")
     cases: dict[str, CaseFiles] = {}
     refused: dict[str, CaseError] = {}
     for folder in _case_folders(root, KINDS[kind]):
@@ -95,7 +96,7 @@ def scan_cases(
         except CaseError as error:
             refused[case_id] = error
     if not cases and not refused:
-        raise ValueError(_nothing_found(root, KINDS[kind]))
+        raise InputError(_nothing_found(root, KINDS[kind]))
     return [cases[name] for name in sorted(cases) if name not in refused], refused
 
 

@@ -13,13 +13,11 @@ from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
+from src.errors import VolumeError
+
 ENDINGS = (".nii.gz", ".nii")
 UNREADABLE = (ImageFileError, HeaderDataError, WrapStructError, ValueError, KeyError, OSError)
 AGAIN = " Copy the file again from its source."
-
-
-class VolumeError(ValueError):
-    """The file is no usable volume; the message says what was expected, found, and what to do."""
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from src import require
 from src.data.preprocess import PreparedCase
+from src.errors import CaseError
 from src.plan.parts import Declares
 
 # A brain's mean lies about this many standard deviations above zero in raw MRI. Adding it to
@@ -43,10 +44,10 @@ class Patches:
     def draw(self, case: PreparedCase, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One patch: images float32 (4, *size) and regions float32 (3, *size).
 
-        A smaller case is padded with background. ValueError: the case has no label.
+        A smaller case is padded with background. CaseError: the case has no label.
         """
         if case.regions is None:
-            raise ValueError(f"Case {case.case_id} has no label, so nothing can be learnt from it.")
+            raise CaseError(f"Case {case.case_id} has no label, so nothing can be learnt from it.")
         window = self._window(case, rng)
         images, regions = cut(case.images, window), cut(case.regions, window)
         if self.augment:

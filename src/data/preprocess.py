@@ -20,6 +20,7 @@ import numpy as np
 
 from src.data.case import Case, CaseFiles, left_right_axis, read_case, spacing_mm
 from src.data.regions import REGIONS
+from src.errors import Damaged
 
 MARGIN = 2  # voxels kept around the brain
 FORMAT = 2  # of a cache entry; another number, and old entries are not used
@@ -119,7 +120,7 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
                 _store(preprocess(read_case(files)), entry)
                 case = _load(entry)
     if case is None:
-        raise OSError(f"Expected a cache entry at {entry}, found none after writing it. Disk full?")
+        raise Damaged(f"Expected a cache entry at {entry}, found none after writing it. Disk full?")
     return case
 
 

@@ -14,9 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from src.data.case import SEQUENCES, Case, CaseError, CaseFiles, read_case
+from src.data.case import SEQUENCES, Case, CaseFiles, read_case
 from src.data.layouts import scan_cases
 from src.data.regions import REGIONS
+from src.errors import CaseError
 
 SMALLEST_TUMOUR_ML = 0.5
 SMALLEST_BRAIN_MM = 80.0  # edge of the brain's box; adults measure about 140 x 170 x 130 mm
@@ -64,7 +65,7 @@ def inspect_folder(
 ) -> list[CaseFinding]:
     """All findings about the cases of a data set folder, errors first; empty when all is well.
 
-    ValueError: there is no case of this kind at all.
+    InputError: there is no case of this kind at all.
     """
     cases, refused = scan_cases(root, kind, labelled=labelled)
     findings = [CaseFinding(name, "error", str(error)) for name, error in refused.items()]

@@ -4,6 +4,7 @@ import numpy as np
 
 from src import require
 from src.data.kinds import KINDS, Labels
+from src.errors import CaseError
 
 REGIONS = ("WT", "TC", "ET")
 
@@ -13,13 +14,13 @@ def to_regions(label: np.ndarray, kind: str) -> np.ndarray:
 
     label: whole numbers 0-255 of any dtype, in the convention of the data set `kind`. WT is all
         tumour, TC core and enhancing, ET enhancing.
-    ValueError: a value is not in the convention.
+    CaseError: a value is not in the convention.
     """
     labels = _labels(kind)
     bytes_ = _as_bytes(label, kind)
     found = np.flatnonzero(np.bincount(bytes_.ravel(), minlength=256)).tolist()
     if not labels.values.issuperset(found):
-        raise ValueError(unlawful(found, kind))
+        raise CaseError(unlawful(found, kind))
     member = np.zeros((len(REGIONS), 256), np.uint8)
     member[0, [labels.core, labels.oedema, labels.enhancing]] = 1
     member[1, [labels.core, labels.enhancing]] = 1
@@ -57,14 +58,14 @@ def _labels(kind: str) -> Labels:
 
 
 def _as_bytes(label: np.ndarray, kind: str) -> np.ndarray:
-    """The label as uint8, exactly. ValueError: it holds other numbers."""
+    """The label as uint8, exactly. CaseError: it holds other numbers."""
     if label.dtype == np.uint8:
         return label
     if label.size and not (label.min() >= 0 and label.max() <= 255):
-        raise ValueError(unlawful(np.unique(label).tolist(), kind))
+        raise CaseError(unlawful(np.unique(label).tolist(), kind))
     bytes_ = label.astype(np.uint8)
     if not np.array_equal(bytes_, label):
-        raise ValueError(unlawful(np.unique(label).tolist(), kind))
+        raise CaseError(unlawful(np.unique(label).tolist(), kind))
     return bytes_
 
 

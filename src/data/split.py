@@ -3,6 +3,7 @@
 import hashlib
 
 from src.data.case import CaseFiles
+from src.errors import InputError
 
 
 def split_by_patient(
@@ -12,14 +13,14 @@ def split_by_patient(
 
     The order of patients is that of SHA-256(seed, patient id), so a patient who is added later
     moves at most one other patient across.
-    ValueError: fewer than two patients.
+    InputError: fewer than two patients.
     """
     patients = sorted(
         {case.patient_id for case in files},
         key=lambda patient: hashlib.sha256(f"{seed}/{patient}".encode()).digest(),
     )
     if len(patients) < 2:
-        raise ValueError(
+        raise InputError(
             f"A site needs at least 2 patients, one to train on and one to validate; found "
             f"{len(patients)}: {', '.join(patients)}."
         )
@@ -39,7 +40,7 @@ def split_independently(
     So one patient more or fewer changes one of the two sets, by that patient, and the guarantee of
     differential privacy per patient is about all of the site's patients. A small site may have
     nobody to validate on.
-    ValueError: nobody is left to train on.
+    InputError: nobody is left to train on.
     """
 
     def validates(patient: str) -> bool:
@@ -48,7 +49,7 @@ def split_independently(
 
     training = [case for case in files if not validates(case.patient_id)]
     if not training:
-        raise ValueError(
+        raise InputError(
             f"None of the {len(files)} cases falls to training. Lower "
             "data_loader.validation_fraction, or add patients."
         )

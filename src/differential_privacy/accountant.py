@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from src import require
+from src.errors import SettingError
 
 # Every order of Opacus 1.6 and more: lower ones for little noise, higher ones for much of it.
 SERIES = 1000  # above, the series for a sampled release overflows float64
@@ -54,7 +55,7 @@ def epsilon(events: Iterable[DpEvent], delta: float) -> float:
     """Epsilon of all events together, by RDP: 0 if there are none, inf if one has no noise.
 
     The result does not depend on order and grouping, to the last bit.
-    ValueError: delta is not inside (0, 1).
+    SettingError: delta is not inside (0, 1).
     """
     _check_delta(delta)
     history = _history(events)
@@ -90,7 +91,7 @@ def calibrate(*, epsilon: float, delta: float, sample_rate: float, steps: int) -
     """The noise multiplier with which so many steps together cost at most epsilon, found by Opacus.
 
     They cost at least 0.999 epsilon.
-    ValueError: even noise of a million times the sensitivity is not enough.
+    SettingError: even noise of a million times the sensitivity is not enough.
     """
     require.positive("epsilon", epsilon)
     _check_delta(delta)
@@ -111,7 +112,7 @@ def calibrate(*, epsilon: float, delta: float, sample_rate: float, steps: int) -
                 alphas=able,
             )
         except ValueError as error:
-            raise ValueError(
+            raise SettingError(
                 f"No noise keeps {steps} steps at sample rate {sample_rate:g} below epsilon "
                 f"{epsilon:g} at delta {delta:g} ({error}). Raise epsilon or take fewer steps."
             ) from None
@@ -119,7 +120,7 @@ def calibrate(*, epsilon: float, delta: float, sample_rate: float, steps: int) -
 
 def _check_delta(delta: float) -> None:
     if not 0 < delta < 1:
-        raise ValueError(f"delta must lie between 0 and 1, got {delta!r}.")
+        raise SettingError(f"delta must lie between 0 and 1, got {delta!r}.")
 
 
 def _history(events: Iterable[DpEvent]) -> list[tuple[float, float, int]]:

@@ -11,7 +11,8 @@ from typing import Any
 from src import require
 from src.differential_privacy import ledger
 from src.differential_privacy.accountant import DpEvent
-from src.differential_privacy.ledger import BudgetSpent, Ledger
+from src.differential_privacy.ledger import Ledger
+from src.errors import BudgetSpent
 
 WHEN_SPENT = ("leave", "stop")
 

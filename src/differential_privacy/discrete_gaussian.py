@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 
+from src.errors import SettingError
+
 LARGEST = 1 << 22  # sigma: what 24-bit fields can hold, and what keeps every product below 2^63
 MOST_WHOLES = 512  # a Laplace value beyond 512 sigma has probability e^-512
 BLOCK = 1 << 15  # values at a time, so that they stay in the processor's cache
@@ -18,10 +20,10 @@ BLOCK = 1 << 15  # values at a time, so that they stay in the processor's cache
 def discrete_gaussian(sigma: int, count: int) -> np.ndarray:
     """int64 (count,), independent draws.
 
-    ValueError: sigma is no whole number from 1 to LARGEST.
+    SettingError: sigma is no whole number from 1 to LARGEST.
     """
     if not isinstance(sigma, int) or not 1 <= sigma <= LARGEST:
-        raise ValueError(f"sigma must be a whole number from 1 to {LARGEST}, got {sigma!r}.")
+        raise SettingError(f"sigma must be a whole number from 1 to {LARGEST}, got {sigma!r}.")
     drawn = [_block(sigma, min(BLOCK, count - start)) for start in range(0, count, BLOCK)]
     return np.concatenate([np.empty(0, np.int64), *drawn])
 

@@ -26,6 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from src import require
+from src.errors import SettingError
 from src.model_vector import norm
 
 FAILURE = 2.0**-40  # of delta: what a run keeps for fields that noise would overflow
@@ -62,7 +63,7 @@ class SharedNoise:
         for name in ("sites", "values", "rounds", "field"):
             require.whole(name, getattr(self, name), at_least=1)
         if self.contributors < 2:
-            raise ValueError(
+            raise SettingError(
                 f"{self.contributors} sites' noise would have to hide one update: with min_sites "
                 "and accomplices of this plan nothing can be guaranteed. At least 2 are needed."
             )
@@ -84,7 +85,7 @@ class SharedNoise:
         """The finest steps with room for a model whose largest noised value is `largest`.
 
         They follow from the opened model and the plan alone, so they are the same at every site.
-        ValueError: no step leaves room.
+        SettingError: no step leaves room.
         """
         finest = math.floor(math.log2((largest + self.clip_norm) / self.sites / self.field))
         for exponent in range(finest, finest + STEPS_TRIED):
@@ -93,7 +94,7 @@ class SharedNoise:
                 if found.sigma < SMALLEST_SIGMA:
                     break
                 return found
-        raise ValueError(
+        raise SettingError(
             f"Noise of multiplier {self.noise_multiplier:.2f} on {self.values} values up to "
             f"{largest:.3g}, clipped at {self.clip_norm:g}, has no room in a field of "
             f"+-{self.field} steps a site. Take compression_pipeline.bits: 24, tune fewer values, "

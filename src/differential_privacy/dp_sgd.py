@@ -254,7 +254,7 @@ class PrivateTraining:
 
         Nothing is trained if this raises.
         BudgetSpent: the ledger does not pay for this round.
-        ValueError: the network or the loss couples patients.
+        SettingError: the network or the loss couples patients.
         """
         how.pop("rng", None)  # of the plan's seed
         if not self._checked:

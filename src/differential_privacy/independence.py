@@ -11,28 +11,30 @@ import copy
 import torch
 from torch import nn
 
+from src.errors import SettingError
+
 TOLERANCE = 1e-8  # relative, in float64
 SIDE = 16  # voxels, of the probe
 
 
 def refuse_coupling(model: nn.Module, loss: nn.Module) -> None:
-    """ValueError if a sample's gradient depends on another sample of its batch."""
+    """SettingError if a sample's gradient depends on another sample of its batch."""
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise ValueError(
+            raise SettingError(
                 f"task_runner.model: {name} is a {type(module).__name__}: statistics of a batch "
                 "tie patients together. Use GroupNorm."
             )
     for owner, part in (("model", model), ("loss", loss)):
         buffers = [name for name, _ in part.named_buffers()]
         if buffers:
-            raise ValueError(
+            raise SettingError(
                 f"task_runner.{owner} keeps {', '.join(buffers)}: what training writes there would "
                 "leave the site without noise. Keep no buffers in a private plan."
             )
     apart = coupling(model, loss)
     if apart > TOLERANCE:
-        raise ValueError(
+        raise SettingError(
             f"task_runner.loss {type(loss).__name__} or the network ties patients together: the "
             f"gradient of a batch differs from its samples' mean by {apart:.1e} of its length. "
             "Take a loss that is the mean over samples (src.model.losses.DiceBCE)."

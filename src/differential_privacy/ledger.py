@@ -35,7 +35,7 @@ from src.differential_privacy.ledger_file import (
     ledger_files,
     salt_check,
 )
-from src.errors import Refused
+from src.errors import BudgetSpent, Damaged, InputError
 from src.files import write_atomically
 from src.hash_chain import Entry, HashChain
 
@@ -44,10 +44,6 @@ VARIABLE = "GLIOMA_LEDGER"
 LOCK = "lock"
 ID = "id "  # how the mark begins of which every patient has one
 BOOKED = "privacy booked"  # the event in the site's audit log, with the line's hash as `head`
-
-
-class BudgetSpent(Refused):
-    """The event would cost more than what is left; nothing was booked."""
 
 
 class Gate(Protocol):
@@ -73,10 +69,10 @@ def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFi
 
     identifiers: strings by which its patients are recognised in any run: one `id …` for each
         patient, and others beside. Only their keyed hashes are kept.
-    ValueError: there are none, or the site's name is a path.
+    InputError: there are none, or the site's name is a path.
     """
     if not identifiers or not all(identifiers) or Path(site).name != site:
-        raise ValueError(
+        raise InputError(
             f"expected a site and its patients, got {site!r}, {len(identifiers)} identifiers."
         )
     salt = folder / SALT
@@ -110,11 +106,11 @@ class Ledger:
 
         identifiers: what its patients are known by, see `as_opened`.
         gate: the site's, identified.
-        Refused: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
+        Damaged: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
         """
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         if folder.stat().st_mode & 0o077:
-            raise Refused(f"{folder} can be read by other users: `chmod 700 {folder}`.")
+            raise Damaged(f"{folder} can be read by other users: `chmod 700 {folder}`.")
         with alone(folder):
             if not (folder / SALT).is_file() and not ledger_files(folder):
                 write_atomically(folder / SALT, secrets.token_bytes(32), mode=0o600)
@@ -188,7 +184,7 @@ class Ledger:
         for ledger_file in every:
             if ledger_file.path == self.path:
                 return ledger_file, every
-        raise Refused(f"{self.path} is gone. Restore it from the backup.")
+        raise Damaged(f"{self.path} is gone. Restore it from the backup.")
 
     def _renew(self) -> None:
         """Note the certificate that signs from here on, if it has changed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from src import hash_chain, require
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
-from src.errors import Refused
+from src.errors import Damaged
 from src.hash_chain import Entry
 
 UNITS = ("patient", "site")
@@ -29,11 +29,11 @@ class LedgerFile:
 
     @classmethod
     def read(cls, path: Path) -> "LedgerFile | None":
-        """The file's content; None if not one line was written to it. Refused: it is damaged."""
+        """The file's content; None if not one line was written to it. Damaged: it is."""
         lines = hash_chain.read(path)
         first = {"site", "patients", "identifiers", "salt", "certificate"}
         if lines and not (lines[0].get("event") == "opened" and first <= set(lines[0])):
-            raise Refused(f"{path} does not begin as a ledger does. Restore it from the backup.")
+            raise Damaged(f"{path} does not begin as a ledger does. Restore it from the backup.")
         return cls(path, lines) if lines else None
 
     @property
@@ -97,12 +97,12 @@ def in_unit(event: DpEvent, unit: str, wanted: str, patients: int) -> DpEvent:
 def ledger_files(folder: Path) -> list[LedgerFile]:
     """Every ledger of a folder, sorted by name.
 
-    Refused: one is damaged, or was written with another salt.
+    Damaged: one is, or was written with another salt.
     """
     found = [LedgerFile.read(path) for path in sorted(folder.glob(FILES))]
     known = [ledger_file for ledger_file in found if ledger_file]
     if any(ledger_file.lines[0]["salt"] != salt_check(folder) for ledger_file in known):
-        raise Refused(
+        raise Damaged(
             f"{folder / SALT} is missing, or another than the ledgers beside it were written with: "
             "their patients cannot be recognised. Restore the whole folder from the backup."
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from src import require
+from src.errors import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Mechanism:
         require.positive("epsilon", self.epsilon)
         require.in_range("delta", self.delta, 1e-12, 0.01)
         if self.budget is not None and self.budget < self.epsilon:
-            raise ValueError(
+            raise SettingError(
                 f"budget {self.budget} is below epsilon {self.epsilon}: the run could not end. "
                 "Lower epsilon, or omit budget."
             )

@@ -24,6 +24,7 @@ from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import enough, feasibility
 from src.differential_privacy.mechanism import Mechanism
+from src.errors import SettingError
 from src.plan.parts import Declares
 from src.plan.view import Plan
 from src.secure_aggregation.fixed_point import FixedPoint, share_of_field
@@ -64,14 +65,14 @@ class SiteDP(Mechanism):
             object.__setattr__(self, "trainable", tuple(self.trainable))
 
     def check(self, encryption: Encryption) -> None:
-        """ValueError if the guarantee would not hold with these settings of the encryption."""
+        """SettingError if the guarantee would not hold with these settings of the encryption."""
         if encryption.most_cases != 1 or encryption.cases:
-            raise ValueError(
+            raise SettingError(
                 "noise: every site must weigh the same, or a larger site's update would stand out "
                 "of noise that is measured for the mean. Set most_cases: 1 and omit cases."
             )
         if encryption.accomplices < 1:
-            raise ValueError(
+            raise SettingError(
                 "noise: accomplices must be 1 or more: every site knows its own noise, and can "
                 "subtract it."
             )
@@ -89,7 +90,7 @@ class SiteDP(Mechanism):
     def shared(self, encryption: Encryption, sites: int, rounds: int, values: int) -> SharedNoise:
         """The noise for so many enrolled sites, training rounds and trainable values.
 
-        ValueError: there are too few sites for the guarantee, or too many for the fields.
+        SettingError: there are too few sites for the guarantee, or too many for the fields.
         """
         return SharedNoise(
             noise_multiplier=self.a_round(encryption, rounds).noise_multiplier,
@@ -179,7 +180,7 @@ class SiteNoise:
     def grid(self, fixed: FixedPoint, opened: np.ndarray) -> Grid:
         """The steps of the trainable values for a round that starts from `opened`.
 
-        ValueError: no step leaves room.
+        SettingError: no step leaves room.
         """
         return self.shared.grid(float(np.abs(opened[self._where(fixed)]).max()))
 
@@ -194,7 +195,7 @@ class SiteNoise:
         Trainable values become the opened model plus the clipped update plus noise, all others the
         opened model alone. Nothing of the round may be sent if this raises.
         BudgetSpent: the ledger does not pay.
-        ValueError: there is no room for the noise.
+        SettingError: there is no room for the noise.
         OverflowError: see `Grid.within`.
         """
         where, grid = self._where(fixed), self.grid(fixed, opened)

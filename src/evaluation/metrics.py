@@ -14,13 +14,14 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, generate_binar
 
 from src import require
 from src.data.regions import REGIONS
+from src.errors import InputError
 
 ONE_EMPTY_MM = 373.13
 FACES = generate_binary_structure(3, 1)  # a voxel's six neighbours
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
-    """2 |P and R| / (|P| + |R|) of two bool arrays; both empty: 1. ValueError: shapes differ."""
+    """2 |P and R| / (|P| + |R|) of two bool arrays; both empty: 1. InputError: shapes differ."""
     require.same_shape("prediction", prediction.shape, reference.shape)
     volume = np.count_nonzero(prediction) + np.count_nonzero(reference)
     if volume == 0:
@@ -34,7 +35,7 @@ def hd95(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[flo
     prediction, reference: bool (X, Y, Z). The surface is the region's voxels with a face to the
         outside.
     Both empty: 0; one empty: 373.13.
-    ValueError: shapes differ.
+    InputError: shapes differ.
     """
     require.same_shape("prediction", prediction.shape, reference.shape)
     if not prediction.any() and not reference.any():
@@ -84,9 +85,9 @@ def case_scores(
 
 
 def site_scores(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the cases, and how many had an empty reference. ValueError: there is no case."""
+    """Means over the cases, and how many had an empty reference. InputError: there is no case."""
     if not cases:
-        raise ValueError("There is no case to score.")
+        raise InputError("There is no case to score.")
     summary: dict[str, Any] = {"cases": len(cases)}
     for metric in ("dice", "hd95_mm"):
         names = cases[0][metric]

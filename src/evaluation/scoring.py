@@ -11,6 +11,7 @@ import numpy as np
 from src import require
 from src.data.preprocess import PreparedCase
 from src.data.regions import REGIONS
+from src.errors import CaseError
 from src.evaluation.metrics import case_scores, dice, site_scores
 
 Score = dict[str, Any]
@@ -36,7 +37,7 @@ class RegionScores:
         distances: whether HD95 is computed, too.
         """
         if case.regions is None:
-            raise ValueError(f"Case {case.case_id} has no label to validate against.")
+            raise CaseError(f"Case {case.case_id} has no label to validate against.")
         reference = case.regions.astype(bool)
         if distances:
             scores = case_scores(prediction, reference, case.spacing_mm)

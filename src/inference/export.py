@@ -17,7 +17,7 @@ def export(file: Path, model: np.ndarray, out: Path, workspace: Path) -> dict[st
     """Write {"model_state_dict", "plan_model", "source_sha256"} to `out`; facts about it.
 
     file: where the model vector was read. workspace: whose plan describes the network.
-    ValueError: not this plan's model; nothing is written.
+    ModelError: not this plan's model; nothing is written.
     """
     part = plans.read(workspace / "plan" / "plan.yaml")["task_runner"]["settings"]["model"]
     network = plans.build(part)

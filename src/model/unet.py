@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from src import require
+from src.errors import SettingError
 from src.plan.parts import Declares
 
 SEQUENCES_IN = 4  # T1, T1ce, T2, FLAIR
@@ -65,10 +66,10 @@ class GliomaUNet(nn.Module):
         self.head = Convolution(widths[0], REGIONS_OUT * self.stride**3, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z). ValueError: sizes do not fit."""
+        """Logits (B, 3, X, Y, Z) for images (B, 4, X, Y, Z). SettingError: sizes do not fit."""
         size = tuple(images.shape[2:])
         if any(length % self.multiple for length in size):
-            raise ValueError(
+            raise SettingError(
                 f"The network halves its input {self.multiple.bit_length() - 1} times, so X, Y and "
                 f"Z must be multiples of {self.multiple}; got {size}. Set data_loader.patches.size."
             )

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from src.errors import PlanError
 from src.plan.parts import Declares
-from src.plan.plan import PlanError, load_template, parts
+from src.plan.plan import load_template, parts
 
 NAME = "DECLARES"
 OLD_FLAGS = {  # class attributes of earlier releases, and the field that says the same now

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from src.errors import PlanError, SettingError
 from src.plan import moved
 
 Section = dict[str, Any]
@@ -29,10 +30,6 @@ SECTIONS = (
     "task_runner",
     "tasks",
 )
-
-
-class PlanError(ValueError):
-    """A plan that cannot be run. The message says where, what was expected and what to do."""
 
 
 def read(path: Path) -> dict[str, Section]:
@@ -135,7 +132,7 @@ def build(part: Mapping[str, Any], **given: Any) -> Any:
     check_settings(part, given=given)
     try:
         return template(**settings, **given)
-    except ValueError as error:
+    except SettingError as error:
         raise PlanError(f"{part['template']}: {error}") from error
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.errors import PlanError
 from src.plan import plan as plans
-from src.plan.plan import PlanError, Section
+from src.plan.plan import Section
 
 Part = Mapping[str, Any]
 Settings = Mapping[str, Any]

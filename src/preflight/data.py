@@ -6,6 +6,7 @@ from pathlib import Path
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.quality import inspect_folder
 from src.data.split import SPLITS
+from src.errors import InputError
 from src.preflight.finding import Examination, State
 
 LOADER = "src.engines.openfl.data_loader.SiteData"
@@ -43,13 +44,13 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def data_folder(examination: Examination) -> Path:
-    """The folder of the site's cases, from plan/data.yaml. ValueError: it is not named there."""
+    """The folder of the site's cases, from plan/data.yaml. InputError: it is not named there."""
     path = examination.workspace / "plan" / "data.yaml"
     for line in path.read_text().splitlines():
         name, comma, folder = line.partition(",")
         if comma and name.strip() == examination.name:
             return examination.workspace / folder.strip()
-    raise ValueError(
+    raise InputError(
         f"{path} names no data folder for {examination.name}: "
         f"fx collaborator create -n {examination.name} -d data/{examination.name}"
     )

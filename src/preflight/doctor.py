@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from src.errors import KitError
 from src.preflight import data, identity, machine, plan, privacy
 from src.preflight.finding import Check, Examination, Finding
 from src.trust.certificate import utc_now
@@ -59,7 +60,7 @@ def _apply(rule: str, check: Check, examination: Examination) -> Iterator[Findin
     try:
         for state, text in check(examination):
             yield Finding(rule, state, text)
-    except (ValueError, OSError) as error:  # Refused, PlanError, StaleState, CaseError, files
+    except (KitError, OSError) as error:
         yield Finding(rule, "fail", str(error))
 
 

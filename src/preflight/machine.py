@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from src.errors import Damaged
 from src.preflight.finding import Examination, State
 from src.trust import audit
 
@@ -61,9 +62,12 @@ def clock(examination: Examination) -> Iterator[tuple[State, str]]:
     latest = examination.members.aggregator.certificate.not_valid_before_utc
     path = examination.workspace / audit.FILE
     if path.is_file():
-        lines = path.read_bytes().splitlines()
-        if lines:
-            latest = max(latest, datetime.fromisoformat(json.loads(lines[-1])["time"]))
+        whole, _, _torn = path.read_bytes().rpartition(b"\n")
+        try:
+            times = [json.loads(line)["time"] for line in whole.splitlines()[-1:]]
+        except (ValueError, KeyError, TypeError):
+            raise Damaged(f"{path}: its last line is not readable: it was altered.") from None
+        latest = max(latest, *map(datetime.fromisoformat, times))
     if examination.now + CLOCK_TOLERANCE < latest:
         yield (
             "fail",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.differential_privacy.distributed_noise import SharedNoise
+from src.errors import PlanError
 from src.model_vector import Manifest
 from src.plan import plan as plans
 from src.secure_aggregation.settings import Encryption
@@ -37,7 +38,7 @@ def add_noise(
 ) -> None:
     """From now on updates carry the plan's noise (a part, `SiteDP`), which the ledger pays for.
 
-    Refused: the ledger does not pay for one round. ValueError: no room for the noise.
+    Refused: the ledger does not pay for one round. SettingError: no room for the noise.
     """
     size, sites = encrypting.fixed.size, len(gate.members.sites)
     shared, flags = shared_noise(noise, encrypting.encryption, plan, sites, lambda: size)
@@ -56,7 +57,7 @@ def shared_noise(
 ) -> tuple[SharedNoise, list[bool]]:
     """(the noise for so many enrolled sites, whether each tensor is trainable).
 
-    noise: a part. size: gives that of the model, where the plan names no network. ValueError: too
+    noise: a part. size: gives that of the model, where the plan names no network. SettingError: too
     few sites, or `trainable` names nothing.
     """
     words, found = noise.trainable, network(plan)
@@ -66,7 +67,7 @@ def shared_noise(
     elif words is None:
         sizes, flags = [size()], [True]
     else:
-        raise ValueError("compression_pipeline.noise.trainable: the plan names no network.")
+        raise PlanError("compression_pipeline.noise.trainable: the plan names no network.")
     values = sum(size for size, flag in zip(sizes, flags, strict=True) if flag)
     rounds = plan["aggregator"]["settings"]["rounds_to_train"]
     return noise.shared(encryption, sites, rounds, values), flags

@@ -7,11 +7,8 @@ ended, it sends every site home at once, with exit code 0 and nothing trained.
 import json
 from pathlib import Path
 
-from src.files import write_atomically
-
-
-class StaleState(ValueError):
-    """The checkpoint does not belong to the run that is being started."""
+from src.errors import StaleState
+from src.files import read_own_json, write_atomically
 
 
 class RunState:
@@ -45,7 +42,7 @@ class RunState:
         )
         if not self.mark.is_file():
             raise StaleState(f"{self.database} is of an unknown run (no {self.mark}). {advice}")
-        mark = json.loads(self.mark.read_text())
+        mark = read_own_json(self.mark)
         if mark["ended"]:
             raise StaleState(f"The run in {folder}/ has ended. To start anew, move it away.")
         if mark.get("bundle") != bundle:
@@ -57,5 +54,5 @@ class RunState:
 
     def end(self) -> None:
         """Note that the run has ended; its database will not be resumed."""
-        mark = json.loads(self.mark.read_text())
+        mark = read_own_json(self.mark)
         write_atomically(self.mark, json.dumps(mark | {"ended": True}))

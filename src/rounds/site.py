@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from src.errors import refusals_end_the_process
+from src.errors import Damaged
 from src.plan import plan as plans
 from src.plan import rules
+from src.refusal import errors_end_the_process
 from src.secure_aggregation.site import EncryptingSite
 
 logger = logging.getLogger(__name__)
@@ -93,17 +94,23 @@ class SiteRounds:
 
     @contextmanager
     def to_the_end(self) -> Iterator[None]:
-        """Around the whole run: the audit log says how it ended; a refusal ends the process."""
+        """Around the whole run: the audit log says how it ended; our errors end the process."""
         try:
-            with refusals_end_the_process():
+            with errors_end_the_process():
                 yield
-            self.gate.log("ended", how="the run is over")
+                self.gate.log("ended", how="the run is over")
         except BaseException as error:
-            reason = error.__cause__ or error
-            self.gate.log("ended", how=f"{type(reason).__name__}: {reason}")
+            self._log_end(error.__cause__ or error)
             raise
         finally:
             self.close()
+
+    def _log_end(self, reason: BaseException) -> None:
+        """Log why the run has ended here; a log that fails does not stand in place of that."""
+        try:
+            self.gate.log("ended", how=f"{type(reason).__name__}: {reason}")
+        except (Damaged, OSError) as error:
+            logger.error("The end could not be logged: %s", error)
 
     def close(self) -> None:
         """End what works beside this process."""

@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
+from src.errors import WireError
 from src.secure_aggregation import framing
-from src.secure_aggregation.framing import WireError
 
 MAGIC = b"PLN1"
 DTYPES = ("<f4", "<f8", "|u1", "<i4", "<i8")

@@ -18,16 +18,13 @@ from typing import Any
 import numpy as np
 import tenseal.sealapi as seal
 
+from src.errors import CiphertextError, RunFailed
 from src.secure_aggregation.memory_file import MemoryFile
 
 N = 4096  # slots of a ciphertext
 MOST_SUMMANDS = 93
 FRESH, SUM = 1, 2  # stored polynomials: a fresh ciphertext's second one is a seed
 MOST_BYTES = {FRESH: N * 8 + 512, SUM: 2 * N * 8 + 512}  # of a saved ciphertext
-
-
-class CiphertextError(ValueError):
-    """The bytes are no ciphertext of these parameters."""
 
 
 @cache
@@ -39,7 +36,7 @@ def context() -> Any:
     parameters.set_plain_modulus(seal.PlainModulus.Batching(N, 48))
     made = seal.SEALContext(parameters, True, seal.SEC_LEVEL_TYPE.TC192)
     if not made.parameters_set():
-        raise RuntimeError("SEAL refuses the parameters at its 192-bit level.")
+        raise RunFailed("SEAL refuses the parameters at its 192-bit level.")
     return made
 
 
@@ -112,7 +109,7 @@ class Adder:
 class Cipher(Adder):
     """Encryption and decryption with the secret key.
 
-    key: as `new_key` returns it. ValueError: it is no such key.
+    key: as `new_key` returns it. CiphertextError: it is no such key.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -121,7 +118,7 @@ class Cipher(Adder):
         try:
             secret.load(context(), self._file.write(key))
         except (RuntimeError, ValueError) as error:
-            raise ValueError(f"not a secret key of these parameters: {error}") from None
+            raise CiphertextError(f"not a secret key of these parameters: {error}") from None
         finally:
             self._file.write()
         self._encryptor = seal.Encryptor(context(), secret)
@@ -150,7 +147,7 @@ def new_key() -> bytes:
 
 
 def self_test(rng: np.random.Generator) -> None:
-    """RuntimeError unless 93 full-range ciphertexts add up exactly with this machine's TenSEAL."""
+    """RunFailed unless 93 full-range ciphertexts add up exactly with this machine's TenSEAL."""
     cipher, t = Cipher(new_key()), plain_modulus()
     extremes = np.array([t // 2, t // 2 + 1], np.uint64)  # the largest, and minus the largest
     expected, total = np.zeros(N, object), None
@@ -171,6 +168,6 @@ def self_test(rng: np.random.Generator) -> None:
             cipher.add(total, fresh)
     found = cipher.decrypt(cipher.load(cipher.save(total), SUM))
     if (found != (expected % t).astype(np.uint64)).any():
-        raise RuntimeError(
+        raise RunFailed(
             f"{MOST_SUMMANDS} ciphertexts do not add up on this machine. Is it TenSEAL 0.3.18?"
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from src.errors import PlanError
 from src.plan.parts import Declares
 
 TOKEN_BYTES = 32
@@ -28,11 +29,11 @@ class EncryptedSum:
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """The token of the round's result, from the tokens of its uploads.
 
-        ValueError: one is no token, so something unencrypted has come this far.
+        PlanError: one is no token, so something unencrypted has come this far.
         """
         for found in models:
             if found.dtype != np.uint8 or found.shape != (TOKEN_BYTES,):
-                raise ValueError(
+                raise PlanError(
                     f"expected a token of {TOKEN_BYTES} bytes, got {found.dtype} {found.shape}: "
                     "EncryptedSum needs compression_pipeline EncryptedPipeline."
                 )

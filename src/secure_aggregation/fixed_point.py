@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src import require
+from src.errors import RunFailed, SettingError, WireError
 
 SLOT_BITS = 48
 HEADER_SLOTS = 512  # the case count, then one exponent a tensor
@@ -37,7 +38,7 @@ class FixedPoint:
     def __post_init__(self) -> None:
         require.one_of("bits", self.bits, (24, 16, 12))
         if not 0 < len(self.sizes) < HEADER_SLOTS:
-            raise ValueError(
+            raise SettingError(
                 f"The network has {len(self.sizes)} tensors; 1 to {HEADER_SLOTS - 1} fit."
             )
 
@@ -87,7 +88,7 @@ class FixedPoint:
         """Encode the site's share of the sum, which is cases / total times the model.
 
         The result is (slots (S,) uint64 mod t, how many values were cut off at the field's share).
-        ValueError: a value is not finite, or the share is too small for a field.
+        RunFailed: a value is not finite. SettingError: the share is too small for a field.
         """
         share = share_of_field(self.bits, cases, total)
         values = np.empty(self.size, np.int64)
@@ -96,7 +97,7 @@ class FixedPoint:
             scaled = model[block].astype(np.float64)  # float32 would round before the rounding
             scaled *= cases / total * 2.0 ** -int(exponent)
             if not np.isfinite(scaled).all():
-                raise ValueError(
+                raise RunFailed(
                     "The trained model holds values that are not finite: the training diverged. "
                     "Lower the learning rate, or look at the log."
                 )
@@ -132,15 +133,15 @@ class FixedPoint:
     def decode(self, slots: np.ndarray, sites: int, total: int) -> "Sum":
         """The sum over `sites` sites that signed slots (S,) hold.
 
-        ValueError: honest sites cannot have made this sum.
+        WireError: honest sites cannot have made this sum.
         """
         header, slots = slots[:HEADER_SLOTS], slots[HEADER_SLOTS:]
         count = int(header[0])
         exponents = header[1 : 1 + len(self.sizes)]
         if not 0 < count <= total:
-            raise ValueError(f"the case count is {count}; the sites' caps sum to {total}.")
+            raise WireError(f"the case count is {count}; the sites' caps sum to {total}.")
         if (exponents % sites).any() or np.abs(exponents // sites).max() > 100:
-            raise ValueError("the sites have used different steps, or steps that make no sense.")
+            raise WireError("the sites have used different steps, or steps that make no sense.")
         values = np.empty((len(slots), self.fields), np.int64)
         half = 1 << (self.bits - 1)
         for field in range(self.fields):
@@ -174,10 +175,10 @@ class Sum:
 
 
 def share_of_field(bits: int, cases: int, total: int) -> int:
-    """How many steps of a field a site with so many of all cases may fill. ValueError: none."""
+    """How many steps of a field a site with so many of all cases may fill. SettingError: none."""
     share = cases * 2 ** (bits - 1) // total - 1
     if share < 1:
-        raise ValueError(f"{cases} of {total} cases is too small a share for {bits} bits.")
+        raise SettingError(f"{cases} of {total} cases is too small a share for {bits} bits.")
     return share
 
 

@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from src.errors import WireError
+
 MAGIC = b"GFS1"
 MOST_HEADER_BYTES = 1 << 20
-
-
-class WireError(ValueError):
-    """The bytes are no message of this kit."""
 
 
 def pack(header: dict[str, Any], records: Iterable[bytes | memoryview] = ()) -> bytes:

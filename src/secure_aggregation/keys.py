@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import dataclass, field
 
+from src.errors import WireError
 from src.secure_aggregation import bfv
 
 
@@ -42,10 +43,10 @@ class SumKeys:
 
     @classmethod
     def of(cls, statement: dict) -> "SumKeys":
-        """The keys that a statement holds. ValueError: it is damaged, or for other parameters."""
+        """The keys that a statement holds. WireError: it is damaged, or for other parameters."""
         if statement.get("parameters") != json.loads(json.dumps(bfv.parameters())):
-            raise ValueError(f"made for other parameters: {statement.get('parameters')}")
+            raise WireError(f"made for other parameters: {statement.get('parameters')}")
         mac = base64.b64decode(statement["tag_key"], validate=True)
         if len(mac) != 32:
-            raise ValueError("expected a MAC key of 32 bytes.")
+            raise WireError("expected a MAC key of 32 bytes.")
         return cls(base64.b64decode(statement["he_key"], validate=True), mac)

@@ -7,13 +7,10 @@ since then are handed down, so that a site that was away can follow them.
 
 from collections.abc import Mapping, Sequence
 
+from src.errors import RunStopped
 from src.secure_aggregation.protocol import STOP
 from src.secure_aggregation.round_files import Answers, RoundRecord
 from src.secure_aggregation.settings import Encryption
-
-
-class RunStopped(RuntimeError):
-    """The run cannot go on; the message says why."""
 
 
 def first(announced: Mapping[str, str]) -> RoundRecord:

@@ -38,7 +38,7 @@ DOWNLOAD, UPDATE, ANNOUNCEMENT = "download", "update", "announcement"  # kinds o
 LEAVE, STOP = "leave", "stop"  # why an answer brings no announcement: the budget of privacy
 
 
-class OutOfOrder(RuntimeError):
+class OutOfOrder(Exception):
     """A step that the round's state does not allow: a fault in this program, not in a party."""
 
 

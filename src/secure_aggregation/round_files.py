@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.files import write_atomically
+from src.files import read_own_json, write_atomically
 from src.secure_aggregation import framing
 from src.secure_aggregation.protocol import UPDATE
 
@@ -96,7 +96,7 @@ class RoundFiles:
 
     def read(self, number: int) -> RoundRecord:
         """The record of a round that was written."""
-        return RoundRecord(**json.loads(self.record(number).read_text()))
+        return RoundRecord(**read_own_json(self.record(number)))
 
     def write(self, record: RoundRecord, model: bytes) -> None:
         """Write model and record of a round that is about to open; once the record is there, it

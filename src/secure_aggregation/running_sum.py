@@ -6,9 +6,9 @@ If such a process dies, the sum is made anew from the files, and nothing but tim
 from collections.abc import Mapping
 from pathlib import Path
 
-from src.errors import Refused
+from src.errors import Refused, WireError, WorkerRefused
 from src.secure_aggregation import bfv, framing
-from src.secure_aggregation.workers import Adders, WorkerRefused
+from src.secure_aggregation.workers import Adders
 
 
 class RunningSum:
@@ -66,5 +66,5 @@ def records(upload: bytes, count: int) -> list[memoryview]:
     """
     try:
         return framing.records(upload, count=count, most_bytes=bfv.MOST_BYTES[bfv.FRESH])
-    except framing.WireError as error:
+    except WireError as error:
         raise Refused(f"a damaged upload: {error}") from None

@@ -11,18 +11,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from src.errors import Refused
+from src.errors import Refused, RunStopped
 from src.files import write_atomically
 from src.secure_aggregation import announcements, bfv, framing, next_round, upload
-from src.secure_aggregation.next_round import RunStopped
-from src.secure_aggregation.protocol import (
-    ANNOUNCEMENT,
-    DOWNLOAD,
-    ENDED,
-    UPDATE,
-    Round,
-    State,
-)
+from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, ENDED, UPDATE, Round, State
 from src.secure_aggregation.round_files import BEFORE_THE_FIRST, RoundFiles, RoundRecord
 from src.secure_aggregation.running_sum import RunningSum, records
 from src.secure_aggregation.settings import Encryption
@@ -36,7 +28,7 @@ MOST_UPLOAD_HEADER_BYTES = 16384  # of an upload: one announcement and some name
 class EncryptedRounds:
     """gate: an `AggregatorGate`. values: of the model. folder: below the aggregator's local_state.
 
-    ValueError: too few sites are enrolled for an encrypted run.
+    SettingError: too few sites are enrolled for an encrypted run.
     """
 
     def __init__(self, encryption: Encryption, gate: Any, values: int, folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from src import require
+from src.errors import SettingError
 from src.secure_aggregation import bfv
 from src.secure_aggregation.fixed_point import slots_for
 
@@ -49,19 +50,19 @@ class Encryption:
     def needed(self, enrolled: int) -> int:
         """The quorum of a round: the fewest sites, of so many enrolled.
 
-        ValueError: too few are enrolled; the plan's number would let two disjoint halves both reach
-            the quorum; or fewer than two sites would be left beside the accomplices.
+        SettingError: too few are enrolled; the plan's number would let two disjoint halves both
+            reach the quorum; or fewer than two sites would be left beside the accomplices.
         """
         fewest = max(3, enrolled // 2 + 1)
         found = self.min_sites or usual_min_sites(enrolled)
         if enrolled < 3 or not fewest <= found <= enrolled <= bfv.MOST_SUMMANDS:
-            raise ValueError(
+            raise SettingError(
                 f"Encrypted updates need 3 to {bfv.MOST_SUMMANDS} sites, and min_sites between "
                 f"max(3, half of them + 1) and all; {enrolled} are enrolled, min_sites is {found}. "
                 "With one or two sites each can work out the other's update: plan/plain.yaml."
             )
         if found - self.accomplices < 2:
-            raise ValueError(
+            raise SettingError(
                 f"min_sites is {found}; with {self.accomplices} accomplices (compression_pipeline."
                 "accomplices) fewer than 2 honest sites remain, so that one's update can be read."
             )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from src.errors import Refused
+from src.errors import Refused, WireError, WorkerRefused
 from src.files import write_atomically
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.announcements import VOID, Roster
@@ -26,7 +26,7 @@ from src.secure_aggregation.masks import mask, pair_keys
 from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, UPDATE
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.site_state import FILE, UPLOAD, SiteState
-from src.secure_aggregation.workers import Ciphers, WorkerRefused
+from src.secure_aggregation.workers import Ciphers
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class EncryptingSite:
         self._expected = round_number
 
     def start(self) -> None:
-        """Start the workers. RuntimeError: this machine's TenSEAL does not add."""
+        """Start the workers. RunFailed: this machine's TenSEAL does not add."""
         self._ciphers.start()
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class EncryptingSite:
             if summed is None:
                 framing.records(message, count=0, most_bytes=0)
             rosters = self._rosters(header["rosters"], round_number, summed)
-        except (framing.WireError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (WireError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refused(f"What came as a model cannot be read: {error!r}.") from None
         if self._expected not in (None, round_number):
             raise Refused(f"The model is of round {round_number}, asked was {self._expected}.")
@@ -211,7 +211,7 @@ class EncryptingSite:
         count, longest = self._chunks, bfv.MOST_BYTES[bfv.SUM]
         try:
             slots = self._ciphers.decrypt(framing.records(message, count=count, most_bytes=longest))
-        except (framing.WireError, WorkerRefused) as error:
+        except (WireError, WorkerRefused) as error:
             raise Refused(f"The sum of round {roster.round} is damaged: {error}") from None
         payload = np.ascontiguousarray(slots[:, :PAYLOAD])
         sites = [announcement.certificate for announcement in roster.announcements]
@@ -226,7 +226,7 @@ class EncryptingSite:
         signed = to_signed(payload.reshape(-1)[: self.fixed.slots], self._modulus)
         try:
             return payload, self.fixed.decode(signed, len(roster.announcements), self.total)
-        except ValueError as error:
+        except WireError as error:
             self._fail(f"The sum of round {roster.round} is no mean: {error} A site has lied.")
             raise
 
@@ -309,7 +309,7 @@ class EncryptingSite:
         announcement.
 
         Refused: the site is not in the roster, has more cases than its cap, has sealed this
-        round's update already, or its ledger does not pay for the noised one. ValueError: values
+        round's update already, or its ledger does not pay for the noised one. RunFailed: values
         that are not finite.
         """
         opened = self._opened()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from src.errors import Refused
+from src.errors import Damaged, Refused
 from src.files import write_atomically
 
 FILE = Path("local_state/rounds.json")
@@ -46,14 +46,14 @@ class SiteState:
     def read(cls, path: Path, run: str, bundle: str) -> "SiteState":
         """The state of this run; a new one if there is none, or only another run's.
 
-        The file being damaged, or a failed verification of this run's sum, raises an error.
+        Damaged: the file cannot be read. Refused: this run's sum has failed verification here.
         """
         if not path.is_file():
             return cls(path, run, bundle)
         try:
             found = cls(path, **json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
-            raise Refused(
+            raise Damaged(
                 f"{path} is damaged ({error}). Restore it, or move it away: the site then "
                 "announces itself anew and misses a round."
             ) from None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from src.errors import Refused
+from src.errors import Refused, WireError
 from src.secure_aggregation import announcements, framing
 from src.secure_aggregation.protocol import LEAVE, STOP
 
@@ -21,7 +21,7 @@ def header(
         found = framing.header(message)
         wrong = [key for key, value in expected.items() if found[key] != value]
         _, announcement = found["kind"], found["announcement"]
-    except (framing.WireError, KeyError, TypeError) as error:
+    except (WireError, KeyError, TypeError) as error:
         raise Refused(f"not a sealed upload: {error!r}.") from None
     if wrong or not isinstance(announcement, str):
         raise Refused(

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from src.errors import KitError
 from src.secure_aggregation import bfv
 from src.secure_aggregation.memory_file import MemoryFile
 
@@ -118,7 +119,7 @@ def serve(line: Connection, shared: MemoryFile, most_bytes: int) -> None:
                 raise ValueError(f"no order {order!r}.")
             shared.write(getattr(worker, order)(shared.read()))
             answer = DONE
-        except (ValueError, MemoryError, RuntimeError) as error:
+        except (KitError, MemoryError, RuntimeError, ValueError) as error:  # the last two: SEAL's
             answer = REFUSED + f"{error}".encode()
         line.send_bytes(answer)
 

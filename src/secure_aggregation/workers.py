@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from src.errors import RunFailed, WorkerRefused
 from src.secure_aggregation import bfv
 from src.secure_aggregation.memory_file import MemoryFile
 from src.secure_aggregation.worker import DONE, frame, unframe
@@ -22,10 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]  # the bundle's code
 PATIENCE_S = 300.0  # an order takes seconds; then the worker is taken for hung
 ROOM_BYTES = 1 << 30  # address space of a worker beside its ciphertexts
 SEED_BYTES = 16  # by which a ciphertext's randomness is known
-
-
-class WorkerRefused(ValueError):
-    """What a worker was given is not what it should be, or the worker died of it."""
 
 
 class Running(NamedTuple):
@@ -158,12 +155,12 @@ class Ciphers(Workers):
         self._key = key
 
     def start(self) -> None:
-        """Start the workers, give them the key, test one. RuntimeError: TenSEAL adds wrongly."""
+        """Start the workers, give them the key, test one. RunFailed: TenSEAL adds wrongly."""
         try:
             self._all("key", self._key)
             self._test()
         except WorkerRefused as error:
-            raise RuntimeError(f"Encryption does not work here: {error}") from None
+            raise RunFailed(f"Encryption does not work here: {error}") from None
 
     def encrypt(self, slots: np.ndarray) -> list[memoryview]:
         """Encrypt slots (C, N) uint64 below t to C ciphertexts."""

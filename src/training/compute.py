@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from src import require
+from src.errors import SettingError
 from src.training.gradient_check import wrong_gradient
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Compute:
     def prove(self, network: nn.Module, shape: Sequence[int]) -> None:
         """Train in fp32 if bf16 gradients of this network are wrong here. No work under fp32.
 
-        shape: of one sample, (C, X, Y, Z). ValueError: they are wrong, and bf16 was demanded.
+        shape: of one sample, (C, X, Y, Z). SettingError: they are wrong, and bf16 was demanded.
         """
         if self.precision != "bf16":
             return
@@ -43,7 +44,7 @@ class Compute:
         if wrong is None:
             return
         if self._demanded:
-            raise ValueError(
+            raise SettingError(
                 f"The plan demands bf16, but on this machine {wrong}. "
                 "Set task_runner.precision to auto or fp32."
             )

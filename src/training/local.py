@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from src import require
+from src.errors import RunFailed, SettingError
 from src.plan.parts import Declares
 from src.trainable import trainable_names
 from src.training.compute import Compute
@@ -66,7 +67,7 @@ class LocalTraining:
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
-            raise ValueError("Give either steps or epochs, one of the two.")
+            raise SettingError("Give either steps or epochs, one of the two.")
         if self.steps is not None:
             require.whole("steps", self.steps, at_least=1)
         if self.epochs is not None:
@@ -107,7 +108,7 @@ class LocalTraining:
         """Train `model` in place on the site's batches; return the mean loss over the steps.
 
         on_step: called with the number of steps done.
-        ValueError: the loss is not finite, and the model is then of no use; or a word of
+        RunFailed: the loss is not finite, and the model is then of no use; or a word of
             `trainable` names no parameter.
         """
         names = trainable_names(model, self.trainable)
@@ -137,7 +138,7 @@ class LocalTraining:
             optimiser.step()
             losses.append(float(value.detach()))
             if not np.isfinite(losses[-1]):
-                raise ValueError(
+                raise RunFailed(
                     f"The loss is {losses[-1]} in step {len(losses)} of round {round_number}: "
                     "training diverged. Lower task_runner.local.learning_rate."
                 )

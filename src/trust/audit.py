@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from src import hash_chain
-from src.errors import Refused
+from src.errors import Damaged, Refused
 from src.trust import fingerprint, signed_statement
 
 KIND = "audit"
@@ -62,12 +62,12 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
     """The lines of a log whose chain and signatures hold.
 
     certificates: those with which the party may have signed.
-    Refused: there is no log, a line was altered, dropped or moved, or a signature does not hold.
+    Damaged: there is no log, a line was altered, dropped or moved, or a signature does not hold.
         The message gives the number of the first such line.
     """
     known = {fingerprint.of_certificate(certificate): certificate for certificate in certificates}
     if not path.is_file():
-        raise Refused(f"{path}: no such log. A party writes it from its first start on.")
+        raise Damaged(f"{path}: no such log. A party writes it from its first start on.")
     lines = hash_chain.read(path)
     for line in lines:
         if line["event"] == "signed":
@@ -78,11 +78,14 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
 def _check_signature(line, head: str, known: dict[str, x509.Certificate], place: str) -> None:
     keyid = line["envelope"]["signatures"][0]["keyid"]
     if keyid not in known:
-        raise Refused(f"{place}: signed with certificate {keyid[:16]}…, which is not this party's.")
+        raise Damaged(f"{place}: signed with certificate {keyid[:16]}…, which is not this party's.")
     content = json.dumps(line["envelope"]).encode()
-    signed = signed_statement.verify(KIND, content, known[keyid], name=place)
+    try:
+        signed = signed_statement.verify(KIND, content, known[keyid], name=place)
+    except Refused as refusal:
+        raise Damaged(str(refusal)) from refusal
     if signed != {"party": line["party"], "head": head}:
-        raise Refused(f"{place}: the signature is under another log.")
+        raise Damaged(f"{place}: the signature is under another log.")
 
 
 def unsigned(lines: list[dict[str, Any]]) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.errors import Refused
+from src.errors import Damaged, InputError
 from src.trust import audit, members
 from src.trust.certificate import SITE, utc_now
 
@@ -12,7 +12,7 @@ def check(log: Path, other: Path | None, workspace: Path) -> list[str]:
 
     log: this party's own log.
     other: a copy of another party's log; None compares nothing.
-    Refused: names the first line that is not as it was written.
+    Damaged: names the first line that is not as it was written.
     """
     listed = members.read(workspace, utc_now())
     said, logs = [], {}
@@ -36,8 +36,8 @@ def _crossed(logs: dict[str, list], listed: members.Members) -> str:
     sites = [party for party in logs if party in listed.sites]
     aggregator = listed.aggregator.name
     if len(sites) != 1 or aggregator not in logs:
-        raise Refused(f"Expected the logs of {aggregator} and of one site, got {sorted(logs)}.")
+        raise InputError(f"Expected the logs of {aggregator} and of one site, got {sorted(logs)}.")
     findings = audit.cross_check(logs[aggregator], logs[sites[0]], sites[0])
     if findings:
-        raise Refused("The two logs disagree:\n  " + "\n  ".join(findings))
+        raise Damaged("The two logs disagree:\n  " + "\n  ".join(findings))
     return f"The logs of {aggregator} and {sites[0]} ({SITE.name}) agree."

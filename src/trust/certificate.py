@@ -5,6 +5,7 @@ in it serves another (RFC 5280): a site's certificate is no server's, and an enc
 sign.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,11 +154,11 @@ def common_name(name: str, serial: int) -> str:
 
 
 def parse_common_name(text: str) -> tuple[str, int]:
-    """(site, serial number) of a site's common name. ValueError: the text is none."""
-    name, _, serial = text.rpartition(".")
-    if not name or len(serial) != 32:
-        raise ValueError(f"{text!r} is not the common name of a site of this kit (name.serial).")
-    return name, int(serial, 16)
+    """(site, serial number) of a site's common name. Refused: the text is none."""
+    found = re.fullmatch(r"(.+)\.([0-9a-f]{32})", text)
+    if found is None:
+        raise Refused(f"{text!r} is not the common name of a site of this kit (name.serial).")
+    return found[1], int(found[2], 16)
 
 
 def read_certificate(path: Path) -> x509.Certificate:

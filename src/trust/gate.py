@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.differential_privacy import ledger
 from src.differential_privacy.guarantee import guarantees
-from src.errors import Refused, marked
+from src.errors import Damaged, Refused
 from src.files import write_atomically
 from src.plan import plan as plans
+from src.refusal import marked
 from src.trust import (
     approval,
     bundle,
@@ -81,7 +82,7 @@ class Gate:
         for member in self.members.members:
             if member.name not in self._revoked and self._is_revoked(member):
                 self._revoked.add(member.name)
-                with suppress(OSError):  # a full disk must not let anybody in, nor end the run
+                with suppress(OSError):  # a full disk lets nobody in, nor ends it; `Damaged` does
                     self.audit.write("revoked", site=member.name, sha256=member.sha256)
 
     def _is_revoked(self, member: Member) -> bool:
@@ -156,8 +157,8 @@ class SiteGate(Gate):
             self.check_aggregator()
             self.approval = self._approval(member)
             self._check_ledgers()
-        except Refused as refusal:
-            self.audit.write("refused", site=name, reason=str(refusal))
+        except (Refused, Damaged) as error:
+            self.audit.write("refused", site=name, reason=str(error))
             raise
         # The only certificate that this site's connections accept (gRPC takes a leaf as anchor)
         self.pinned = self.workspace / PINNED
@@ -179,7 +180,7 @@ class SiteGate(Gate):
         return content
 
     def _check_ledgers(self) -> None:
-        """Refused if the plan is private and a ledger was altered or lost."""
+        """Damaged if the plan is private and a ledger was altered or lost."""
         if guarantees(plans.read(self.workspace / bundle.PLAN)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
@@ -234,10 +235,7 @@ class AggregatorGate(Gate):
         Refused: the certificate is no member's, another site's, an older one, or revoked.
         """
         try:
-            try:
-                name, serial = certificates.parse_common_name(common_name)
-            except ValueError as error:
-                raise Refused(str(error)) from None
+            name, serial = certificates.parse_common_name(common_name)
             if name != site:
                 raise Refused(f"the certificate is {name}'s, but the call says {site}.")
             member = self.members.site(site)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from src.errors import Refused
+from src.errors import Refused, WireError
 from src.secure_aggregation.keys import SumKeys
 from src.trust import certificate as certificates
 from src.trust import encryption_key, members
@@ -112,7 +112,7 @@ def open_keys(
         found = json.loads(content)
         wrong = [key for key, value in expected.items() if found[key] != value]
         keys = SumKeys.of(found)
-    except (ValueError, KeyError, TypeError) as error:
+    except (WireError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"{path} holds no keys that can be read: {error}") from None
     if wrong:
         raise Refused(

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from src.differential_privacy.ledger import BOOKED, KIND, alone, signed_digest
 from src.differential_privacy.ledger_file import LedgerFile, ledger_files
-from src.errors import Refused
+from src.errors import Damaged, Refused
 from src.hash_chain import Entry, digest
 from src.trust import audit, fingerprint, members, signed_statement
 from src.trust import certificate as certificates
@@ -26,7 +26,7 @@ State = Literal["ok", "warn"]
 def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State, str]]:
     """States and sentences about what was found.
 
-    Refused: the first line that is not as it was written.
+    Damaged: the first line that is not as it was written.
     """
     listed = members.read(workspace, now)
     authority = CertificatePath.read(workspace / members.CHAIN_FILE)
@@ -45,7 +45,7 @@ def check(folder: Path, workspace: Path, now: datetime) -> Iterator[tuple[State,
 def read(folder: Path) -> list[LedgerFile]:
     """Every ledger of a folder, torn ends mended; an empty list if there is no folder.
 
-    Refused: a ledger is damaged.
+    Damaged: a ledger is damaged.
     """
     if not folder.is_dir():
         return []
@@ -56,7 +56,7 @@ def read(folder: Path) -> list[LedgerFile]:
 def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
     """Pairs (line, certificate): from that line on, this certificate signs.
 
-    Refused: a signature does not hold.
+    Damaged: a signature does not hold.
     """
     found: list[tuple[Entry, x509.Certificate]] = []
     for line in ledger_file.lines:
@@ -66,12 +66,15 @@ def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
             found.append((line, x509.load_pem_x509_certificate(pem)))
         _, certificate = found[-1]
         content = json.dumps(line.get("envelope")).encode()
-        if signed_statement.signer(content) != fingerprint.of_certificate(certificate):
-            raise Refused(f"{place}: signed with another certificate than the ledger names.")
-        if signed_statement.verify(KIND, content, certificate, name=place) != {
-            "line": signed_digest(line)
-        }:
-            raise Refused(f"{place}: the signature is under another line.")
+        try:
+            signer = signed_statement.signer(content)
+            if signer != fingerprint.of_certificate(certificate):
+                raise Damaged(f"{place}: signed with another certificate than the ledger names.")
+            signed = signed_statement.verify(KIND, content, certificate, name=place)
+        except Refused as refusal:
+            raise Damaged(str(refusal)) from refusal
+        if signed != {"line": signed_digest(line)}:
+            raise Damaged(f"{place}: the signature is under another line.")
     return found
 
 
@@ -102,7 +105,7 @@ def _against(
     heads = {digest(line) for ledger_file in known for line in ledger_file.lines}
     for line in noted:
         if line["head"] not in heads:
-            raise Refused(
+            raise Damaged(
                 f"{log}: line {line['n']} says that round {line['round']} of run {line['run']} was "
                 f"booked in {line['ledger']}, but no ledger in {folder} holds it: one was lost, "
                 "cut off or replaced. Restore the folder from the backup; what is spent is not "

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from src.errors import Refused
-from src.files import write_atomically
+from src.files import read_own_json, write_atomically
 
 FILE = Path("cert/revoked.crl")
 SEEN = Path("local_state/revocation.number")
@@ -57,7 +57,7 @@ class RevocationList:
 
     def _read(self) -> x509.CertificateRevocationList:
         found = parse(self.path.read_bytes(), self._signing, name=str(self.path))
-        seen = int(self.seen.read_text()) if self.seen.is_file() else 0
+        seen = read_own_json(self.seen) if self.seen.is_file() else 0
         if number(found) < seen:
             raise Refused(
                 f"{self.path} is number {number(found)}, but number {seen} was here before. "

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from cryptography import x509
 
+from src.errors import InputError
 from src.trust import fingerprint
 from src.verbs.options import console
 
@@ -13,7 +14,11 @@ from src.verbs.options import console
 @click.argument("request", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def request_words(request: Path) -> None:
     """Print the words of a request made by `fx aggregator generate-cert-request`."""
-    sha256 = fingerprint.of_requests(x509.load_pem_x509_csr(request.read_bytes()))
+    try:
+        found = x509.load_pem_x509_csr(request.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{request}: expected a certificate request in PEM: {error}") from error
+    sha256 = fingerprint.of_requests(found)
     console.print(f"Fingerprint: {sha256}", soft_wrap=True)
     console.print(f"Words:       [bold]{fingerprint.words(sha256)}[/]", soft_wrap=True)
     console.print("Next:        carry the file to the desk, read it the words by telephone")

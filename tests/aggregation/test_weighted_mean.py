@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.aggregation.weighted_mean import WeightedMean
+from src.errors import RunFailed
 
 
 def test_by_hand():
@@ -32,5 +33,5 @@ def test_many_small_steps_are_not_lost_in_float32():
 
 
 def test_no_weight_at_all_is_refused():
-    with pytest.raises(ValueError, match="more than 0"):
+    with pytest.raises(RunFailed, match="more than 0"):
         WeightedMean().combine([np.zeros(2, np.float32)], [0])

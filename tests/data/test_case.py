@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.data.case import SEQUENCES, CaseError, left_right_axis, read_case
+from src.data.case import SEQUENCES, left_right_axis, read_case
 from src.data.kinds import KINDS
 from src.data.layouts import find_cases
+from src.errors import CaseError
 
 
 def change(path, voxels=None, affine=None):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from src.data.case import CaseError
 from src.data.kinds import KINDS
 from src.data.layouts import (
     Dataset,
@@ -11,6 +10,7 @@ from src.data.layouts import (
     scan_cases,
     write_dataset_yaml,
 )
+from src.errors import CaseError, InputError
 
 
 def only(root, kind, **settings):
@@ -128,21 +128,21 @@ def test_one_case_in_two_places_is_refused_in_both(write_case, tmp_path):
 def test_an_empty_folder_is_an_error_that_names_kind_pattern_and_content(tmp_path):
     (tmp_path / "readme.txt").touch()
     with pytest.raises(
-        ValueError, match=r"kind brats2021, named like BraTS2021_00000; found readme"
+        InputError, match=r"kind brats2021, named like BraTS2021_00000; found readme"
     ):
         find_cases(tmp_path, "brats2021")
 
 
 def test_data_of_another_kind_are_not_read_but_the_hint_names_it(write_case, tmp_path):
     write_case(tmp_path / "train", "fets2022")
-    with pytest.raises(ValueError, match=r"folders there are named like fets2022. Is --data or"):
+    with pytest.raises(InputError, match=r"folders there are named like fets2022. Is --data or"):
         find_cases(tmp_path, "brats2021")
 
 
 def test_no_folder_and_no_kind_are_errors(tmp_path):
-    with pytest.raises(ValueError, match="found none at"):
+    with pytest.raises(InputError, match="found none at"):
         find_cases(tmp_path / "nowhere", "brats2021")
-    with pytest.raises(ValueError, match="kind must be one of brats2018"):
+    with pytest.raises(InputError, match="kind must be one of brats2018"):
         find_cases(tmp_path, "brats")
 
 
@@ -168,11 +168,11 @@ def test_dataset_yaml_comes_back(tmp_path):
 def test_a_wrong_dataset_yaml_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "dataset.yaml").write_text(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         read_dataset_yaml(tmp_path)
 
 
 def test_a_link_to_a_folder_that_is_gone_is_told_from_a_missing_dataset_yaml(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
-    with pytest.raises(ValueError, match="no such folder, or a link to one that is gone"):
+    with pytest.raises(InputError, match="no such folder, or a link to one that is gone"):
         read_dataset_yaml(tmp_path / "link")

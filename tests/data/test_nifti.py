@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.data.nifti import VolumeError, read_volume
+from src.data.nifti import read_volume
+from src.errors import VolumeError
 
 VOXELS = np.arange(5 * 4 * 3, dtype=np.int16).reshape(5, 4, 3)
 AFFINE = np.diag([-1.0, -1, 2, 1])

@@ -5,6 +5,7 @@ import pytest
 
 from src.data.patches import Patches, cut
 from src.data.preprocess import PreparedCase
+from src.errors import CaseError
 
 
 def case(shape=(24, 20, 16), tumour=(slice(4, 8), slice(4, 8), slice(4, 8))) -> PreparedCase:
@@ -90,5 +91,5 @@ def test_a_case_without_label_cannot_be_learnt_from():
     unlabelled = PreparedCase(
         "b", "b", np.ones((4, 8, 8, 8), np.float32), None, np.eye(4), (8, 8, 8), (0, 0, 0)
     )
-    with pytest.raises(ValueError, match="Case b has no label"):
+    with pytest.raises(CaseError, match="Case b has no label"):
         Patches((8, 8, 8)).draw(unlabelled, np.random.default_rng(0))

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.case import Case, CaseError, read_case
+from src.data.case import Case, read_case
 from src.data.preprocess import MARGIN, PreparedCase, prepared, preprocess
+from src.errors import CaseError
 
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
 

@@ -11,6 +11,7 @@ from src.data.phantom import make_phantom
 from src.data.phantom_site import SITES
 from src.data.preprocess import prepared
 from src.data.public_cases import SyntheticCases, synthetic_case
+from src.errors import SettingError
 
 SMALL = {"size": 32, "spacing_mm": 5.5}
 
@@ -39,7 +40,7 @@ def test_they_are_not_the_patients_of_a_site_with_the_same_seed():
 
 
 def test_no_case_is_refused():
-    with pytest.raises(ValueError, match="count must be a whole number of at least 1"):
+    with pytest.raises(SettingError, match="count must be a whole number of at least 1"):
         SyntheticCases(count=0)
 
 

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from src.data.kinds import KINDS
 from src.data.regions import REGIONS, from_regions, to_regions
+from src.errors import CaseError
 
 KIND = st.sampled_from(sorted(KINDS))
 
@@ -49,7 +50,7 @@ def test_every_kind_before_2023_agrees_with_monai():
 
 def test_values_of_another_kind_are_refused_with_a_hint_and_not_converted():
     with pytest.raises(
-        ValueError, match=r"expected label values 0, 1, 2, 4 \(brats2021\), found 0"
+        CaseError, match=r"expected label values 0, 1, 2, 4 \(brats2021\), found 0"
     ) as error:
         to_regions(np.array([0, 1, 2, 3]), "brats2021")
     assert "would fit brats2023 or brats2024: is --kind right?" in str(error.value)
@@ -57,12 +58,12 @@ def test_values_of_another_kind_are_refused_with_a_hint_and_not_converted():
 
 @pytest.mark.parametrize("wrong", [[0, 1.5], [-1, 0], [0, 300], [0, np.nan]])
 def test_a_label_that_is_no_label_is_refused(wrong):
-    with pytest.raises(ValueError, match="expected label values 0, 1, 2, 4"):
+    with pytest.raises(CaseError, match="expected label values 0, 1, 2, 4"):
         to_regions(np.array(wrong, np.float32), "brats2021")
 
 
 def test_an_unknown_kind_is_refused_and_the_known_are_listed():
-    with pytest.raises(ValueError, match=r"kind must be one of brats2018, .*'brats1999'"):
+    with pytest.raises(CaseError, match=r"kind must be one of brats2018, .*'brats1999'"):
         to_regions(np.zeros(3, np.uint8), "brats1999")
 
 
@@ -93,5 +94,5 @@ def test_any_prediction_becomes_a_lawful_nested_label(regions, kind):
 
 
 def test_regions_need_three_channels():
-    with pytest.raises(ValueError, match=r"shape \(3, \.\.\.\), got \(4, 2\)"):
+    with pytest.raises(CaseError, match=r"shape \(3, \.\.\.\), got \(4, 2\)"):
         from_regions(np.zeros((4, 2)), "brats2021")

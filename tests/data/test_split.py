@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from src.data.case import CaseFiles
 from src.data.split import split_by_patient, split_independently
+from src.errors import InputError
 
 
 def files(*patients: str) -> list[CaseFiles]:
@@ -45,7 +46,7 @@ def test_a_patient_who_is_added_later_moves_at_most_one_other():
 
 
 def test_one_patient_cannot_be_split():
-    with pytest.raises(ValueError, match="at least 2 patients"):
+    with pytest.raises(InputError, match="at least 2 patients"):
         split_by_patient(files("a", "a"), 0.25, 0)
 
 
@@ -54,7 +55,7 @@ def test_an_independent_split_changes_by_the_one_patient_that_comes(numbers, see
     cases = files(*(f"p{i}" for i in sorted(numbers)))
     try:
         before = split_independently(cases, 0.25, seed)
-    except ValueError:
+    except InputError:
         return  # nobody was left to train on
     after = split_independently(cases + files("new"), 0.25, seed)
     changed = [len(new) - len(old) for old, new in zip(before, after, strict=True)]
@@ -79,7 +80,7 @@ def test_an_independent_split_keeps_about_the_share():
 
 def test_a_site_with_nobody_to_train_on_says_so():
     lone = next(c for c in files(*(f"p{i}" for i in range(40))) if not _trains(c))
-    with pytest.raises(ValueError, match="None of the 1 cases falls to training"):
+    with pytest.raises(InputError, match="None of the 1 cases falls to training"):
         split_independently([lone], 0.25, 0)
 
 

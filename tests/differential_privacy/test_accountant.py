@@ -12,6 +12,7 @@ from opacus.accountants.utils import get_noise_multiplier
 
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent, calibrate, epsilon, epsilon_prv
+from src.errors import SettingError
 
 SITE_OF_FOUR = [(q, steps, 1 / 40) for q in (0.25, 0.5, 1.0) for steps in (1, 4, 10)]
 LARGER = [
@@ -187,7 +188,7 @@ def test_calibrated_noise_is_that_of_opacus():
 
 @pytest.mark.parametrize("q", [0.25, 1.0])
 def test_a_budget_that_no_noise_can_keep_is_refused(q):
-    with pytest.raises(ValueError, match=r"No noise keeps .* below epsilon 1e-09 .* Raise epsilon"):
+    with pytest.raises(SettingError, match=r"No noise keeps .* epsilon 1e-09 .* Raise epsilon"):
         calibrate(epsilon=1e-9, delta=1e-9, sample_rate=q, steps=1)
 
 
@@ -206,13 +207,13 @@ def test_a_budget_that_no_noise_can_keep_is_refused(q):
     ],
 )
 def test_what_is_no_release_is_refused(wrong):
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(SettingError, match="must"):
         DpEvent(**wrong)
 
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, math.nan])
 def test_a_delta_that_is_no_probability_is_refused(delta):
-    with pytest.raises(ValueError, match="delta must lie between 0 and 1"):
+    with pytest.raises(SettingError, match="delta must lie between 0 and 1"):
         epsilon([event(1.0)], delta)
-    with pytest.raises(ValueError, match="delta must lie between 0 and 1"):
+    with pytest.raises(SettingError, match="delta must lie between 0 and 1"):
         calibrate(epsilon=1.0, delta=delta, sample_rate=1.0, steps=1)

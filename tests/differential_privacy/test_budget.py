@@ -6,7 +6,7 @@ import pytest
 
 from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.budget import Budget
-from src.differential_privacy.ledger import BudgetSpent
+from src.errors import BudgetSpent, SettingError
 
 A_ROUND = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=3)
 DELTA = 1e-2
@@ -67,7 +67,7 @@ def test_a_run_that_has_spent_all_of_it_is_resumed_after_a_restart(gate):
 
 
 def test_units_and_ways_to_end_are_known_ones(gate):
-    with pytest.raises(ValueError, match="when_spent must be one of leave, stop"):
+    with pytest.raises(SettingError, match="when_spent must be one of leave, stop"):
         opened(gate, 1, when_spent="ignore")
-    with pytest.raises(ValueError, match="unit must be one of patient, site"):
+    with pytest.raises(SettingError, match="unit must be one of patient, site"):
         opened(gate, 1, unit="crop")

@@ -11,6 +11,7 @@ from scipy.stats import chi2, norm
 
 from src.differential_privacy import discrete_gaussian as sampler
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
+from src.errors import SettingError
 from tests.oracles import LEVEL, variance_fits
 
 
@@ -87,7 +88,7 @@ def test_as_many_as_asked_for(count):
 
 @pytest.mark.parametrize("sigma", [0, -1, 1.5, sampler.LARGEST + 1])
 def test_a_sigma_that_is_no_whole_number_of_steps_is_refused(sigma):
-    with pytest.raises(ValueError, match="sigma must be a whole number from 1 to"):
+    with pytest.raises(SettingError, match="sigma must be a whole number from 1 to"):
         discrete_gaussian(sigma, 1)
 
 

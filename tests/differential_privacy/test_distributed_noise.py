@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from src.differential_privacy.discrete_gaussian import discrete_gaussian
 from src.differential_privacy.distributed_noise import FAILURE, Grid, SharedNoise
 from src.differential_privacy.feasibility import SITES, enough, feasibility, table
+from src.errors import SettingError
 from src.model_vector import norm
 from src.secure_aggregation.fixed_point import share_of_field
 
@@ -67,7 +68,7 @@ def test_no_update_changes_the_sum_by_more_than_the_noise_is_measured_for(
     )
     try:
         grid = shared.grid(largest)
-    except ValueError:
+    except SettingError:
         assume(False)
     rng = np.random.default_rng(seed)
     direction = rng.normal(size=values)
@@ -145,7 +146,7 @@ def test_with_tiny_noise_the_sum_is_no_discrete_gaussian_and_tau_says_so():
 
 @pytest.mark.parametrize("contributors", [0, 1])
 def test_one_sites_noise_hides_nothing_and_is_refused(contributors):
-    with pytest.raises(ValueError, match="At least 2 are needed"):
+    with pytest.raises(SettingError, match="At least 2 are needed"):
         noise(contributors=contributors)
 
 
@@ -201,7 +202,7 @@ def test_noise_in_a_field_that_is_too_small_for_it_leaves_it():
     ],
 )
 def test_plans_that_leave_no_room_are_refused_with_what_to_change(settings, largest):
-    with pytest.raises(ValueError, match=r"no room in a field.*bits: 24, tune fewer"):
+    with pytest.raises(SettingError, match=r"no room in a field.*bits: 24, tune fewer"):
         noise(**settings).grid(largest)
 
 

@@ -11,7 +11,8 @@ from torch import nn
 from scripts.local.one_process import SigningGate
 from src.differential_privacy import gaussian
 from src.differential_privacy.dp_sgd import PatientDPSGD, PrivateTraining, private_gradient
-from src.differential_privacy.ledger import VARIABLE, BudgetSpent
+from src.differential_privacy.ledger import VARIABLE
+from src.errors import BudgetSpent, SettingError
 from src.model.losses import DiceBCE
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
@@ -299,7 +300,7 @@ def test_a_round_is_booked_before_it_is_trained_and_none_beyond_the_budget(at_si
 def test_a_network_that_ties_patients_together_is_neither_booked_nor_trained(at_site):
     run, booked = at_site
     tied = nn.Sequential(nn.Conv3d(4, 8, 1), nn.BatchNorm3d(8), nn.Conv3d(8, 3, 1))
-    with pytest.raises(ValueError, match="BatchNorm3d"):
+    with pytest.raises(SettingError, match="BatchNorm3d"):
         run(tied, 0)
     assert booked() == 0
 
@@ -335,7 +336,7 @@ def test_the_run_costs_what_the_plan_says_with_the_spare_round_in_it():
     ],
 )
 def test_settings_that_cannot_hold_are_refused(setting, value, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(SettingError, match=words):
         PatientDPSGD(**PART | {setting: value})
 
 

@@ -6,6 +6,7 @@ from monai.losses import DiceCELoss
 from torch import nn
 
 from src.differential_privacy.independence import TOLERANCE, coupling, refuse_coupling
+from src.errors import SettingError
 from src.model.losses import DiceBCE
 from src.model.unet import GliomaUNet
 
@@ -42,7 +43,7 @@ def test_the_kits_own_network_and_loss_leave_patients_apart():
     "loss", [DiceCELoss(sigmoid=True, batch=True), WeightedMean()], ids=["batch dice", "weights"]
 )
 def test_a_loss_over_the_batch_is_refused(loss):
-    with pytest.raises(ValueError, match="ties patients together"):
+    with pytest.raises(SettingError, match="ties patients together"):
         refuse_coupling(GROUPED, loss)
 
 
@@ -51,14 +52,14 @@ def test_the_same_loss_by_sample_is_taken():
 
 
 def test_batch_norm_is_refused_by_name():
-    with pytest.raises(ValueError, match="1 is a BatchNorm3d: statistics of a batch"):
+    with pytest.raises(SettingError, match="1 is a BatchNorm3d: statistics of a batch"):
         refuse_coupling(network(nn.BatchNorm3d(8)), DiceBCE())
 
 
 def test_a_buffer_would_leave_without_noise():
-    with pytest.raises(ValueError, match=r"task_runner\.loss keeps frequency"):
+    with pytest.raises(SettingError, match=r"task_runner\.loss keeps frequency"):
         refuse_coupling(GROUPED, RunningWeights())
-    with pytest.raises(ValueError, match=r"task_runner\.model keeps 1\.running_mean"):
+    with pytest.raises(SettingError, match=r"task_runner\.model keeps 1\.running_mean"):
         refuse_coupling(network(nn.InstanceNorm3d(8, track_running_stats=True)), DiceBCE())
 
 

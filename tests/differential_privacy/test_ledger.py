@@ -12,9 +12,9 @@ import pytest
 from src import hash_chain
 from src.differential_privacy import ledger as ledger_module
 from src.differential_privacy.accountant import DpEvent, calibrate, epsilon
-from src.differential_privacy.ledger import BOOKED, BudgetSpent, Ledger
+from src.differential_privacy.ledger import BOOKED, Ledger
 from src.differential_privacy.ledger_file import in_unit, ledger_files
-from src.errors import Refused
+from src.errors import BudgetSpent, Damaged, SettingError
 from src.trust import audit
 from tests.ceremonies import START
 
@@ -160,7 +160,7 @@ def test_a_sites_other_patients_are_the_same_site(ledgers, gate):
 
 
 def test_an_unknown_unit_is_refused(ledgers, gate):
-    with pytest.raises(ValueError, match="unit must be one of patient, site"):
+    with pytest.raises(SettingError, match="unit must be one of patient, site"):
         book(opened(ledgers, gate), unit="crop")
 
 
@@ -266,22 +266,22 @@ def test_a_line_that_was_altered_dropped_or_moved_stops_the_next_booking(booked,
         lines[1], lines[2] = lines[2], lines[1]
     booked.path.write_bytes(b"".join(lines))
     for attempt in (lambda: book(booked, 3), lambda: opened(booked.path.parent, gate)):
-        with pytest.raises(Refused, match=r"line [12] does not follow"):
+        with pytest.raises(Damaged, match=r"line [12] does not follow"):
             attempt()
 
 
 def test_a_ledger_deleted_under_a_running_site_stops_it(booked):
     booked.path.unlink()
-    with pytest.raises(Refused, match=r"is gone\. Restore it"):
+    with pytest.raises(Damaged, match=r"is gone\. Restore it"):
         book(booked, 3)
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"x" * 32)])
 def test_a_lost_salt_is_noticed_because_nobody_could_be_recognised(booked, gate, damage):
     damage(booked.path.parent / "salt")
-    with pytest.raises(Refused, match="their patients cannot be recognised"):
+    with pytest.raises(Damaged, match="their patients cannot be recognised"):
         opened(booked.path.parent, gate)
-    with pytest.raises(Refused, match="their patients cannot be recognised"):
+    with pytest.raises(Damaged, match="their patients cannot be recognised"):
         book(booked, 3)
 
 
@@ -289,7 +289,7 @@ def test_what_is_no_ledger_is_refused(booked):
     (booked.path.parent / "other.jsonl").write_bytes(
         hash_chain.encoded({"event": "x", "n": 0, "previous": hash_chain.START})
     )
-    with pytest.raises(Refused, match="does not begin as a ledger does"):
+    with pytest.raises(Damaged, match="does not begin as a ledger does"):
         book(booked, 3)
 
 
@@ -304,7 +304,7 @@ def test_files_and_folder_are_their_owners_alone(booked):
 
 def test_a_folder_that_others_can_read_is_refused(booked, gate):
     booked.path.parent.chmod(0o750)
-    with pytest.raises(Refused, match="chmod 700"):
+    with pytest.raises(Damaged, match="chmod 700"):
         opened(booked.path.parent, gate)
 
 
@@ -331,7 +331,7 @@ def test_every_booking_stands_in_the_audit_log_with_the_ledgers_head(booked, gat
 
 def test_a_site_without_patients_or_with_a_path_for_a_name_is_refused(ledgers, gate):
     for site, identifiers in (("one", []), ("one", [""]), ("../one", PATIENTS)):
-        with pytest.raises(ValueError, match="expected a site and its patients") as caught:
+        with pytest.raises(SettingError, match="expected a site and its patients") as caught:
             opened(ledgers, gate, identifiers, site)
         assert "anna" not in str(caught.value)
 

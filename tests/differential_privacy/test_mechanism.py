@@ -6,6 +6,7 @@ from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.differential_privacy.mechanism import Mechanism
 from src.differential_privacy.reported_metrics import NoisyDice
 from src.differential_privacy.site_level import SiteDP
+from src.errors import SettingError
 
 ALL = {
     "patients": lambda **given: PatientDPSGD(
@@ -34,7 +35,7 @@ def test_without_a_budget_a_run_may_spend_its_own_epsilon(make):
     ],
 )
 def test_what_no_run_could_keep_is_refused(make, settings, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(SettingError, match=words):
         make(**settings)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from scripts.local.one_process import SigningGate
-from src.differential_privacy.ledger import VARIABLE, BudgetSpent
+from src.differential_privacy.ledger import VARIABLE
 from src.differential_privacy.reported_metrics import (
     AllMetrics,
     NoisyDice,
@@ -15,6 +15,7 @@ from src.differential_privacy.reported_metrics import (
     PublicValidation,
     patient_sums,
 )
+from src.errors import BudgetSpent, PlanError
 
 PUBLIC = {
     "template": "src.data.public_cases.SyntheticCases",
@@ -73,7 +74,7 @@ def test_public_validation_tells_the_public_cases_scores_alone():
 
 
 def test_a_wrong_public_part_is_refused_before_training():
-    with pytest.raises(ValueError, match="unknown setting"):
+    with pytest.raises(PlanError, match="unknown setting"):
         PublicValidation(public={**PUBLIC, "settings": {"coutn": 2}}).at_site(None, "one", {}, None)
 
 

@@ -9,12 +9,11 @@ import pytest
 
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE, SharedNoise
-from src.differential_privacy.ledger import BudgetSpent
 from src.differential_privacy.site_level import SiteDP, SiteNoise, bookings
+from src.errors import BudgetSpent, PlanError, SettingError
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
-from src.plan.plan import PlanError
 from src.rounds.preparation import shared_noise
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import Encryption
@@ -270,12 +269,12 @@ def test_noise_is_measured_for_the_fewest_honest_sites_whatever_the_roster():
 
 @pytest.mark.parametrize("sites", [1, 2])
 def test_too_few_sites_for_the_promise_are_refused(sites):
-    with pytest.raises(ValueError, match="3 to 93 sites"):
+    with pytest.raises(SettingError, match="3 to 93 sites"):
         DP.shared(Encryption(most_cases=1), sites, 5, 100)
 
 
 def test_one_honest_site_beside_the_accomplices_is_refused():
-    with pytest.raises(ValueError, match="fewer than 2 honest sites"):
+    with pytest.raises(SettingError, match="fewer than 2 honest sites"):
         DP.shared(Encryption(most_cases=1, accomplices=2), 3, 5, 100)
 
 
@@ -326,7 +325,7 @@ def test_training_that_tunes_something_else_is_warned_of(plan):
 
 def test_words_without_a_network_are_refused():
     noise = SiteDP(epsilon=8, delta=1e-3, clip_norm=1, trainable=("head",))
-    with pytest.raises(ValueError, match="the plan names no network"):
+    with pytest.raises(SettingError, match="the plan names no network"):
         shared_noise(noise, Encryption(most_cases=1), PLAN, 3)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.metrics import compute_dice, compute_hausdorff_distance
 
+from src.errors import InputError
 from src.evaluation.metrics import case_scores, dice, hd95, site_scores
 
 EMPTY = np.zeros((4, 4, 4), bool)
@@ -83,7 +84,7 @@ def test_one_empty_is_worst(found_something):
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match="prediction must have shape"):
+    with pytest.raises(InputError, match="prediction must have shape"):
         dice(EMPTY, np.zeros((4, 4, 5), bool))
 
 
@@ -99,5 +100,5 @@ def test_a_sites_scores_are_means_over_cases_and_count_empty_references():
 
 
 def test_a_site_without_cases_is_refused():
-    with pytest.raises(ValueError, match="no case to score"):
+    with pytest.raises(InputError, match="no case to score"):
         site_scores([])

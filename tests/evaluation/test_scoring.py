@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from src.data.preprocess import PreparedCase
+from src.errors import CaseError
 from src.evaluation.scoring import RegionScores
 
 SHAPE = (8, 8, 6)
@@ -107,5 +108,5 @@ def test_a_case_without_label_cannot_be_scored():
     unlabelled = PreparedCase(
         "b", "b", np.ones((4, *SHAPE), np.float32), None, np.eye(4), SHAPE, (0, 0, 0)
     )
-    with pytest.raises(ValueError, match="Case b has no label"):
+    with pytest.raises(CaseError, match="Case b has no label"):
         RegionScores().score(unlabelled, np.zeros((3, *SHAPE), bool), distances=False)

@@ -13,8 +13,9 @@ import torch
 
 from scripts.local.hosts import Hosts, NotPermitted
 from scripts.local.runbook import PAGE, block
-from scripts.rehearse import heard
+from scripts.rehearse import StepFailed, heard
 from src.engines.openfl.model_file import read_model
+from src.errors import InputError
 from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,10 +117,10 @@ def test_every_block_of_the_page_is_typed_by_the_rehearsal():
 
 def test_words_are_read_from_a_screen():
     assert heard("x\nWords:     one two  \ny", "Words") == "one two"
-    with pytest.raises(ValueError, match="shows no row"):
+    with pytest.raises(StepFailed, match="shows no row"):
         heard("nothing", "Words")
 
 
 def test_a_block_that_is_not_on_the_page_is_named():
-    with pytest.raises(ValueError, match="expected one block"):
+    with pytest.raises(InputError, match="expected one block"):
         block("no-such")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from src.errors import ModelError
 from src.inference.checkpoint import load_weights
 from src.model.unet import GliomaUNet
 from src.model_vector import Manifest
@@ -21,5 +22,5 @@ def test_weights_arrive_in_the_network():
 
 
 def test_another_networks_model_is_refused_with_its_file():
-    with pytest.raises(ValueError, match=r"x.pbuf: The model vector has shape \(5,\)"):
+    with pytest.raises(ModelError, match=r"x.pbuf: The model vector has shape \(5,\)"):
         load_weights(GliomaUNet(), np.zeros(5, np.float32), name="x.pbuf")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.errors import SettingError
 from src.inference.windows import Inferer, pad_to_multiple
 from src.model.unet import GliomaUNet
 
@@ -63,5 +64,5 @@ def test_read_only_images_from_the_cache_are_taken():
     "settings", [{"overlap": 1.0}, {"threshold": -0.1}, {"one_pass_voxels": -1}]
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ValueError, match=next(iter(settings))):
+    with pytest.raises(SettingError, match=next(iter(settings))):
         Inferer(**settings)

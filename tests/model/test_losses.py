@@ -4,6 +4,7 @@ import pytest
 import torch
 from monai.losses import DiceLoss
 
+from src.errors import InputError
 from src.model.losses import DiceBCE
 
 
@@ -56,5 +57,5 @@ def test_a_loss_that_couples_patients_would_be_caught():
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match="regions must have shape"):
+    with pytest.raises(InputError, match="regions must have shape"):
         DiceBCE()(torch.zeros(1, 3, 2, 2, 2), torch.zeros(1, 1, 2, 2, 2))

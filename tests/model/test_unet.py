@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monai.networks.utils import pixelshuffle
 from torch import nn
 
+from src.errors import SettingError
 from src.model.unet import PRESETS, Convolution, GliomaUNet, voxel_shuffle
 
 
@@ -120,10 +121,10 @@ def test_voxel_shuffle_equals_monais(factor, channels):
 
 
 def test_a_size_that_cannot_be_halved_often_enough_is_refused_with_the_remedy():
-    with pytest.raises(ValueError, match=r"multiples of 16; got \(32, 24, 32\). Set data_loader"):
+    with pytest.raises(SettingError, match=r"multiples of 16; got \(32, 24, 32\). Set data_loader"):
         GliomaUNet("lite")(torch.zeros(1, 4, 32, 24, 32))
 
 
 def test_an_unknown_preset_is_refused_by_name():
-    with pytest.raises(ValueError, match="preset must be one of lite, full; got 'huge'"):
+    with pytest.raises(SettingError, match="preset must be one of lite, full; got 'huge'"):
         GliomaUNet("huge")

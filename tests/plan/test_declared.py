@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import PlanError
 from src.plan import declared, rules
 from src.plan import plan as plans
 from src.plan.declared import OLD_FLAGS
 from src.plan.parts import Declares
-from src.plan.plan import PlanError
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
 

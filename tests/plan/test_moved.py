@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import PlanError
 from src.plan import moved, rules
 from src.plan import plan as plans
-from src.plan.plan import PlanError
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 

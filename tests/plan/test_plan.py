@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src.errors import PlanError
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.parts import Declares
-from src.plan.plan import PlanError
 from src.training.fedavg import FedAvg
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"

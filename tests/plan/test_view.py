@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import PlanError
 from src.plan import plan as plans
-from src.plan.plan import PlanError
 from src.plan.view import Plan
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"

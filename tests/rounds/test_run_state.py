@@ -2,7 +2,8 @@
 
 import pytest
 
-from src.rounds.run_state import RunState, StaleState
+from src.errors import StaleState
+from src.rounds.run_state import RunState
 
 
 @pytest.fixture

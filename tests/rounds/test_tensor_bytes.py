@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from src.errors import WireError
 from src.rounds.tensor_bytes import decode, encode, is_number
 from src.secure_aggregation import framing
-from src.secure_aggregation.framing import WireError
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.certify import certify
-from src.errors import Refused
+from src.errors import InputError, Refused
 from src.trust import fingerprint
 from src.trust.certificate import utc_now
 from tests import ceremonies
@@ -55,7 +55,7 @@ def test_the_passphrase_is_asked_for_twice_when_it_is_new(tmp_path):
 def test_a_passphrase_file_open_to_others_is_refused(tmp_path, passphrase):
     passphrase.chmod(0o644)
     words = ("init", "--desk", tmp_path / "d", "--federation", "x", "--passphrase-file", passphrase)
-    with pytest.raises(ValueError, match="chmod 600"):
+    with pytest.raises(InputError, match="chmod 600"):
         typed(*words)
 
 
@@ -97,5 +97,5 @@ def test_revoking_writes_the_list_that_parties_receive(desk, passphrase, tmp_pat
 
 
 def test_a_folder_that_is_no_desk_is_named(tmp_path):
-    with pytest.raises(ValueError, match="holds no authority"):
+    with pytest.raises(InputError, match="holds no authority"):
         typed("status", "--desk", tmp_path)

@@ -9,6 +9,7 @@ from openfl.protocols import utils
 
 from scripts.evaluate import evaluate
 from src.engines.openfl.pipeline import PlainPipeline
+from src.errors import InputError
 from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
 
@@ -51,7 +52,7 @@ def test_one_folder_of_a_named_kind_is_enough(model, phantom_sites, tmp_path):
 def test_a_model_of_another_network_is_refused_by_name(model, phantom_sites):
     arguments = ["--model", str(model), "--data", str(phantom_sites["one"].parent)]
     result = CliRunner().invoke(evaluate, [*arguments, "--set", "task_runner.model.preset=full"])
-    assert isinstance(result.exception, ValueError)
+    assert isinstance(result.exception, InputError)
     assert "model.pbuf: The model vector has shape" in str(result.exception)
 
 

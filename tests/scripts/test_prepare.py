@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from scripts.prepare import make_phantoms, prepare, prepare_sites, site_folders
 from src.data.case import SEQUENCES, read_case
 from src.data.layouts import Dataset, find_cases, read_dataset_yaml, write_dataset_yaml
+from src.errors import InputError
 
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 
@@ -138,7 +139,7 @@ def test_one_bad_case_refuses_all_and_every_error_is_listed(data, tmp_path):
     (data / "BraTS2021_00002" / "BraTS2021_00002_seg.nii.gz").unlink()
     flair = "BraTS2021_0000{0}/BraTS2021_0000{0}_flair.nii.gz"
     (data / flair.format(4)).write_bytes((data / flair.format(3)).read_bytes())
-    with pytest.raises(ValueError, match="3 of 7 cases are refused, nothing was written") as error:
+    with pytest.raises(InputError, match="3 of 7 cases are refused, nothing was written") as error:
         prepare_sites(tmp_path / "out", data=data, kind="brats2021", sites=2)
     lines = str(error.value).splitlines()
     assert len(lines) == 5
@@ -152,7 +153,7 @@ def test_one_bad_case_refuses_all_and_every_error_is_listed(data, tmp_path):
 def test_when_no_case_is_whole_the_reason_is_told_and_not_the_lack_of_patients(data, tmp_path):
     for label in data.rglob("*_seg.nii.gz"):
         label.unlink()
-    with pytest.raises(ValueError, match="7 of 7 cases are refused") as error:
+    with pytest.raises(InputError, match="7 of 7 cases are refused") as error:
         prepare_sites(tmp_path / "out", data=data, kind="brats2021", sites=3)
     assert str(error.value).count("_seg (.nii or .nii.gz)") == 7
 
@@ -191,7 +192,7 @@ def test_bad_cases_are_left_out_where_that_is_asked_for(data, tmp_path):
 )
 def test_what_cannot_be_done_is_refused_and_leaves_nothing(data, tmp_path, settings, message):
     wanted = {"data": data, "kind": "brats2021", "sites": 2} | settings
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         prepare_sites(tmp_path / "out", **wanted)
     assert nothing_but(tmp_path, "data")
 
@@ -200,7 +201,7 @@ def test_an_existing_out_is_never_touched(data, tmp_path):
     (tmp_path / "out").mkdir()
     for kind in ("brats2021", "phantom"):
         source = None if kind == "phantom" else data
-        with pytest.raises(FileExistsError, match="Name another --out"):
+        with pytest.raises(InputError, match="Name another --out"):
             prepare_sites(tmp_path / "out", data=source, kind=kind)
     assert nothing_but(tmp_path / "out")
 
@@ -222,14 +223,14 @@ def test_dataset_yaml_gives_the_kind_and_synthetic_stays_synthetic(data, tmp_pat
     for folder in site_folders(tmp_path / "again").values():
         assert read_dataset_yaml(folder) == Dataset("brats2021", synthetic=True)
     with pytest.raises(
-        ValueError, match=r"--kind says fets2022, dataset.yaml there says brats2021"
+        InputError, match=r"--kind says fets2022, dataset.yaml there says brats2021"
     ):
         prepare_sites(tmp_path / "no", data=data, kind="fets2022")
 
 
 def test_site_folders_knows_what_prepare_made(data, tmp_path):
     assert site_folders(data) == {}
-    with pytest.raises(FileNotFoundError, match="no such folder"):
+    with pytest.raises(InputError, match="no such folder"):
         site_folders(tmp_path / "nowhere")
 
 
@@ -262,19 +263,19 @@ def test_phantom_sites_hold_the_numbers_asked_for_and_say_that_they_are_syntheti
     ],
 )
 def test_a_wrong_number_of_phantoms_is_refused(tmp_path, cases, sites, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         make_phantoms(tmp_path / "out", sites, cases, 0)
     assert nothing_but(tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 8}, {"spacing_mm": 0.0}])
 def test_phantoms_of_no_size_are_refused(tmp_path, wrong):
-    with pytest.raises(ValueError, match=r"--(size|spacing) must be"):
+    with pytest.raises(InputError, match=r"--(size|spacing) must be"):
         make_phantoms(tmp_path / "out", 2, "2", 0, **wrong)
 
 
 def test_phantoms_that_are_no_patients_leave_nothing(tmp_path):
-    with pytest.raises(ValueError, match=r"no usable patients. Change --size or --spacing"):
+    with pytest.raises(InputError, match=r"no usable patients. Change --size or --spacing"):
         make_phantoms(tmp_path / "out", 2, "2", seed=0, size=16, spacing_mm=400)
     assert nothing_but(tmp_path)
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from scripts.pretrain import pretrain
 from scripts.simulate import simulate
+from src.errors import InputError
 
 SMALL = ["--set", "data_loader.patches.size=[16,16,16]", "--plan", "plan/dp.yaml"]
 
@@ -27,7 +28,7 @@ def test_weights_are_written_and_are_not_the_seeds_own(tmp_path, phantom_sites):
 
 
 def test_a_private_plan_from_random_weights_is_refused_with_the_commands(tmp_path):
-    with pytest.raises(ValueError, match=r"(?s)would learn nothing.*pretrain --plan .*--init"):
+    with pytest.raises(InputError, match=r"(?s)would learn nothing.*pretrain --plan .*--init"):
         CliRunner().invoke(
             simulate,
             ["--plan", "plan/dp.yaml", "--out", str(tmp_path / "run")],

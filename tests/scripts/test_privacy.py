@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.privacy import SITE_SIZES, privacy
-from src.plan.plan import PlanError
+from src.errors import PlanError
 from tests.ceremonies import ROOT
 
 

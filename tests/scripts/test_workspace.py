@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from scripts.workspace import build_workspace, complete_plan
+from src.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = ROOT / "plan" / "plan.yaml"
@@ -58,7 +59,7 @@ def test_every_version_that_a_site_installs_is_pinned(built):
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "ws").mkdir()
-    with pytest.raises(FileExistsError, match="Name another --out"):
+    with pytest.raises(InputError, match="Name another --out"):
         build_workspace(complete_plan(PLAN), tmp_path / "ws")
     assert list((tmp_path / "ws").iterdir()) == []
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from src.errors import CiphertextError
 from src.secure_aggregation import bfv
-from src.secure_aggregation.bfv import FRESH, SUM, Adder, Cipher, CiphertextError
+from src.secure_aggregation.bfv import FRESH, SUM, Adder, Cipher
 
 T = bfv.plain_modulus()
 
@@ -100,5 +101,5 @@ def test_a_ciphertext_of_other_parameters_or_of_three_polynomials_is_refused(cip
 
 
 def test_what_is_no_key_is_refused():
-    with pytest.raises(ValueError, match="not a secret key"):
+    with pytest.raises(CiphertextError, match="not a secret key"):
         Cipher(b"no key")

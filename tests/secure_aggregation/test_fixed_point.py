@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.errors import RunFailed, SettingError, WireError
 from src.secure_aggregation import bfv
 from src.secure_aggregation.fixed_point import HEADER_SLOTS, FixedPoint, to_residues, to_signed
 
@@ -104,7 +105,7 @@ def test_steps_follow_from_the_current_model_alone():
 
 def test_a_trained_model_that_is_not_finite_is_refused():
     model = np.array([1, np.nan, 0, 0, 0, 0], np.float32)
-    with pytest.raises(ValueError, match="diverged"):
+    with pytest.raises(RunFailed, match="diverged"):
         fixed(24).encode(model, np.array([-20]), 1, 1, np.random.default_rng(0))
 
 
@@ -112,17 +113,17 @@ def test_a_trained_model_that_is_not_finite_is_refused():
 def test_a_falsified_case_count_is_no_mean(count):
     slots = np.zeros(fixed(24).slots, np.int64)
     slots[0] = count
-    with pytest.raises(ValueError, match="case count"):
+    with pytest.raises(WireError, match="case count"):
         fixed(24).decode(slots, 3, 10)
 
 
 def test_sites_with_different_steps_are_noticed():
     slots = np.zeros(fixed(24).slots, np.int64)
     slots[:2] = 5, -61  # not three times the same exponent
-    with pytest.raises(ValueError, match="different steps"):
+    with pytest.raises(WireError, match="different steps"):
         fixed(24).decode(slots, 3, 10)
 
 
 def test_a_share_too_small_for_its_field_is_refused():
-    with pytest.raises(ValueError, match="too small a share"):
+    with pytest.raises(SettingError, match="too small a share"):
         fixed(12).encode(np.zeros(6, np.float32), np.array([-9]), 1, 2000, np.random.default_rng(0))

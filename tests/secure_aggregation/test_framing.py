@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.errors import WireError
 from src.secure_aggregation import framing
-from src.secure_aggregation.framing import WireError
 
 
 @given(

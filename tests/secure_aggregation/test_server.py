@@ -7,10 +7,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from src.errors import Refused
+from src.errors import PlanError, Refused, RunStopped, SettingError, WorkerRefused
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.encrypted_sum import EncryptedSum, token
-from src.secure_aggregation.next_round import RunStopped
 from src.secure_aggregation.site import EncryptingSite
 from tests.oracles import kill, peak_bytes
 from tests.secure_aggregation.sealing import (
@@ -223,7 +222,7 @@ def test_older_rounds_leave_the_disk(three):
 
 
 def test_two_sites_cannot_encrypt_and_the_message_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"need 3 to 93 sites.*plan/plain.yaml"):
+    with pytest.raises(SettingError, match=r"need 3 to 93 sites.*plan/plain.yaml"):
         Federation(tmp_path, {"one": 1, "two": 1})
 
 
@@ -231,12 +230,12 @@ def test_the_rule_takes_tokens_and_nothing_that_could_be_read():
     tokens = [token(b"a"), token(b"b")]
     combined = EncryptedSum().combine(tokens, [1, 1])
     assert combined.shape == (32,)
-    with pytest.raises(ValueError, match="expected a token"):
+    with pytest.raises(PlanError, match="expected a token"):
         EncryptedSum().combine([tokens[0], np.zeros(32, np.float32)], [1, 1])
 
 
 def test_the_aggregator_holds_no_way_to_decrypt(three):
     assert not any(isinstance(value, EncryptingSite) for value in vars(three.aggregator).values())
     assert "key" not in vars(three.aggregator)
-    with pytest.raises(ValueError, match=r"AssertionError|died|no key"):
+    with pytest.raises(WorkerRefused, match=r"AssertionError|died|no key"):
         three.aggregator.sum.adders._all("decrypt")

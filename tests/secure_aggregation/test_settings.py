@@ -2,6 +2,7 @@
 
 import pytest
 
+from src.errors import SettingError
 from src.secure_aggregation.settings import Encryption
 
 
@@ -26,7 +27,7 @@ def test_min_sites_follows_the_number_enrolled(enrolled, needed):
     ],
 )
 def test_numbers_that_do_not_protect_anybody_are_refused(settings, enrolled):
-    with pytest.raises(ValueError, match="min_sites"):
+    with pytest.raises(SettingError, match="min_sites"):
         Encryption(**settings).needed(enrolled)
 
 
@@ -35,7 +36,7 @@ def test_numbers_that_do_not_protect_anybody_are_refused(settings, enrolled):
     [{"bits": 20}, {"min_sites": 2}, {"max_void": -1}, {"cases": {"a": 0}}, {"most_cases": 0}],
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ValueError):  # noqa: PT011, each names its setting
+    with pytest.raises(SettingError):
         Encryption(**settings)
 
 

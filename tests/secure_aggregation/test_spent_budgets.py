@@ -5,9 +5,8 @@ import pytest
 from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.ledger import VARIABLE
-from src.errors import Refused
+from src.errors import Refused, RunStopped
 from src.secure_aggregation import framing
-from src.secure_aggregation.next_round import RunStopped
 from tests.secure_aggregation.sealing import FOUR, Federation, models_of
 
 A_ROUND = DpEvent(noise_multiplier=2.0)

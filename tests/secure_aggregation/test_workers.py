@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from src.errors import WorkerRefused
 from src.secure_aggregation import bfv
-from src.secure_aggregation.workers import Adders, Ciphers, WorkerRefused
+from src.secure_aggregation.workers import Adders, Ciphers
 from tests.oracles import kill, peak_bytes
 
 CHUNKS = 5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.errors import SettingError
 from src.training.compute import Compute, has_bf16
 
 
@@ -31,5 +32,5 @@ def test_with_a_gpu_auto_is_the_gpu():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision must be one of auto, fp32, bf16; got 'fp8'"):
+    with pytest.raises(SettingError, match="precision must be one of auto, fp32, bf16; got 'fp8'"):
         Compute("cpu", "fp8")

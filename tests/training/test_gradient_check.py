@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import nn
 
+from src.errors import SettingError
 from src.model.unet import GliomaUNet
 from src.training.compute import Compute, has_bf16
 from src.training.gradient_check import wrong_gradient
@@ -120,7 +121,7 @@ def test_wrong_bf16_that_nobody_demanded_gives_way_and_the_log_says_so(monkeypat
 
 
 def test_wrong_bf16_that_the_plan_demands_is_refused_with_the_remedy():
-    with pytest.raises(ValueError, match=r"layer 0 is off by 170%.*Set task_runner.precision"):
+    with pytest.raises(SettingError, match=r"layer 0 is off by 170%.*Set task_runner.precision"):
         Compute("cpu", "bf16").prove(network(Faulty(2.7)), (4, 4, 4, 4))
 
 

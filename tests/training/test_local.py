@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.errors import RunFailed, SettingError
 from src.model.losses import DiceBCE
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
@@ -99,7 +100,7 @@ def test_only_what_is_tuned_moves():
 
 
 def test_a_word_that_names_nothing_is_refused():
-    with pytest.raises(ValueError, match="'head' names no parameter"):
+    with pytest.raises(SettingError, match="'head' names no parameter"):
         run(network(), LocalTraining(steps=1, trainable=["head"]))
 
 
@@ -128,7 +129,7 @@ def test_an_algorithm_acts_before_between_and_after_the_steps():
 def test_a_loss_that_is_not_finite_stops_with_step_and_round():
     images = np.full((2, 4, 2, 2, 2), np.nan, np.float32)
     data = [(images, np.zeros((2, 3, 2, 2, 2), np.float32))]
-    with pytest.raises(ValueError, match=r"nan in step 1 of round 7: .*learning_rate"):
+    with pytest.raises(RunFailed, match=r"nan in step 1 of round 7: .*learning_rate"):
         run(network(), LocalTraining(steps=1), round_number=7, data=data)
 
 
@@ -139,10 +140,10 @@ def test_epochs_are_passes_over_the_cases(epochs, cases, steps):
 
 @pytest.mark.parametrize("settings", [{}, {"steps": 2, "epochs": 1}])
 def test_steps_or_epochs_but_not_both(settings):
-    with pytest.raises(ValueError, match="either steps or epochs"):
+    with pytest.raises(SettingError, match="either steps or epochs"):
         LocalTraining(**settings)
 
 
 def test_a_batch_of_one_is_refused():
-    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 2"):
+    with pytest.raises(SettingError, match="batch_size must be a whole number of at least 2"):
         LocalTraining(steps=1, batch_size=1)

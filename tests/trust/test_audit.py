@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from src import hash_chain
-from src.errors import Refused
+from src.errors import Damaged
 from src.trust import audit
 from src.trust.audit import AuditLog, cross_check, unsigned, verify
 from src.trust.certificate import read_certificate, read_key
@@ -66,7 +66,7 @@ def test_any_altered_dropped_moved_or_doubled_line_is_found(log, identity, data)
         lines.insert(place, lines[place])
     log.path.write_bytes(b"".join(lines))
     try:
-        with pytest.raises(Refused, match=r"line \d+"):
+        with pytest.raises(Damaged, match=r"line \d+"):
             good(log, identity)
     finally:
         log.path.write_bytes(text)
@@ -86,13 +86,13 @@ def test_a_chain_made_anew_without_the_key_is_found_by_its_signatures(log, ident
     lines = log.path.read_bytes().splitlines(keepends=True)
     assert rechained(lines) == log.path.read_bytes()
     log.path.write_bytes(rechained(lines[1:]))
-    with pytest.raises(Refused, match="the signature is under another log"):
+    with pytest.raises(Damaged, match="the signature is under another log"):
         good(log, identity)
 
 
 def test_another_partys_signature_is_refused(log, ceremony_held):
     two = read_certificate(ceremony_held / "two/cert/client/col_two.crt")
-    with pytest.raises(Refused, match="which is not this party's"):
+    with pytest.raises(Damaged, match="which is not this party's"):
         verify(log.path, [two])
 
 
@@ -125,7 +125,7 @@ def test_lines_longer_than_a_block_are_chained(log, identity):
 
 
 def test_no_log_is_not_a_good_log(tmp_path):
-    with pytest.raises(Refused, match="no such log"):
+    with pytest.raises(Damaged, match="no such log"):
         verify(tmp_path / "audit.jsonl", [])
 
 

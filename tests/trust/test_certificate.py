@@ -119,7 +119,7 @@ def test_common_names_are_unique_to_an_issue_and_fit_x509(name, serial):
 
 @pytest.mark.parametrize("text", ["one", "one.12", "." + "0" * 32, "one." + "z" * 32])
 def test_other_common_names_are_no_sites(text):
-    with pytest.raises(ValueError, match=r"common name|invalid literal"):
+    with pytest.raises(Refused, match=r"common name|invalid literal"):
         module.parse_common_name(text)
 
 

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from src.errors import MARK, Refused, reason_in
+from src.errors import Damaged, Refused
+from src.refusal import MARK, reason_in
 from src.trust import audit, revocation
 from src.trust import gate as gate_module
 from src.trust.certificate import read_certificate, subject
@@ -173,6 +174,16 @@ def test_a_revocation_is_logged_once_also_of_a_site_that_never_calls_again(
     assert next(line["site"] for line in lines if line["event"] == "revoked") == "two"
     AggregatorGate(str(parties / "aggregator"), clock).open(["one", "two"])  # and at each start
     assert events(parties, "aggregator").count("revoked") == 2
+
+
+def test_a_log_that_cannot_take_a_revocation_is_no_secret(parties, desk, aggregator):
+    name = common_name(parties, "two")
+    log = parties / "aggregator" / audit.FILE
+    log.write_bytes(log.read_bytes().replace(b'"started"', b'"STARTED" '))
+    desk.revoke("one", "keyCompromise")
+    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.deny_list())
+    with pytest.raises(Damaged, match=r"audit.jsonl: its last line .* altered"):
+        aggregator.check(name, "two")
 
 
 def test_a_statement_is_taken_from_a_member_that_is_not_revoked(parties, desk, aggregator, clock):

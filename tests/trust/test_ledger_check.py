@@ -8,7 +8,7 @@ import pytest
 from src import hash_chain
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import KIND, Ledger, signed_digest
-from src.errors import Refused
+from src.errors import Damaged
 from src.trust import ledger_check
 from src.trust.gate import SiteGate
 from tests import ceremonies
@@ -80,21 +80,21 @@ def test_an_altered_line_is_found(ledgers, gate, parties, clock):
     ledger = booked(ledgers, gate)
     text = ledger.path.read_text()
     ledger.path.write_text(text.replace('"round": 1', '"round": 9'))
-    with pytest.raises(Refused, match="line 3 does not follow"):
+    with pytest.raises(Damaged, match="line 3 does not follow"):
         check(ledgers, parties, clock)
 
 
 def test_less_noise_in_the_last_line_is_found_by_its_signature(ledgers, gate, parties, clock):
     ledger = booked(ledgers, gate)
     rewrite(ledger, lambda lines: lines[-1].update(noise_multiplier=99.0))
-    with pytest.raises(Refused, match="line 3: the signature is under another line"):
+    with pytest.raises(Damaged, match="line 3: the signature is under another line"):
         check(ledgers, parties, clock)
 
 
 def test_a_line_dropped_and_the_chain_made_to_fit_again_is_found(ledgers, gate, parties, clock):
     ledger = booked(ledgers, gate)
     rewrite(ledger, lambda lines: lines.pop(1))
-    with pytest.raises(Refused, match="line 1: the signature is under another line"):
+    with pytest.raises(Damaged, match="line 1: the signature is under another line"):
         check(ledgers, parties, clock)
 
 
@@ -106,14 +106,14 @@ def test_a_signature_for_another_purpose_is_worth_nothing(ledgers, gate, parties
         lines[-1]["envelope"] = json.loads(signed)
 
     rewrite(ledger, resign)
-    with pytest.raises(Refused, match="expected a signed privacy-ledger/v1"):
+    with pytest.raises(Damaged, match="expected a signed privacy-ledger/v1"):
         check(ledgers, parties, clock)
 
 
 def test_a_line_without_a_signature_is_found(ledgers, gate, parties, clock):
     ledger = booked(ledgers, gate)
     rewrite(ledger, lambda lines: lines[-1].pop("envelope"))
-    with pytest.raises(Refused, match="no signed statement"):
+    with pytest.raises(Damaged, match="no signed statement"):
         check(ledgers, parties, clock)
 
 
@@ -126,7 +126,7 @@ def test_another_sites_signature_is_found(ledgers, gate, parties, clock):
         lines[-1]["envelope"] = json.loads(signed)
 
     rewrite(ledger, resign)
-    with pytest.raises(Refused, match="another certificate than the ledger names"):
+    with pytest.raises(Damaged, match="another certificate than the ledger names"):
         check(ledgers, parties, clock)
 
 
@@ -144,7 +144,7 @@ def test_a_lost_ledger_is_noticed_by_the_audit_log(ledgers, gate, parties, clock
     else:
         lines = ledger.path.read_bytes().splitlines(keepends=True)
         ledger.path.write_bytes(b"".join(lines[:-1]))
-    with pytest.raises(Refused, match=r"booked in one-\w+\.jsonl, but no ledger .* holds it"):
+    with pytest.raises(Damaged, match=r"booked in one-\w+\.jsonl, but no ledger .* holds it"):
         check(ledgers, parties, clock)
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from scripts.benchmark.meter.loopback import Wire
+from src.errors import RunFailed
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_S = 0.15
@@ -233,7 +234,7 @@ def measured(
     environment: of the command.
     watch: called every half second, to show progress.
     The other arguments are those of `measure`.
-    RuntimeError: there is no result; the message names the log.
+    RunFailed: there is no result; the message names the log.
     """
     own = [sys.executable, "-m", "scripts.benchmark.meter.measure", "--events", str(events)]
     own += ["--server", server, "--endpoint", endpoint, "--timeout", str(timeout_s)]
@@ -259,7 +260,7 @@ def measured(
             process.terminate()
             process.wait(CLEANUP_S)
     if not out.is_file():
-        raise RuntimeError(f"The measurement ended without a result; its log: {log}")
+        raise RunFailed(f"The measurement ended without a result; its log: {log}")
     return json.loads(out.read_text())
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from openfl.interface.aggregation_functions.core import AggregationFunction
 
+from src.errors import RunFailed
 from src.plan.plan import build
 
 
@@ -35,17 +36,17 @@ class Rule(AggregationFunction, metaclass=_OneInstanceEach):
         self.rule: CombinesModels = build(rule)
 
     def call(self, local_tensors, db_iterator, tensor_name, fl_round, tags) -> np.ndarray:
-        """The combined tensor. ValueError: shapes differ or a value is not finite; sites named."""
+        """The combined tensor. RunFailed: shapes differ or a value is not finite; sites named."""
         tensors = sorted(local_tensors, key=lambda local: local.col_name)  # one order, one result
         shape = tensors[0].tensor.shape
         for local in tensors:
             if local.tensor.shape != shape:
-                raise ValueError(
+                raise RunFailed(
                     f"Round {fl_round}, tensor {tensor_name!r}: site {local.col_name} sent shape "
                     f"{local.tensor.shape}, site {tensors[0].col_name} sent {shape}."
                 )
             if not np.isfinite(local.tensor).all():
-                raise ValueError(
+                raise RunFailed(
                     f"Round {fl_round}, tensor {tensor_name!r}: site {local.col_name} sent values "
                     "that are not finite. Its training diverged: lower the learning rate, or look "
                     "at its log."

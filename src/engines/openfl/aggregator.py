@@ -11,10 +11,11 @@ override of a public or documented method.
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from threading import Condition
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from openfl.component import Aggregator as OpenFLAggregator
@@ -24,23 +25,18 @@ from openfl.protocols import utils
 from src import require
 from src.engines.openfl.codec import PlainTransformer
 from src.engines.openfl.model_file import read_plain_model
-from src.errors import (
-    APPROVAL,
-    APPROVAL_NEEDED,
-    Refused,
-    marked,
-    refusals_end_the_process,
-)
+from src.errors import Damaged, PlanError, Refused, RunFailed, WireError
 from src.files import write_atomically
 from src.model_vector import TENSOR
 from src.plan.plan import build
+from src.refusal import APPROVAL, APPROVAL_NEEDED, errors_end_the_process, marked
 from src.rounds.round_log import RoundLog
 from src.rounds.run_state import RunState
 from src.secure_aggregation.encrypted_sum import token
-from src.secure_aggregation.framing import WireError
 from src.secure_aggregation.server import EncryptedRounds
 
 logger = logging.getLogger(__name__)
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 TICK_S = 0.5  # how often the main thread looks whether anything has ended
 FAREWELL_S = 1.0  # for the last "go home" to reach its site before the server closes
@@ -49,8 +45,21 @@ MOST_NUMBER_BYTES = 32  # of a metric on the wire
 MOST_TENSORS = 64  # metrics and a model, in one message
 
 
-class RunFailed(RuntimeError):
-    """The run cannot go on; the message says why. Ends the aggregator's process with code 1."""
+def own_damage_ends_the_run(method: Method) -> Method:
+    """A call during which this machine's own log or state proves damaged is the last of the run.
+
+    The operator is told why; the caller gets no answer and asks again, as after any fault here.
+    """
+
+    @wraps(method)
+    def guarded(self: "Aggregator", *arguments: Any, **named: Any) -> Any:
+        try:
+            return method(self, *arguments, **named)
+        except Damaged as damage:
+            self._fail(f"Round {self.round_number}: {damage}")
+            raise
+
+    return cast(Method, guarded)
 
 
 class Aggregator(OpenFLAggregator):
@@ -100,7 +109,7 @@ class Aggregator(OpenFLAggregator):
         self._last_heard: dict[str, float] = {}
         self._started = time.monotonic()
         self._finished: float | None = None
-        with refusals_end_the_process():
+        with errors_end_the_process():
             self.gate = build(gate)
             federation = self.gate.open(authorized_cols)
         self._state = RunState(Path(persistent_db_path))
@@ -134,7 +143,7 @@ class Aggregator(OpenFLAggregator):
         if self.sealed:
             self._begin_sealed()
             if self._sites_needed() < self.sealed.min_sites:
-                raise ValueError(
+                raise PlanError(
                     "straggler_handling_policy lets a round end with "
                     f"{self._sites_needed()} sites, encrypted rounds need {self.sealed.min_sites}: "
                     "raise minimum_reporting."
@@ -148,6 +157,7 @@ class Aggregator(OpenFLAggregator):
 
     # -- who is there ------------------------------------------------------------------------
 
+    @own_damage_ends_the_run
     def valid_collaborator_cn_and_id(self, cert_common_name, collaborator_common_name) -> bool:
         """Asked at every call. Refused: the gate's reason, which the caller is told."""
         self.gate.check(cert_common_name, collaborator_common_name)
@@ -177,6 +187,7 @@ class Aggregator(OpenFLAggregator):
 
     # -- work --------------------------------------------------------------------------------
 
+    @own_damage_ends_the_run
     def get_tasks(self, collaborator_name) -> Any:
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
         self._require_introduction(collaborator_name)
@@ -220,6 +231,7 @@ class Aggregator(OpenFLAggregator):
     def _opened(self) -> bool:
         return self.sealed is None or self.sealed.gathered
 
+    @own_damage_ends_the_run
     def get_aggregated_tensor(
         self, tensor_name, round_number, report, tags, require_lossless, requested_by
     ):
@@ -236,6 +248,7 @@ class Aggregator(OpenFLAggregator):
         self._log.sent(len(named_tensor.data_bytes))
         return named_tensor
 
+    @own_damage_ends_the_run
     def send_local_task_results(
         self, collaborator_name, round_number, task_name, data_size, named_tensors
     ):
@@ -263,8 +276,6 @@ class Aggregator(OpenFLAggregator):
             super().send_local_task_results(
                 collaborator_name, round_number, task_name, data_size, named_tensors
             )
-        except Refused:  # an OSError too, but the caller's fault and not this disk's
-            raise
         except (OSError, sqlite3.Error) as error:
             self._fail(
                 f"Round {round_number}: what {collaborator_name} sent cannot be kept: {error}. "
@@ -310,8 +321,9 @@ class Aggregator(OpenFLAggregator):
 
         Whatever a rule raises ends the run with its reason instead of hanging it.
         """
-        self.collaborators_done = [s for s in self.collaborators_done if not self.gate.revoked(s)]
         try:
+            still = [s for s in self.collaborators_done if not self.gate.revoked(s)]
+            self.collaborators_done = still
             super()._end_of_round_with_stragglers_check()
         except Exception as error:
             logger.exception("Round %d cannot be ended.", self.round_number)
@@ -419,6 +431,9 @@ class Aggregator(OpenFLAggregator):
             self.gate.log("ended", how=self.failure or "the run is over")
         except OSError:  # a full disk shall not hide why the run has failed
             logger.exception("The end of the run could not be logged.")
+        except Damaged as damage:  # nor a damaged log; but a run that is over has failed by it
+            logger.error("The end of the run could not be logged: %s", damage)
+            self.failure = self.failure or str(damage)
         if self.failure:
             raise RunFailed(self.failure)
         if self.persistent_db:
@@ -426,7 +441,11 @@ class Aggregator(OpenFLAggregator):
         return True
 
     def _may_end(self) -> bool:
-        silent = self._silent_sites()
+        try:
+            silent = self._silent_sites()
+        except Damaged as damage:  # read a newer revocation list, and could not log it
+            self._fail(f"Round {self.round_number}: {damage}")
+            return False
         if self._finished is None and self._time_to_quit():  # resumed after its last round
             self._finished = time.monotonic()
         if self._finished is None:

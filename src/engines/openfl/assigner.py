@@ -6,6 +6,8 @@ training has left. (OpenFL 1.9 never validates the final model.)
 
 from openfl.component.assigner import Assigner
 
+from src.errors import PlanError
+
 
 class TrainThenValidate(Assigner):
     """each_round: task names of a training round, in order. final: those of the last round.
@@ -22,7 +24,7 @@ class TrainThenValidate(Assigner):
         """Refuse task names that the plan does not define."""
         for name in (*self.each_round, *self.final):
             if name not in self.tasks:
-                raise ValueError(
+                raise PlanError(
                     f"assigner: task {name!r} is not among the plan's tasks {sorted(self.tasks)}."
                 )
         self.all_tasks_in_groups = [*self.each_round, *self.final]

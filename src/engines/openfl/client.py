@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 from openfl.protocols import aggregator_pb2, base_pb2
 
-from src.errors import APPROVAL, APPROVAL_NEEDED, Refused, reason_in
+from src.errors import AggregatorUnreachable, Refused
+from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
 from src.rounds.site import SiteRounds
 
 logger = logging.getLogger(__name__)
@@ -29,10 +30,6 @@ PASSING = (
     grpc.StatusCode.CANCELLED,  # the channel was reopened under the call
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
-
-
-class AggregatorUnreachable(ConnectionError):
-    """The aggregator could not be reached for too long; the message says since when and why."""
 
 
 class AggregatorClient:

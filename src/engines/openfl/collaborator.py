@@ -21,8 +21,8 @@ from openfl.utilities import TensorKey
 
 from src import require
 from src.engines.openfl.client import AggregatorClient, brings_update
-from src.errors import refusals_end_the_process
 from src.model_vector import TENSOR
+from src.refusal import errors_end_the_process
 from src.rounds.site import enter
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ class Site(Collaborator):
     cannot be reached is called again before the site gives up. gate: a part (`SiteGate`).
 
     plan_path: the plan, from the workspace's root. PlanError: a site does not run what the kit
-    refuses, whoever built the workspace. SystemExit 77: its gate does not open; the log says why.
+    refuses, whoever built the workspace. SystemExit 77: its gate does not open. SystemExit 65: its
+    log or a ledger is damaged. The last line of the log says why.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Site(Collaborator):
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
         self.heartbeat_s = heartbeat_s
-        with refusals_end_the_process():
+        with errors_end_the_process():
             entered = enter(
                 gate,
                 collaborator_name,

@@ -9,7 +9,7 @@ from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2, util
 from openfl.transport.grpc.common import create_header
 
 from src.engines.openfl.client import details, refusal
-from src.errors import APPROVAL
+from src.refusal import APPROVAL
 from src.trust import approval, bundle
 from src.trust.members import Members
 

@@ -6,12 +6,12 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from openfl.protocols import utils
 
-from src.errors import Refused
+from src.errors import ModelError, Refused, WireError
 from src.model_vector import TENSOR
 from src.plan import plan as plans
 from src.rounds import tensor_bytes
 from src.rounds.preparation import encrypting_site
-from src.secure_aggregation.framing import WireError, is_sealed
+from src.secure_aggregation.framing import is_sealed
 
 PLAN = Path("plan/plan.yaml")
 
@@ -20,7 +20,7 @@ def read_model(path: Path, site: Path | None = None) -> np.ndarray:
     """The model vector float32 (P,) of a `.pbuf` file.
 
     site: a site's workspace; an encrypted model is verified and opened there.
-    ValueError, Refused: not a model of this kit, or one that does not hold; nobody's site.
+    ModelError, Refused: not a model of this kit, or one that does not hold; nobody's site.
     """
     message = model_bytes(path)
     if is_sealed(message) and site is not None:
@@ -31,12 +31,12 @@ def read_model(path: Path, site: Path | None = None) -> np.ndarray:
 def read_plain_model(path: Path) -> np.ndarray:
     """The model vector float32 (P,) of a `.pbuf` file that is not encrypted.
 
-    FileNotFoundError, ValueError: no model of this kit; the message names the file.
+    ModelError: no model of this kit; the message names the file.
     """
     try:
         found = tensor_bytes.decode(model_bytes(path))
     except WireError as error:
-        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+        raise ModelError(f"{path} is not a model of this kit: {error}") from error
     return np.asarray(found, np.float32)
 
 
@@ -45,14 +45,14 @@ def model_bytes(path: Path) -> bytes:
     try:
         proto = utils.load_proto(str(path))
     except FileNotFoundError:
-        raise FileNotFoundError(
+        raise ModelError(
             f"{path}: no such model. A run writes it after its last training round."
         ) from None
     except DecodeError as error:
-        raise ValueError(f"{path} is not a model of this kit: {error}") from error
+        raise ModelError(f"{path} is not a model of this kit: {error}") from error
     found = {tensor.name: tensor.data_bytes for tensor in proto.tensors}
     if TENSOR not in found:
-        raise ValueError(f"{path}: expected the tensor {TENSOR!r}, found {sorted(found)}.")
+        raise ModelError(f"{path}: expected the tensor {TENSOR!r}, found {sorted(found)}.")
     return found[TENSOR]
 
 

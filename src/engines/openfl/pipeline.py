@@ -81,7 +81,7 @@ class EncryptedPipeline(TransformationPipeline):
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> EncryptingSite:
         """Take the run's keys from the gate and start encrypting.
 
-        Refused, RuntimeError, ValueError: it cannot, or must not.
+        Refused, RunFailed, SettingError: it cannot, or must not.
         """
         initial = gate.workspace / plan["aggregator"]["settings"]["init_state_path"]
         encrypting = encrypting_site(

@@ -81,7 +81,7 @@ class SegmentationTaskRunner(TaskRunner):
     def at_site(self, gate: Any, site: str, plan: Mapping[str, Any]) -> list[Any]:
         """Called once the site's gate is open; the site's budgets of privacy, none in most plans.
 
-        Refused: privacy that this site has spent already. ValueError: the plan demands bfloat16,
+        Refused: privacy that this site has spent already. SettingError: the plan demands bfloat16,
         which yields wrong gradients on this machine.
         """
         self.compute.prove(self.model, self.data_loader.get_feature_shape())
@@ -176,7 +176,7 @@ class SegmentationTaskRunner(TaskRunner):
         return {TENSOR: self._vector()}
 
     def set_tensor_dict(self, tensor_dict: dict, with_opt_vars: bool = False) -> None:
-        """Load the flat tensor into the network. ValueError: of another size."""
+        """Load the flat tensor into the network. ModelError: of another size."""
         tensors = self.manifest.unpack(np.asarray(tensor_dict[TENSOR], np.float32))
         # torch wants writable memory
         state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}

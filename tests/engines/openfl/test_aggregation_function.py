@@ -5,6 +5,7 @@ import pytest
 from openfl.utilities import LocalTensor
 
 from src.engines.openfl.aggregation_function import Rule
+from src.errors import RunFailed
 
 MEAN = {"template": "src.aggregation.weighted_mean.WeightedMean", "settings": {}}
 
@@ -45,11 +46,11 @@ def test_two_rules_of_one_process_keep_their_own_settings():
 
 
 def test_another_shape_is_refused_with_both_sites():
-    with pytest.raises(ValueError, match=r"Round 4.*site two sent shape \(3,\), site one sent"):
+    with pytest.raises(RunFailed, match=r"Round 4.*site two sent shape \(3,\), site one sent"):
         combine(Rule(MEAN), local("one", [1, 2], 0.5), local("two", [1, 2, 3], 0.5))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused_with_their_site(value):
-    with pytest.raises(ValueError, match="site two sent values that are not finite"):
+    with pytest.raises(RunFailed, match="site two sent values that are not finite"):
         combine(Rule(MEAN), local("one", [1, 2], 0.5), local("two", [1, value], 0.5))

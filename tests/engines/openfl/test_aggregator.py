@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from openfl.utilities import TensorKey
 
 from src.engines.openfl import aggregator as module
 from src.engines.openfl.aggregation_function import Rule
-from src.engines.openfl.aggregator import Aggregator, RunFailed
+from src.engines.openfl.aggregator import Aggregator
 from src.engines.openfl.assigner import TrainThenValidate
 from src.engines.openfl.model_file import read_model
 from src.engines.openfl.pipeline import PlainPipeline
-from src.errors import Refused
+from src.errors import Damaged, Refused, RunFailed, SettingError
 from src.model_vector import TENSOR
 from tests.patience import HANG_S, until
 
@@ -297,9 +298,53 @@ def test_a_full_disk_ends_the_run_with_its_reason(make, monkeypatch):
         aggregator.all_quit_jobs_sent()
 
 
+ALTERED = Damaged("logs/audit.jsonl: its last line is not readable: it was altered.")
+
+
+def altered(*_, **__) -> None:
+    raise ALTERED
+
+
+def test_a_damaged_log_of_the_aggregators_own_ends_the_run_with_its_reason(make, monkeypatch):
+    aggregator = make(rounds=2)
+    monkeypatch.setattr(module, "FAILURE_GRACE_S", 0.0)
+    monkeypatch.setattr(aggregator.gate, "received", altered)
+    monkeypatch.setattr(aggregator.gate, "log", altered)
+    with pytest.raises(Damaged):
+        send(aggregator, "one", "validation")
+    assert aggregator.get_tasks("two")[3]  # the other site is sent home
+    with pytest.raises(RunFailed, match=r"^Round 0: logs/audit.jsonl: .* altered"):
+        aggregator.all_quit_jobs_sent()
+
+
+@pytest.mark.parametrize("door", ["check", "sending", "revoked", "round_ended"])
+def test_wherever_the_damage_shows_the_run_ends(make, monkeypatch, door):
+    aggregator = make(rounds=2)
+    monkeypatch.setattr(module, "FAILURE_GRACE_S", 0.0)
+    monkeypatch.setattr(aggregator.gate, door, altered)
+    with suppress(Damaged):
+        aggregator.valid_collaborator_cn_and_id("one", "one")
+        aggregator.get_aggregated_tensor(TENSOR, 0, False, ("model",), True, "one")
+        train_round(aggregator)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(RunFailed, match="altered"):
+        aggregator.all_quit_jobs_sent()
+
+
+def test_a_log_that_was_damaged_at_the_very_end_is_told_to_the_operator(make, monkeypatch):
+    aggregator = make(rounds=1)
+    train_round(aggregator)
+    validate_final(aggregator)
+    monkeypatch.setattr(aggregator.gate, "log", altered)
+    for site in SITES:
+        aggregator.get_tasks(site)
+    with pytest.raises(RunFailed, match="altered"):
+        aggregator.all_quit_jobs_sent()
+
+
 def test_a_name_that_is_not_the_certificates_is_no_sign_of_life(make):
     aggregator = make()
-    with pytest.raises(PermissionError):
+    with pytest.raises(Refused):
         aggregator.valid_collaborator_cn_and_id("two", "one")
     assert "one" not in aggregator._last_heard
 
@@ -309,5 +354,5 @@ def test_a_name_that_is_not_the_certificates_is_no_sign_of_life(make):
     [("rounds", 0), ("idle_wait_s", 0), ("waiting_sites", 7), ("site_grace_s", -1)],
 )
 def test_settings_out_of_range_are_refused(make, name, value):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(SettingError, match=name):
         make(**{name: value})

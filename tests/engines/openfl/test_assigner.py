@@ -3,6 +3,7 @@
 import pytest
 
 from src.engines.openfl.assigner import TrainThenValidate
+from src.errors import PlanError
 
 TASKS = {"validation": {}, "train": {}, "final_validation": {}}
 
@@ -36,7 +37,7 @@ def test_an_evaluation_run_is_one_round_of_the_final_tasks():
 
 
 def test_a_task_that_the_plan_does_not_define_is_refused():
-    with pytest.raises(ValueError, match="task 'train' is not among"):
+    with pytest.raises(PlanError, match="task 'train' is not among"):
         TrainThenValidate(
             each_round=["train"],
             final=["validation"],

@@ -10,8 +10,9 @@ from openfl.transport.grpc import AggregatorGRPCClient
 
 from scripts.local.processes import free_port
 from src.engines.openfl import client as module
-from src.engines.openfl.client import AggregatorClient, AggregatorUnreachable
-from src.errors import APPROVAL_NEEDED, Refused, marked
+from src.engines.openfl.client import AggregatorClient
+from src.errors import AggregatorUnreachable, Refused
+from src.refusal import APPROVAL_NEEDED, marked
 from src.rounds.site import SiteRounds
 from tests.open_gate import OpenSiteGate
 

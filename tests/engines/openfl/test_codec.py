@@ -5,10 +5,9 @@ import pytest
 
 from src.engines.openfl.codec import EncryptingTransformer
 from src.engines.openfl.pipeline import PlainPipeline
-from src.errors import Refused
+from src.errors import Refused, WireError
 from src.rounds import tensor_bytes
 from src.secure_aggregation import framing
-from src.secure_aggregation.framing import WireError
 from src.secure_aggregation.protocol import UPDATE
 from tests.secure_aggregation.sealing import THREE, Federation
 

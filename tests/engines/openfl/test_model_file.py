@@ -8,7 +8,7 @@ from openfl.protocols import utils
 
 from src.engines.openfl.model_file import read_model
 from src.engines.openfl.pipeline import EncryptedPipeline, PlainPipeline
-from src.errors import Refused
+from src.errors import ModelError, Refused
 from src.model_vector import TENSOR
 from src.secure_aggregation import framing
 from tests.engines.openfl.conftest import ROOT
@@ -24,20 +24,20 @@ def test_the_model_of_a_file_is_one_vector(tmp_path):
 
 
 def test_a_missing_file_says_who_writes_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no such model. A run writes it"):
+    with pytest.raises(ModelError, match=r"no such model. A run writes it"):
         read_model(tmp_path / "none.pbuf")
 
 
 @pytest.mark.parametrize("content", [b"not a model", b"\x00" * 40])
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "x.pbuf").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x.pbuf"):
+    with pytest.raises(ModelError, match=r"x.pbuf"):
         read_model(tmp_path / "x.pbuf")
 
 
 def test_a_model_of_many_tensors_is_not_ours(tmp_path):
     write(tmp_path / "x.pbuf", {"conv.weight": np.zeros(3, np.float32)})
-    with pytest.raises(ValueError, match=r"expected the tensor 'model', found \['conv.weight'\]"):
+    with pytest.raises(ModelError, match=r"expected the tensor 'model', found \['conv.weight'\]"):
         read_model(tmp_path / "x.pbuf")
 
 
@@ -45,7 +45,7 @@ def test_an_encrypted_model_is_opened_at_a_site_alone(tmp_path):
     sealed = np.frombuffer(framing.pack({"kind": "download"}), np.uint8)
     proto = utils.construct_model_proto({TENSOR: sealed}, 3, EncryptedPipeline())
     utils.dump_proto(proto, str(tmp_path / "final.pbuf"))
-    with pytest.raises(ValueError, match=r"final.pbuf .* a site opens it"):
+    with pytest.raises(ModelError, match=r"final.pbuf .* a site opens it"):
         read_model(tmp_path / "final.pbuf")
     shutil.copytree(ROOT / "plan", tmp_path / "plan")
     with pytest.raises(Refused, match="is no site's workspace"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from openfl.utilities import TensorKey
 
+from src.errors import ModelError, PlanError, SettingError
 from src.model_vector import TENSOR
 from src.plan import plan as plans
-from src.plan.plan import PlanError
 from tests.engines.openfl.conftest import ROOT
 from tests.training.faulty import Faulty
 
@@ -38,7 +38,7 @@ def test_a_site_refuses_demanded_bf16_that_is_wrong(runner_of):
     runner = runner_of("one", "task_runner.precision=bf16")
     assert runner.at_site(None, "one", {}) == []
     runner.model = Faulty(2.7)
-    with pytest.raises(ValueError, match="off by 170% on patches of 16x16x16"):
+    with pytest.raises(SettingError, match="off by 170% on patches of 16x16x16"):
         runner.at_site(None, "one", {})
 
 
@@ -132,7 +132,7 @@ def test_progress_tells_numbers_and_no_case(runner_of, tmp_path):
 
 
 def test_a_model_of_another_network_is_refused(runner_of):
-    with pytest.raises(ValueError, match="Is the plan's network the one"):
+    with pytest.raises(ModelError, match="Is the plan's network the one"):
         runner_of().set_tensor_dict({TENSOR: np.zeros(5, np.float32)})
 
 

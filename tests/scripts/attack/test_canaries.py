@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from scripts.attack.canaries import canaries, examine, refuse_surprises
 from scripts.attack.seeded_faults import subjects
+from src.errors import RunFailed
 
 FEW = 4000
 SUBJECTS = {subject.name: subject for subject in subjects(FEW, repeats=1)}
@@ -43,9 +44,9 @@ def row(name: str, faulty: bool, *by: str) -> dict:
 
 def test_a_caught_step_and_a_fault_that_got_away_are_errors():
     refuse_surprises([row("as it is", False), row("no noise", True, "audit")])
-    with pytest.raises(ValueError, match=r"step \(as it is\) does not .* caught by noise size"):
+    with pytest.raises(RunFailed, match=r"step \(as it is\) does not .* caught by noise size"):
         refuse_surprises([row("as it is", False, "size")])
-    with pytest.raises(ValueError, match="no noise: nothing has caught this fault"):
+    with pytest.raises(RunFailed, match="no noise: nothing has caught this fault"):
         refuse_surprises([row("no noise", True)])
 
 

@@ -13,6 +13,7 @@ from scripts.attack.gradient_inversion import (
     sum_of_squares,
     total_variation,
 )
+from src.errors import SettingError
 from src.model.losses import DiceBCE
 
 SIDE = 8
@@ -113,5 +114,5 @@ def test_roughness_and_length_by_hand():
 
 @pytest.mark.parametrize(("setting", "value"), [("iterations", 0), ("step", 0.0)])
 def test_settings_that_cannot_be_are_refused(setting, value):
-    with pytest.raises(ValueError, match=setting):
+    with pytest.raises(SettingError, match=setting):
         Attack(**{setting: value})

@@ -16,6 +16,7 @@ from scripts.options import ROOT
 from src.data.layouts import find_cases
 from src.data.preprocess import prepared
 from src.engines.openfl.pipeline import PlainPipeline
+from src.errors import InputError
 from src.model.unet import GliomaUNet
 from src.model_vector import TENSOR, Manifest
 from src.plan import plan as plans
@@ -101,9 +102,9 @@ def test_given_folders_are_compared_site_by_site(phantom_sites, tmp_path):
     others = copied(one, tmp_path / "others" / "one", slice(3, 5)).parent
     (groups,) = given(members, others, None, tmp_path / "cache").values()
     assert (len(groups.members), len(groups.held_out)) == (3, 2)
-    with pytest.raises(ValueError, match="one: 3 patients are members and others at once"):
+    with pytest.raises(InputError, match="one: 3 patients are members and others at once"):
         given(members, one, None, tmp_path / "cache")
-    with pytest.raises(ValueError, match="Give the same sites"):
+    with pytest.raises(InputError, match="Give the same sites"):
         given(members, one.parent, None, tmp_path / "cache")
 
 
@@ -159,7 +160,7 @@ def test_a_site_without_others_is_left_out_and_none_is_an_error():
     lonely = losses(1, 1, others=0)
     found = compared({"final": {"one": lonely, "two": losses(0, 2)}})
     assert list(found["sites"]) == ["two"]
-    with pytest.raises(ValueError, match="nothing to compare"):
+    with pytest.raises(InputError, match="nothing to compare"):
         compared({"final": {"one": lonely}})
 
 

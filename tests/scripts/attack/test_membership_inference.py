@@ -15,6 +15,7 @@ from scripts.attack.membership_inference import (
     true_positive_rates,
 )
 from src.data.preprocess import PreparedCase
+from src.errors import InputError
 from src.model.losses import DiceBCE
 from src.training.compute import Compute
 
@@ -67,11 +68,11 @@ def test_sites_are_compared_within_themselves_only():
 
 @pytest.mark.parametrize("bad", [np.array([]), np.array([1.0, np.nan])])
 def test_nobody_or_a_loss_that_is_no_number_is_refused(bad):
-    with pytest.raises(ValueError, match="members: expected finite losses"):
+    with pytest.raises(InputError, match="members: expected finite losses"):
         auc(bad, np.ones(3), rng=rng())
-    with pytest.raises(ValueError, match="others: expected finite losses"):
+    with pytest.raises(InputError, match="others: expected finite losses"):
         auc(np.ones(3), bad, rng=rng())
-    with pytest.raises(ValueError, match="found none"):
+    with pytest.raises(InputError, match="found none"):
         pooled_auc([], rng=rng())
 
 
@@ -147,7 +148,7 @@ def test_a_case_without_label_has_no_loss():
     unlabelled = PreparedCase(
         "b", "b", np.ones((4, *SHAPE), np.float32), None, np.eye(4), SHAPE, (0, 0, 0)
     )
-    with pytest.raises(ValueError, match="Case b has no label"):
+    with pytest.raises(InputError, match="Case b has no label"):
         losses(Small(), [unlabelled], DiceBCE(), CPU)
 
 

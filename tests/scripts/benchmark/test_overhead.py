@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from scripts.benchmark.overhead import OURS, attempt, contenders, result, table
+from src.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -97,5 +98,5 @@ def test_ratios_are_the_others_figure_over_ours():
 def test_contenders_are_chosen_by_name_and_an_unknown_one_is_refused():
     assert [c.name for c in contenders(False, ("stock",))] == ["OpenFL 1.9, stock"]
     assert {"Flower 1.41", "NVIDIA FLARE 2.9"} <= {c.name for c in contenders(True, ())}
-    with pytest.raises(ValueError, match="there are this kit"):
+    with pytest.raises(InputError, match="there are this kit"):
         contenders(False, ("nobody",))

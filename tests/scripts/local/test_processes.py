@@ -10,6 +10,7 @@ import pytest
 
 from scripts.local import fx
 from scripts.local.processes import Party, free_port, refuse_used_port, running
+from src.errors import RunFailed
 from tests.patience import until
 
 
@@ -69,7 +70,7 @@ def test_a_free_port_is_free_and_a_used_one_is_refused():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError, match="is in use on this machine"):
+        with pytest.raises(RunFailed, match="is in use on this machine"):
             refuse_used_port(taken.getsockname()[1])
 
 

@@ -11,6 +11,7 @@ from src.data.case import read_case
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.phantom import brats_affine
 from src.data.phantom_site import SITES
+from src.errors import InputError
 
 SMALL = {"site": SITES[0], "cases": 2, "seed": 0, "shape": (24, 24, 24), "spacing_mm": 7.0}
 
@@ -78,10 +79,10 @@ def test_a_failure_leaves_no_half_written_site(tmp_path):
 
 
 def test_an_existing_folder_is_refused(tmp_path):
-    with pytest.raises(FileExistsError, match="exists"):
+    with pytest.raises(InputError, match="exists"):
         write_site(tmp_path, **SMALL)
 
 
 def test_a_kind_without_phantoms_is_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match="No phantoms of kind 'msd'"):
+    with pytest.raises(InputError, match="No phantoms of kind 'msd'"):
         write_site(tmp_path / "site", kind="msd", **SMALL)

@@ -18,6 +18,7 @@ from scripts.partition.strategies import (
     usual_count,
 )
 from src.data.case import SEQUENCES, CaseFiles
+from src.errors import InputError
 
 ROOT = Path("/data")
 
@@ -46,7 +47,7 @@ def homes(sites) -> dict[str, set[str]]:
 def test_round_robin_puts_every_patient_at_one_site_and_every_case_once(cases, count, seed):
     patients = {files.patient_id for files in cases}
     if count > len(patients):
-        with pytest.raises(ValueError, match="Lower --sites"):
+        with pytest.raises(InputError, match="Lower --sites"):
             round_robin(cases, count, seed)
         return
     sites = round_robin(cases, count, seed)
@@ -93,18 +94,18 @@ def test_folders_below_the_root_are_sites_also_with_grades_in_them():
 @pytest.mark.parametrize("folder", ["", "HGG", "lgg"])
 def test_a_case_that_is_in_no_site_s_folder_is_refused(folder):
     with pytest.raises(
-        ValueError, match=r"expected it in /data/<site>\. Use --partition round-robin"
+        InputError, match=r"expected it in /data/<site>\. Use --partition round-robin"
     ):
         by_folder([case("a", folder=folder)], ROOT)
 
 
 def test_two_folders_that_fold_into_one_name_are_refused():
-    with pytest.raises(ValueError, match=r"Site A and site_a of /data would both .* Rename one"):
+    with pytest.raises(InputError, match=r"Site A and site_a of /data would both .* Rename one"):
         by_folder([case("a", folder="Site A"), case("b", folder="site_a")], ROOT)
 
 
 def test_a_patient_in_two_folders_is_refused():
-    with pytest.raises(ValueError, match="Patient p would be at two sites, x and y"):
+    with pytest.raises(InputError, match="Patient p would be at two sites, x and y"):
         by_folder([case("p-0", "p", "x"), case("p-1", "p", "y")], ROOT)
 
 
@@ -142,12 +143,12 @@ def test_by_csv_every_case_is_where_its_row_says(table, cases, random):
 
 
 def test_unknown_and_missing_subjects_are_listed(table):
-    with pytest.raises(ValueError, match=r"no case folder for x, y\. no row for the cases b, c\."):
+    with pytest.raises(InputError, match=r"no case folder for x, y\. no row for the cases b, c\."):
         by_csv([case("a"), case("b"), case("c")], table("1,a", "1,x", "2,y"))
 
 
 def test_ids_are_compared_exactly(table):
-    with pytest.raises(ValueError, match="no case folder for A, a "):
+    with pytest.raises(InputError, match="no case folder for A, a "):
         by_csv([case("a")], table("1,A", "1,a "))
 
 
@@ -157,7 +158,7 @@ def test_a_subject_whose_case_was_refused_is_not_unknown(table):
 
 
 def test_a_patient_in_two_partitions_is_refused(table):
-    with pytest.raises(ValueError, match="Patient p would be at two sites, site-1 and site-2"):
+    with pytest.raises(InputError, match="Patient p would be at two sites, site-1 and site-2"):
         by_csv([case("p-0", "p"), case("p-1", "p")], table("1,p-0", "2,p-1"))
 
 
@@ -182,7 +183,7 @@ def test_a_patient_in_two_partitions_is_refused(table):
     ],
 )
 def test_a_csv_of_another_form_is_refused(table, rows, header, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         by_csv([case("a")], table(*rows, header=header))
 
 
@@ -194,7 +195,7 @@ def test_a_csv_saved_by_excel_is_read(table):
 
 def test_a_site_with_one_patient_is_refused():
     small = {"one": [case("a"), case("b")], "two": [case("c-0", "c"), case("c-1", "c")]}
-    with pytest.raises(ValueError, match=r"Site two: expected at least 2 patients .* found c"):
+    with pytest.raises(InputError, match=r"Site two: expected at least 2 patients .* found c"):
         refuse_small(small)
     refuse_small({"one": small["one"]})
 
@@ -203,7 +204,7 @@ def test_a_site_with_one_patient_is_refused():
 def test_site_names_are_fit_for_certificates_or_refused(text):
     try:
         name = site_name(text)
-    except ValueError as error:
+    except InputError as error:
         assert "cannot be made a site name" in str(error)  # noqa: PT017
         return
     assert name == name.lower()

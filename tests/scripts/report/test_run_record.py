@@ -5,6 +5,7 @@ import json
 import pytest
 
 from scripts.report.run_record import read_run
+from src.errors import InputError
 from tests.scripts.report.conftest import WT, final_line, round_line, write_rounds
 
 
@@ -64,12 +65,12 @@ def test_a_damaged_round_log_is_named(finished_run, text):
     path = finished_run / "aggregator/workspace" / "logs" / "rounds.jsonl"
     path.write_text(text)
     if text:
-        with pytest.raises(ValueError, match=r"rounds.jsonl: expected one JSON line a round"):
+        with pytest.raises(InputError, match=r"rounds.jsonl: expected one JSON line a round"):
             read_run(finished_run)
     else:  # the aggregator was started and no round has ended
         assert read_run(finished_run)["rounds"] == []
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"run.json: expected a run's record"):
+    with pytest.raises(InputError, match=r"run.json: expected a run's record"):
         read_run(tmp_path)

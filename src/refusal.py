@@ -1,0 +1,53 @@
+"""How a refusal travels to the other party, and how an error of ours ends a process."""
+
+import errno
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from src.errors import KitError
+
+logger = logging.getLogger(__name__)
+
+MARK = "Refused: "  # before the reason, where it travels inside another error's text
+APPROVAL = "approval"  # the message with which a site introduces itself
+APPROVAL_NEEDED = "show your approval first"  # the refusal to which a site answers with it
+
+
+def marked(reason: object) -> str:
+    """The reason as it travels to the other party."""
+    return f"{MARK}{reason}"
+
+
+def reason_in(text: str) -> str | None:
+    """The reason inside a message that has travelled; None if there is none."""
+    _, mark, reason = text.partition(MARK)
+    return reason.strip() if mark else None
+
+
+@contextmanager
+def errors_end_the_process() -> Iterator[None]:
+    """At the top of a process of `fx`: an error of ours is one line of its log, and its code."""
+    try:
+        yield
+    except KitError as error:
+        logger.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(error.exit_code) from error
+
+
+@contextmanager
+def errors_end_the_command() -> Iterator[None]:
+    """At the top of a command line: an error of ours, or a file's, is one line; code 1.
+
+    A bug keeps its traceback; so does an OSError that names no file, unless the disk is full.
+    """
+    try:
+        yield
+    except (KitError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(1)
