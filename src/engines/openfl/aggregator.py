@@ -445,7 +445,7 @@ class Aggregator(OpenFLAggregator):
             silent = self._silent_sites()
         except Damaged as damage:  # read a newer revocation list, and could not log it
             self._fail(f"Round {self.round_number}: {damage}")
-            return False
+            silent = {}
         if self._finished is None and self._time_to_quit():  # resumed after its last round
             self._finished = time.monotonic()
         if self._finished is None:
