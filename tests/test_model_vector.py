@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.errors import ModelError
+from src.errors import InputError, ModelError
 from src.model_vector import Manifest, norm
 
 TENSORS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([7.0], np.float32)}
@@ -39,7 +39,7 @@ def test_other_names_are_refused():
 
 
 def test_another_shape_is_refused_by_name():
-    with pytest.raises(ModelError, match=r"a must have shape \(2, 3\), got \(3, 2\)"):
+    with pytest.raises(InputError, match=r"a must have shape \(2, 3\), got \(3, 2\)"):
         Manifest.of(TENSORS).pack({"a": TENSORS["a"].T, "b": TENSORS["b"]})
 
 
