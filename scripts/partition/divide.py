@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import InputError
+from src.errors import CaseError, InputError
 
 if TYPE_CHECKING:
     from scripts.partition.strategies import Sites
-    from src.data.case import CaseError, CaseFiles
+    from src.data.case import CaseFiles
     from src.data.layouts import Dataset
     from src.data.quality import CaseFinding, Examined
 
