@@ -13,7 +13,7 @@ from openfl.cryptography.participant import generate_csr
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
 from src.trust import approval, encryption_key, fingerprint
 from src.trust.certificate import AGGREGATOR, SITE
 from src.trust.gate import SiteGate

@@ -39,7 +39,7 @@ def made_once(tmp_path_factory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def phantom_sites(made_once) -> dict[str, Path]:
     """Three synthetic sites with 5, 3 and 4 patients of 32^3 voxels."""
-    from scripts.prepare import make_phantoms, site_folders
+    from scripts.partition.preparation import make_phantoms, site_folders
 
     def make(folder: Path) -> None:
         make_phantoms(folder / "sites", 3, "5,3,4", seed=1, size=32, spacing_mm=5.5)

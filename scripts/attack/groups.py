@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluate import given_cases
 from scripts.local import finished_run
-from scripts.prepare import MOST_PHANTOMS
+from scripts.partition.preparation import MOST_PHANTOMS
+from scripts.report.evaluation import given_cases
 from src.data.layouts import read_dataset_yaml
 from src.data.phantom_site import site_for
 from src.data.preprocess import PreparedCase, prepared

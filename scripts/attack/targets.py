@@ -24,7 +24,7 @@ from scripts.benchmark.peers.openfl_stock import enrol_stock, sign
 from scripts.local import finished_run, fx
 from scripts.local.enrol import enrol
 from scripts.local.processes import Party, free_port, running, wait_for_port
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
 from src.errors import InputError, Refused
 from src.trust import encryption_key, fingerprint
 from src.trust.certificate import SITE, common_name, utc_now

@@ -18,7 +18,7 @@ from scripts.local.one_process import Federation
 def main(folder: Path, bits: int) -> None:
     """Do every party's work once, and write `mean.npy` and `result.json`.
 
-    folder: holds the work that `scripts.benchmark.encryption.write_work` has made.
+    folder: holds the work that `encryption_study.write_work` has made.
     bits: of a field of the sum.
     """
     work = json.loads((folder / "work.json").read_text())

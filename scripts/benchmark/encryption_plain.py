@@ -17,7 +17,7 @@ from scripts.benchmark.meter.steps import Steps
 def main(folder: Path) -> None:
     """Do every party's work once, and write `mean.npy` and `result.json`.
 
-    folder: holds the work that `scripts.benchmark.encryption.write_work` has made.
+    folder: holds the work that `encryption_study.write_work` has made.
     """
     cases = json.loads((folder / "work.json").read_text())["cases"]
     models = np.load(folder / "models.npy")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.workspace import complete_plan
+from scripts.local.workspace import complete_plan
 from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.guarantee import guarantees, reach
 from tests.ceremonies import ROOT

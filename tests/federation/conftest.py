@@ -17,7 +17,7 @@ from scripts.local import fx
 from scripts.local.enrol import approve, enrol
 from scripts.local.fork_server import ForkServer
 from scripts.local.processes import Party, run_federation
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
 from src.plan import plan as plans
 from src.trust import members
 from src.trust.certificate import utc_now

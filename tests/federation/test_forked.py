@@ -4,7 +4,7 @@ import pytest
 
 from scripts.local import fx
 from scripts.local.enrol import enrol
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
 from src.engines.openfl.model_file import read_model
 from tests.federation.conftest import ROOT, copy_of
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from scripts.local.enrol import enrol
+from scripts.local.pretraining import save
 from scripts.local.processes import run_federation
-from scripts.prepare import make_phantoms, site_folders
-from scripts.pretrain import save
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
+from scripts.partition.preparation import make_phantoms, site_folders
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import VARIABLE, Ledger
 from src.engines.openfl.model_file import read_model

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from scripts.local.hosts import Hosts, NotPermitted
+from scripts.local.rehearsal import StepFailed, heard
 from scripts.local.runbook import PAGE, block
-from scripts.rehearse import StepFailed, heard
 from src.engines.openfl.model_file import read_model
 from src.errors import InputError
 from tests.patience import until

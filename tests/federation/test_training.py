@@ -12,7 +12,7 @@ import torch
 
 from scripts.local.enrol import enrol
 from scripts.local.processes import run_federation
-from scripts.workspace import build_workspace, complete_plan
+from scripts.local.workspace import build_workspace, complete_plan
 from src.engines.openfl.model_file import read_model
 from src.model_vector import Manifest
 from tests.federation.conftest import own_port

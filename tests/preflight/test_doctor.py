@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.prepare import make_phantoms, site_folders
-from scripts.workspace import complete_plan
+from scripts.local.workspace import complete_plan
+from scripts.partition.preparation import make_phantoms, site_folders
 from src.plan import plan as plans
 from src.preflight import doctor, machine
 from src.preflight import plan as plan_checks

@@ -5,8 +5,8 @@ import shutil
 import pytest
 import yaml
 
-from scripts.prepare import make_phantoms, site_folders
-from scripts.workspace import complete_plan
+from scripts.local.workspace import complete_plan
+from scripts.partition.preparation import make_phantoms, site_folders
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.errors import Refused

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts.prepare import make_phantoms, prepare, prepare_sites, site_folders
+from scripts.partition.preparation import make_phantoms, prepare_sites, site_folders
+from scripts.prepare import prepare
 from src.data.case import SEQUENCES, read_case
 from src.data.layouts import Dataset, find_cases, read_dataset_yaml, write_dataset_yaml
 from src.errors import InputError

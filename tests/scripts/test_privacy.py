@@ -5,7 +5,8 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from scripts.privacy import SITE_SIZES, privacy
+from scripts.privacy import privacy
+from scripts.report.plan_privacy import SITE_SIZES
 from src.errors import PlanError
 from tests.ceremonies import ROOT
 

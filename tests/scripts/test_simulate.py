@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.simulate import _cap_cases
-from scripts.workspace import complete_plan
+from scripts.local.simulation import _cap_cases
+from scripts.local.workspace import complete_plan
 from tests.patience import HANG_S, until
 
 ROOT = Path(__file__).resolve().parents[2]

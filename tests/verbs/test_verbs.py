@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.workspace import complete_plan
+from scripts.local.workspace import complete_plan
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger

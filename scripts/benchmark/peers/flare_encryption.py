@@ -48,7 +48,7 @@ class OneContext(fobs.Decomposer):
 def main(folder: Path, contexts: str) -> None:
     """Do every party's work once, and write `mean.npy` and `result.json`.
 
-    folder: holds the work that `scripts.benchmark.encryption.write_work` has made.
+    folder: holds the work that `encryption_study.write_work` has made.
     contexts: "shipped" or "once".
     """
     work = json.loads((folder / "work.json").read_text())

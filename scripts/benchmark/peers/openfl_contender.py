@@ -60,7 +60,7 @@ class OpenFL:
         """
         from scripts.benchmark.peers.openfl_stock import enrol_stock
         from scripts.local.enrol import enrol
-        from scripts.workspace import build_workspace, complete_plan
+        from scripts.local.workspace import build_workspace, complete_plan
 
         path = ROOT / "plan" / ("plan.yaml" if self.encrypted else "plain.yaml")
         plan = complete_plan(path, rounds=rounds, port=PORT, changes=self._changes())

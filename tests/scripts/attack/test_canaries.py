@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts.attack.canaries import canaries, examine, refuse_surprises
+from scripts.attack.canaries import canaries
+from scripts.attack.canary_attack import examine, refuse_surprises
 from scripts.attack.seeded_faults import subjects
 from src.errors import RunFailed
 
@@ -52,7 +53,7 @@ def test_a_caught_step_and_a_fault_that_got_away_are_errors():
 
 def test_the_table_lists_every_fault_with_what_caught_it(tmp_path, monkeypatch):
     chosen = [SUBJECTS[name] for name in ("as it is, one step", "no noise")]
-    monkeypatch.setattr("scripts.attack.seeded_faults.subjects", lambda *_: chosen)
+    monkeypatch.setattr("scripts.attack.canary_attack.subjects", lambda *_: chosen)
     result = CliRunner().invoke(canaries, ["--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "no noise" in result.output

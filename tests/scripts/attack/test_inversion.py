@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from scipy import stats
 from torch import nn
 
-from scripts.attack.inversion import inversion, private_part
+from scripts.attack.inversion import inversion
+from scripts.attack.inversion_attack import private_part
 from scripts.attack.victim import LEARNING_RATE, SITES, Victim, mean_of_others, patch
 from scripts.options import DEFAULT_PLAN
 from src.model.losses import DiceBCE

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from openfl.protocols import utils
 
 from scripts.attack.groups import given, hospital_of, of_run, patients
-from scripts.attack.membership import Losses, compare, membership
+from scripts.attack.membership import membership
+from scripts.attack.membership_attack import Losses, compare
 from scripts.options import ROOT
 from src.data.layouts import find_cases
 from src.data.preprocess import prepared

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts.benchmark.encryption import CASES, OURS, PLAIN, STEPS, encryption, ratios, write_work
+from scripts.benchmark.encryption import encryption
+from scripts.benchmark.encryption_study import CASES, OURS, PLAIN, STEPS, ratios, write_work
 from scripts.benchmark.meter.steps import Steps
 
 STEP = 4.0 * 2.0**-23  # of a 24-bit sum of a model whose values stay below 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from scripts.benchmark.overhead import OURS, attempt, contenders, result, table
+from scripts.benchmark.overhead_study import OURS, attempt, contenders, result, table
 from src.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts.benchmark.privacy import CELLS, PLAIN, PRETRAINED, privacy, summaries
+from scripts.benchmark.privacy import privacy
+from scripts.benchmark.privacy_study import CELLS, PLAIN, PRETRAINED, summaries
 
 
 def run(seed: int, name: str, dice: float, members, others) -> dict:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scripts.benchmark import private_step
+from scripts.benchmark import private_step_study as private_step
 
 
 @pytest.mark.parametrize("name", private_step.CONTENDERS)

@@ -1,0 +1,363 @@
+"""`benchmark privacy`: what privacy per patient costs in Dice, and what it denies an attacker.
+
+Synthetic hospitals together adapt one pretrained network, with the training of `plan/dp.yaml` at
+several epsilons, without noise, and without privacy. The rounds are averaged in this process:
+encryption and OpenFL change nothing of what is learnt. Each seed has other patients.
+
+pretrained only: the network before the federation, from one hospital's style of images. epsilon …:
+the plan's training with the noise that this epsilon demands. no noise: the same training, clipped
+and sampled, with noise of zero.
+not private, all parameters: plain SGD on the whole network, for what privacy forgoes.
+
+The attack is membership inference by the loss: members are the training patients, others are test
+patients of the same hospital.
+"""
+
+import copy
+import io
+import json
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from scripts.attack.membership_inference import losses, pooled_auc
+from scripts.local.pretraining import SIDE_MM, save, synthetic, taught
+from scripts.local.workspace import complete_plan
+from scripts.partition.phantom_files import write_site
+from scripts.report.figures import INK, PANELS, SITE_COLOURS, calm
+from src.data.phantom_site import site_for
+from src.differential_privacy.dp_sgd import PatientDPSGD
+from src.files import write_atomically
+from src.plan import plan as plans
+from src.training.compute import Compute
+from src.training.fedavg import FedAvg
+from src.training.local import LocalTraining
+
+PUBLIC, PRIVATE = 0, (1, 2, 3)  # hospitals: whose style is public, and who adapts
+PRETRAINED, PLAIN = "pretrained only", "not private, all parameters"
+PLAIN_STEPS = 40  # a round, of the last row: enough to fit the patients that it sees
+CELLS = ("WT", "TC", "ET", "mean")
+PROCESSES = 2
+
+
+def privacy(
+    plan_path: Path,
+    epsilons: str,
+    seeds: int,
+    patients: int,
+    others: int,
+    size: int,
+    pretraining: int,
+    changes: tuple[str, ...],
+    json_path: Path | None,
+    figure: Path | None,
+) -> None:
+    """Dice and membership inference against epsilon, with the spread over seeds.
+
+    It takes an hour on two cores with the default sizes.
+    """
+
+    console = Console(highlight=False)
+    plan = complete_plan(plan_path, changes=changes)
+    levels = [float(word) for word in epsilons.split(",")]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        study = Study(plan, Path(scratch), patients, others, size, pretraining)
+        runs = study.runs(range(seeds), levels, console)
+    rows = summaries(runs)
+    result = {
+        "command": f"python -m scripts benchmark privacy --seeds {seeds} --epsilons {epsilons}",
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "seconds": round(time.monotonic() - began),
+        "plan": plan["task_runner"]["settings"]["local"]["settings"],
+        "rounds": plan["aggregator"]["settings"]["rounds_to_train"],
+        "patients": patients,
+        "others": others,
+        "rows": rows,
+        "runs": runs,
+    }
+    console.print(table(rows))
+    console.print(
+        f"{result['seconds']} s. Synthetic patients; spread: standard deviation of seeds."
+    )
+    if json_path:
+        write_atomically(json_path, json.dumps(result, indent=1))
+        console.print(f"Numbers: {json_path}")
+    if figure:
+        write_atomically(figure, drawn(rows))
+        console.print(f"Figure:  {figure}")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study: its plan and its sizes.
+
+    plan: a private one.
+    scratch: a folder for cases and weights.
+    patients: how many train at each hospital.
+    others: how many test at each hospital.
+    size: voxels of their images along each axis.
+    pretraining: steps.
+    """
+
+    plan: dict[str, Any]
+    scratch: Path
+    patients: int
+    others: int
+    size: int
+    pretraining: int
+
+    def runs(
+        self, seeds: Sequence[int], levels: Sequence[float], console: Console
+    ) -> list[dict[str, Any]]:
+        """Run every seed: its pretrained network, every level, and training without privacy.
+
+        The result has one record for each, as `_scored` makes it.
+        """
+        one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        os.environ.update(one)  # of the processes that start now
+        found = []
+        with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+            for job in [pool.submit(self.prepare, seed) for seed in seeds]:
+                found.append(job.result())
+            jobs = [
+                pool.submit(self.adapt, seed, level) for seed in seeds for level in (*levels, None)
+            ]
+            for job in jobs:
+                found.append(job.result())
+                last = found[-1]
+                console.print(
+                    f"  seed {last['seed']}  {last['name']:<28} {last['dice']['mean']:.3f}"
+                )
+        return found
+
+    def prepare(self, seed: int) -> dict[str, Any]:
+        """Make a seed's cases and its pretrained weights, and return how good these are.
+
+        They lie in a folder of the seed's, from which `adapt` takes them.
+        """
+
+        home = self.scratch / f"seed-{seed}"
+        public = synthetic(home / "public", PUBLIC, self.patients, seed, self.size)
+        self._patients(home, seed)
+        plan = _with_seed(self.plan, seed)
+        network = taught(plan, public, None, self.pretraining, 0.05, home)
+        save(network, home / "init.pt")
+        return self._scored(network, seed, PRETRAINED)
+
+    def adapt(self, seed: int, level: float | None) -> dict[str, Any]:
+        """One federated run from the pretrained weights, averaged in this process.
+
+        level: an epsilon; inf for clipping without noise, None for no privacy at all. The result is
+            a record as `_scored` makes it, with the level and the noise multiplier.
+        """
+
+        torch.set_num_threads(1)
+        settings = self.plan["task_runner"]["settings"]
+        rounds = self.plan["aggregator"]["settings"]["rounds_to_train"]
+        network, loss = plans.build(settings["model"]), plans.build(settings["loss"])
+        start = torch.load(self.scratch / f"seed-{seed}" / "init.pt", weights_only=True)
+        network.load_state_dict(start["model_state_dict"])
+        local: PatientDPSGD = plans.build(settings["local"])
+        how: dict[str, Any] = {}
+        name = PLAIN
+        plain = LocalTraining(steps=PLAIN_STEPS, learning_rate=0.05, decay=0.9)
+        if level is not None:
+            name = "no noise" if math.isinf(level) else f"epsilon {level:g}"
+            noise = 0.0
+            if not math.isinf(level):
+                private = replace(local, epsilon=level, budget=None)
+                noise = private.a_round(rounds).noise_multiplier
+            how = {"noise_multiplier": noise}
+        sites = [self._site(seed, hospital, "train") for hospital in PRIVATE]
+        compute = Compute("cpu")
+        compute.prove(network, sites[0].get_feature_shape())
+        rng = np.random.default_rng(seed)
+        for number in range(rounds):
+            trained = []
+            for site in sites:
+                own = copy.deepcopy(network)
+                part: Any = local if level is not None else plain
+                train = part.train if level is not None else part.run
+                more = how if level is not None else {"rng": rng}
+                train(
+                    own,
+                    site,
+                    loss=loss,
+                    algorithm=FedAvg(),
+                    compute=compute,
+                    round_number=number,
+                    **more,
+                )
+                trained.append(own.state_dict())
+            mean = {k: torch.stack([t[k] for t in trained]).mean(0) for k in trained[0]}
+            network.load_state_dict(mean)
+        return self._scored(network, seed, name) | {"epsilon": level} | how
+
+    def _patients(self, home: Path, seed: int) -> None:
+        """Make each hospital's synthetic patients: those who train, and others who test."""
+
+        for hospital in PRIVATE:
+            for part, cases, start in (("train", self.patients, 0), ("test", self.others, 10_000)):
+                write_site(
+                    home / f"{part}-{hospital}",
+                    site=site_for(hospital),
+                    cases=cases,
+                    seed=start + seed,
+                    first=start,
+                    shape=(self.size, self.size, self.size),
+                    spacing_mm=SIDE_MM / self.size,
+                )
+
+    def _site(self, seed: int, hospital: int, part: str) -> Any:
+        """A hospital's cases as the plan's loader reads them; none is held out."""
+
+        home = self.scratch / f"seed-{seed}"
+        settings = {**self.plan["data_loader"]["settings"], "cache": str(home / "cache")}
+        folder = home / f"{part}-{hospital}"
+        site = plans.build(
+            {**self.plan["data_loader"], "settings": settings}, data_path=str(folder)
+        )
+        site.train_files += site.validation_files
+        return site
+
+    def _scored(self, network: Any, seed: int, name: str) -> dict[str, Any]:
+        """Measure the network on every hospital.
+
+        dice: of the test patients, by region, as a mean over hospitals.
+        losses: of members (training patients) and others (test patients), by hospital.
+        """
+
+        settings = self.plan["task_runner"]["settings"]
+        inferer, metrics = plans.build(settings["inferer"]), plans.build(settings["metrics"])
+        loss, compute = plans.build(settings["loss"]), Compute("cpu")
+        by_hospital, found = [], {}
+        for hospital in PRIVATE:
+            others = self._site(seed, hospital, "test").train_cases
+            scores = [
+                metrics.score(case, inferer.predict(network, case.images), distances=False)
+                for case in others
+            ]
+            by_hospital.append(metrics.summary(scores)["dice"])
+            members = self._site(seed, hospital, "train").train_cases
+            found[str(hospital)] = {
+                "members": losses(network, members, loss, compute).tolist(),
+                "others": losses(network, others, loss, compute).tolist(),
+            }
+        dice = {cell: float(np.mean([dice[cell] for dice in by_hospital])) for cell in CELLS}
+        return {"seed": seed, "name": name, "dice": dice, "losses": found}
+
+
+def _with_seed(plan: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The plan with another seed."""
+    runner = plan["task_runner"]
+    return {**plan, "task_runner": {**runner, "settings": {**runner["settings"], "seed": seed}}}
+
+
+def summaries(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each name: mean and standard deviation over the seeds.
+
+    dice, spread: by region and for their mean.
+    gain, gain_spread: in mean Dice, over the pretrained network of the same seed.
+    membership_auc, membership_low, membership_high: of the attack, pooled over seeds and hospitals,
+        with its 95 % interval.
+    """
+
+    zero = {run["seed"]: run["dice"]["mean"] for run in runs if run["name"] == PRETRAINED}
+    rows = []
+    for name in dict.fromkeys(run["name"] for run in runs):
+        same = [run for run in runs if run["name"] == name]
+        pairs = [
+            (np.array(site["members"]), np.array(site["others"]))
+            for run in same
+            for site in run["losses"].values()
+        ]
+        auc = pooled_auc(pairs, rng=np.random.default_rng(0))
+        gains = [run["dice"]["mean"] - zero[run["seed"]] for run in same]
+        rows.append(
+            {
+                "name": name,
+                "epsilon": same[0].get("epsilon"),
+                "noise_multiplier": same[0].get("noise_multiplier"),
+                "dice": {c: float(np.mean([r["dice"][c] for r in same])) for c in CELLS},
+                "spread": {c: float(np.std([r["dice"][c] for r in same], ddof=1)) for c in CELLS},
+                "gain": float(np.mean(gains)),
+                "gain_spread": float(np.std(gains, ddof=1)),
+                "membership_auc": auc.value,
+                "membership_low": auc.low,
+                "membership_high": auc.high,
+            }
+        )
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The rows as a table for the terminal."""
+    shown = Table(box=None, pad_edge=False)
+    for title in (
+        "",
+        "noise",
+        *(f"Dice {cell}" for cell in CELLS),
+        "gain",
+        "membership AUC (95 %)",
+    ):
+        shown.add_column(title, justify="left" if not title else "right")
+    for row in rows:
+        noise = row["noise_multiplier"]
+        shown.add_row(
+            row["name"],
+            "–" if noise is None else f"{noise:.2f}",
+            *(f"{row['dice'][cell]:.3f} ± {row['spread'][cell]:.3f}" for cell in CELLS),
+            f"{row['gain']:+.3f} ± {row['gain_spread']:.3f}",
+            "{membership_auc:.2f} ({membership_low:.2f}–{membership_high:.2f})".format(**row),
+        )
+    return shown
+
+
+def drawn(rows: Sequence[dict[str, Any]]) -> bytes:
+    """A PNG with one panel for each region: Dice against epsilon.
+
+    Horizontal lines show the pretrained network and training without privacy.
+    """
+
+    figure = Figure(figsize=(10.5, 3.1), layout="constrained", facecolor="white")
+    levels = [row for row in rows if row["epsilon"] is not None]
+    words = [row["name"].removeprefix("epsilon ") for row in levels]
+    lines = {PRETRAINED: (SITE_COLOURS[6], ":"), PLAIN: (SITE_COLOURS[1], "--")}
+    for axis, (region, title) in zip(figure.subplots(1, 3, sharey=True), PANELS, strict=True):
+        axis.errorbar(
+            range(len(levels)),
+            [row["dice"][region] for row in levels],
+            [row["spread"][region] for row in levels],
+            color=SITE_COLOURS[0],
+            marker="o",
+            capsize=3,
+            label="private training",
+        )
+        for row in rows:
+            if row["name"] in lines:
+                colour, style = lines[row["name"]]
+                axis.axhline(row["dice"][region], color=colour, linestyle=style, label=row["name"])
+        axis.set_xticks(range(len(levels)), words)
+        axis.set_xlabel("epsilon of each patient", fontsize=9, color=INK)
+        axis.set_title(f"{region} · {title}", loc="left", fontsize=10, color=INK)
+        calm(axis)
+    figure.axes[0].set_ylabel("Dice, held-out synthetic patients", fontsize=9, color=INK)
+    figure.axes[0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()

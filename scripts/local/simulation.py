@@ -1,0 +1,289 @@
+"""`simulate`: a whole federation on this machine, from data to report.
+
+Nothing is simulated but the distance: every party is a real `fx` process with its own folder, key,
+certificate and data, and they meet over mutual TLS.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from scripts import options
+from scripts.local import finished_run, fx
+from scripts.local.enrol import enrol
+from scripts.local.live import FederationView
+from scripts.local.processes import free_port, refuse_used_port, run_federation
+from scripts.local.workspace import build_workspace, complete_plan
+from scripts.partition.preparation import PHANTOM, prepare_sites, progress_bar, site_folders
+from scripts.report.page import write_report
+from src.data.layouts import find_cases, read_dataset_yaml
+from src.differential_privacy.guarantee import guarantees
+from src.differential_privacy.ledger import VARIABLE
+from src.differential_privacy.ledger_file import ledger_files
+from src.errors import InputError
+from src.plan import plan as plans
+from src.plan import rules
+from src.plan.declared import declared
+from src.plan.parts import Declares
+from src.preflight.doctor import examine
+
+VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
+
+
+def simulate(
+    plan_path: Path,
+    data: Path | None,
+    kind: str | None,
+    sites: int | None,
+    rounds: int | None,
+    seed: int | None,
+    changes: tuple[str, ...],
+    out: Path | None,
+    cases: str,
+    init: Path | None,
+    timeout: float,
+    overwrite: bool,
+) -> None:
+    """Run a whole federation on this machine, from data to report.
+
+    Without --data it makes synthetic patients.
+    """
+
+    console = Console(highlight=False)
+    began = time.monotonic()
+    run = out or Path("runs") / plan_path.stem
+    make_room(run, overwrite)
+    given_port = any(change.startswith("network.agg_port=") for change in changes)
+    plan = complete_plan(
+        plan_path,
+        rounds=rounds,
+        seed=seed,
+        changes=changes,
+        address="localhost",
+        port=None if given_port else free_port(),
+    )
+    port = plan["network"]["settings"]["agg_port"]
+    refuse_used_port(port)
+    _ready_for_privacy(plan, plan_path, init, run)
+    say = steps(console, began)
+
+    with fx.forked():  # imports while the data are made
+        say(f"[bold]data[/]       {data or 'synthetic patients'}")
+        plan_seed = plan["task_runner"]["settings"]["seed"]
+        folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
+        _cap_cases(plan, folders)
+        say(f"[bold]workspace[/]  plan {plan_path.name}")
+        aggregator = finished_run.workspace_of(run, "aggregator")
+        build_workspace(plan, aggregator)
+        workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
+        say("[bold]doctor[/]     every party")
+        _examine({"aggregator": aggregator} | workspaces)
+        record = _record(run, plan_path, plan, folders)
+        total = plan["aggregator"]["settings"]["rounds_to_train"]
+        size = f"{len(workspaces)} sites, {total} rounds"
+        say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
+        with FederationView(workspaces, total, console) as view:
+            try:
+                run_federation(aggregator, workspaces, port, timeout_s=timeout, watch=view.update)
+            finally:
+                record["seconds_total"] = round(time.monotonic() - began, 1)
+                record["ledgers"] = _spent(run / "ledgers")
+                (run / "run.json").write_text(json.dumps(record, indent=2))
+    _finish(console, run, say)
+
+
+def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None, run: Path) -> None:
+    """A private plan adapts pretrained weights, and its sites' ledgers lie beside the run.
+
+    (At a hospital the ledger lies outside the workspace, and outlives every run.)
+    """
+
+    if not rules.is_private(plan):
+        return
+    os.environ[VARIABLE] = str((run / "ledgers").resolve())
+    if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("trainable"):
+        raise InputError(
+            f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
+            "learn nothing. Make initial weights of public or synthetic patients first:\n  "
+            f"{options.python()} -m scripts pretrain --plan {plan_path} --out runs/init.pt\n"
+            "then pass --init runs/init.pt"
+        )
+
+
+def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
+    """Encrypted plans name the most cases that a site may have: here, those that it has.
+
+    (In a consortium the desk agrees on these caps with the sites.) In a private plan all sites
+    weigh the same. InputError: too few sites.
+    """
+
+    section = plan["compression_pipeline"]
+    pipeline = plans.build(section)
+    if pipeline.encryption is not None:
+        pipeline.encryption.needed(len(folders))
+    if pipeline.encryption is not None and not rules.is_private(plan):
+        settings = section.setdefault("settings", {})
+        found = {
+            name: len(find_cases(folder, read_dataset_yaml(folder).kind))
+            for name, folder in folders.items()
+        }
+        settings["cases"] = found | dict(settings.get("cases") or {})
+
+
+def _examine(workspaces: dict[str, Path]) -> None:
+    """What each party's engineer would run before a start; the line cannot be tried yet.
+
+    InputError: a party is not ready; every reason.
+    """
+
+    found = [
+        f"{party}: {finding.rule}: {finding.text}"
+        for party, workspace in workspaces.items()
+        for finding in examine(workspace, None if party == "aggregator" else party, offline=True)
+        if finding.state == "fail"
+    ]
+    if found:
+        raise InputError("The federation is not ready:\n  " + "\n  ".join(found))
+
+
+def _finish(console: Console, run: Path, say) -> None:
+
+    say("[bold]report[/]")
+    page = write_report(run)
+    console.print(f"\nReport:      {page}")
+    console.print(f"Numbers:     {page.with_name('report.json')}")
+    console.print(f"Final model: {finished_run.final_model(run)}")
+    console.print(f"Next:        {options.python()} -m scripts evaluate --run {run}")
+
+
+def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
+    """An earlier run is replaced only if asked, and nothing that is not a run ever is.
+
+    mark: the folder by which a run is known.
+    """
+    if not run.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{run} exists. Name another --out, or pass --overwrite.")
+    if any(run.iterdir()) and not (run / mark).is_dir() and not (run / "data").is_dir():
+        raise InputError(f"{run} is not a run of this kit (no {mark}/): not replaced.")
+    shutil.rmtree(run)
+
+
+def _site_folders(
+    console: Console,
+    run: Path,
+    data: Path | None,
+    kind: str | None,
+    sites: int | None,
+    cases: str,
+    seed: int,
+) -> dict[str, Path]:
+    """Each site's data folder: found in `data`, or made under the run."""
+
+    if data is not None:
+        found = site_folders(data)
+        if found and sites not in (None, len(found)):
+            raise InputError(f"{data} holds {len(found)} site folders; leave --sites {sites} away.")
+        if found:
+            return found
+    made = run / "data"
+    try:
+        with progress_bar(console) as tell:
+            prepare_sites(
+                made,
+                data=data,
+                kind=PHANTOM if data is None else kind,
+                sites=sites,
+                seed=seed,
+                cases=cases,
+                tell=tell,
+            )
+    finally:
+        if run.is_dir() and not any(run.iterdir()):
+            run.rmdir()
+    return site_folders(made)
+
+
+def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str, Path]) -> dict:
+    """What ran, for the report."""
+
+    datasets = [read_dataset_yaml(folder) for folder in folders.values()]
+    as_run = (finished_run.plan_of(run)).read_bytes()
+    return {
+        "name": run.name,
+        "plan": plan_path.name,
+        "plan_sha256": hashlib.sha256(as_run).hexdigest(),
+        "encryption": _encryption(plan),
+        "privacy": _guarantees(plan),
+        **_validation(plan),
+        "seed": plan["task_runner"]["settings"]["seed"],
+        "synthetic": any(dataset.synthetic for dataset in datasets),
+        "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
+        "rounds_planned": yaml.safe_load(as_run)["aggregator"]["settings"]["rounds_to_train"],
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
+        "command": "python -m scripts " + " ".join(sys.argv[1:]),
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
+    """How updates were encrypted, without the sites' caps; None: they were not."""
+
+    encryption = plans.build(plan["compression_pipeline"]).encryption
+    return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
+
+
+def _guarantees(plan: dict[str, Any]) -> list[str]:
+    """What a private plan guarantees, in words; none: it is not private."""
+
+    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+    return [guarantee.part.describe(rounds) for guarantee in guarantees(plan)]
+
+
+def _validation(plan: dict[str, Any]) -> dict[str, Any]:
+    """On whose cases the Dice of the report was measured."""
+
+    part = plan["task_runner"]["settings"].get("reported_metrics")
+    says = declared(part) if part else Declares(validated_on="each site's own validation cases")
+    return {"validated_on": says.validated_on, "same_everywhere": bool(says.same_everywhere)}
+
+
+def _spent(ledgers: Path) -> list[dict[str, Any]]:
+    """By site and data set, what its ledger has booked."""
+
+    if not ledgers.is_dir():
+        return []
+    return [
+        {
+            "site": ledger_file.site,
+            "what": line["what"],
+            "unit": line["unit"],
+            "bookings": len(ledger_file.bookings),
+            "epsilon": line["epsilon"],
+            "delta": line["delta"],
+        }
+        for ledger_file in ledger_files(ledgers)
+        for line in ledger_file.bookings[-1:]
+    ]
+
+
+def steps(console: Console, began: float):
+    """Prints a step with the seconds since the beginning."""
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
+
+    return say

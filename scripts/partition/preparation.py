@@ -1,0 +1,237 @@
+"""`prepare`: site folders from a data set, or from nothing (synthetic patients)."""
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Queue
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from scripts import options
+from scripts.partition.divide import (
+    Made,
+    SiteMade,
+    Tell,
+    all_or_nothing,
+    clinical_rows,
+    divide,
+    in_numbers,
+    refuse_existing,
+    silent,
+    site_folders,
+)
+from scripts.partition.phantom_files import write_site
+from scripts.partition.strategies import site_names
+from src import require
+from src.data.layouts import find_cases
+from src.data.phantom_site import site_for
+from src.data.quality import assess_case, findings_of
+from src.errors import InputError
+
+__all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
+
+PHANTOM = "phantom"
+SMALLEST_SIZE = 16  # voxels; the brain and its tumour need some
+MOST_PHANTOMS = 1000  # a site; site i numbers its patients from 1000 i, so that no two share an id
+DEFAULT_SITES = 3  # of synthetic patients
+PROCESSES = 2
+
+
+def prepare(
+    data: Path | None,
+    kind: str | None,
+    sites: int | None,
+    seed: int | None,
+    out: Path | None,
+    partition: str,
+    copy: bool,
+    skip_bad: bool,
+    cases: str,
+    size: int,
+    spacing: float,
+) -> None:
+    """Make site folders from a data set, or of synthetic patients (--kind phantom, no --data).
+
+    Every case is read and checked first. If one is refused, nothing is written.
+    """
+    if out is None:
+        raise click.UsageError("--out is missing: where shall the site folders go?")
+    console = Console(highlight=False)
+    with progress_bar(console) as tell:
+        made = prepare_sites(
+            out,
+            data=data,
+            kind=kind,
+            sites=sites,
+            seed=seed or 0,
+            partition=partition,
+            copy=copy,
+            skip_bad=skip_bad,
+            cases=cases,
+            size=size,
+            spacing_mm=spacing,
+            tell=tell,
+        )
+    _show(console, made, out)
+
+
+def prepare_sites(
+    out: Path,
+    *,
+    data: Path | None = None,
+    kind: str | None = None,
+    sites: int | None = None,
+    seed: int = 0,
+    partition: str = "round-robin",
+    copy: bool = False,
+    skip_bad: bool = False,
+    cases: str = "24",
+    size: int = 64,
+    spacing_mm: float = 2.75,
+    tell: Tell = silent,
+) -> Made:
+    """What the verb does: `make_phantoms` for kind "phantom", else `divide`."""
+    if kind == PHANTOM and data is None:
+        return make_phantoms(out, sites, cases, seed, size, spacing_mm, tell)
+    if data is None:
+        raise InputError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
+    if sites is not None and partition != "round-robin":
+        raise InputError(f"--partition {partition} says which sites there are; leave --sites away.")
+    return divide(
+        out,
+        data=data,
+        kind=kind,
+        sites=sites,
+        seed=seed,
+        partition=partition,
+        copy=copy,
+        skip_bad=skip_bad,
+        tell=tell,
+    )
+
+
+def make_phantoms(
+    out: Path,
+    sites: int | None,
+    cases: str,
+    seed: int,
+    size: int = 64,
+    spacing_mm: float = 2.75,
+    tell: Tell = silent,
+) -> Made:
+    """Synthetic patients, each site with a scanner and a population of its own.
+
+    cases: a number, or one for each site: 24,16,20. All or nothing, as `divide`.
+    """
+
+    refuse_existing(out)
+    require.whole("--size", size, at_least=SMALLEST_SIZE)
+    require.positive("--spacing", spacing_mm)
+    numbers = _numbers(cases, sites)
+    seeds = np.random.SeedSequence(seed).generate_state(len(numbers)).tolist()
+    context = get_context("spawn")
+    with all_or_nothing(out) as part, context.Manager() as manager:
+        ticks = manager.Queue()
+        pool = ProcessPoolExecutor(PROCESSES, mp_context=context)
+        try:
+            jobs = [
+                pool.submit(
+                    _phantom_site, part / name, index, number, site_seed, size, spacing_mm, ticks
+                )
+                for index, (name, number, site_seed) in enumerate(
+                    zip(site_names(len(numbers)), numbers, seeds, strict=True)
+                )
+            ]
+            _watch(jobs, ticks, sum(numbers), tell)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return Made([job.result() for job in jobs], [])
+
+
+def _numbers(cases: str, sites: int | None) -> list[int]:
+    """Patients of each site."""
+    words = cases.split(",")
+    if not all(word.strip().isdecimal() and 2 <= int(word) <= MOST_PHANTOMS for word in words):
+        raise InputError(
+            f"--cases: expected a number from 2 (one patient trains, one validates) to "
+            f"{MOST_PHANTOMS}, or one for each site as in 24,16,20; found {cases!r}."
+        )
+    numbers = [int(word) for word in words]
+    if len(numbers) == 1:
+        return numbers * (sites or DEFAULT_SITES)
+    if sites not in (None, len(numbers)):
+        raise InputError(f"--cases {cases} gives {len(numbers)} numbers for {sites} sites.")
+    return numbers
+
+
+def _phantom_site(
+    folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float, ticks: Queue
+) -> SiteMade:
+    """In a process of its own: write one site and look at what was written."""
+
+    write_site(
+        folder,
+        site=site_for(index),
+        cases=cases,
+        seed=seed,
+        shape=(size, size, size),
+        spacing_mm=spacing_mm,
+        first=MOST_PHANTOMS * index,
+        kind=PHANTOM,
+        progress=lambda *_: ticks.put(None),
+    )
+    files = find_cases(folder, PHANTOM)
+    examined = assess_case(files)
+    errors = [f.message for f in findings_of(examined) if f.severity == "error"]
+    if errors:
+        raise InputError(
+            f"Site {folder.name}: phantoms of {size} voxels of {spacing_mm} mm are no usable "
+            f"patients. Change --size or --spacing.\n" + "\n".join(errors)
+        )
+    return in_numbers(folder.name, examined, files, clinical_rows(folder))
+
+
+def _watch(jobs: list[Future], ticks: Queue, total: int, tell: Tell) -> None:
+    """Tell of every case made until all jobs are done; the first job that fails raises here."""
+    pending, done = set(jobs), 0
+    while pending:
+        finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+        for job in finished:
+            job.result()
+        while not ticks.empty():
+            ticks.get()
+            done += 1
+        tell(done, total)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Tell]:
+    """A bar that a `Tell` moves."""
+    columns = (TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("cases", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _show(console: Console, made: Made, out: Path) -> None:
+    for finding in made.findings:
+        word = "left out" if finding.severity == "error" else "warning"
+        console.print(f"{word}: {finding.message}", style="yellow", markup=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for title in ("site", "patients", "cases", "grades", "WT ml", "TC ml", "ET ml"):
+        table.add_column(title, justify="left" if title in ("site", "grades") else "right")
+    for site in made.sites:
+        grades = ", ".join(f"{count} {grade}" for grade, count in site.grades.items())
+        volumes = (f"{volume:.1f}" for volume in site.volumes_ml.values())
+        table.add_row(site.name, str(site.patients), str(site.cases), grades, *volumes)
+    console.print(table)
+    console.print(f"\nSite folders: {out}", markup=False, soft_wrap=True)
+    following = f"{options.python()} -m scripts simulate --data {out}"
+    console.print(f"Next:         {following}", markup=False, soft_wrap=True)
