@@ -5,6 +5,7 @@ network that public data have taught. What is trained here is no secret and is c
 """
 
 import io
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def pretrain(
     about = f"{data}" if data else f"{cases} synthetic patients of hospital {hospital}"
     console.print(f"Weights: {out}   ({steps} steps on {about})")
     console.print(
-        f"Next:    {options.python()} -m scripts simulate --plan {plan_path} --init {out}"
+        f"Next:    {options.python()} -m scripts simulate --plan {shlex.quote(str(plan_path))} "
+        f"--init {shlex.quote(str(out))}",
+        soft_wrap=True,
     )
 
 

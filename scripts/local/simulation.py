@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import time
@@ -161,10 +162,13 @@ def _finish(console: Console, run: Path, say) -> None:
 
     say("[bold]report[/]")
     page = write_report(run)
-    console.print(f"\nReport:      {page}")
-    console.print(f"Numbers:     {page.with_name('report.json')}")
-    console.print(f"Final model: {finished_run.final_model(run)}")
-    console.print(f"Next:        {options.python()} -m scripts evaluate --run {run}")
+    console.print(f"\nReport:      {page}", soft_wrap=True)
+    console.print(f"Numbers:     {page.with_name('report.json')}", soft_wrap=True)
+    console.print(f"Final model: {finished_run.final_model(run)}", soft_wrap=True)
+    console.print(
+        f"Next:        {options.python()} -m scripts evaluate --run {shlex.quote(str(run))}",
+        soft_wrap=True,
+    )
 
 
 def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:

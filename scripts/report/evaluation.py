@@ -56,9 +56,9 @@ def evaluate(
     console.print(_table(results))
     out = out or (run / "report" if run else Path("runs"))
     write_atomically(out / "evaluation.json", json.dumps(results, indent=2))
-    console.print(f"\nNumbers: {out / 'evaluation.json'}")
+    console.print(f"\nNumbers: {out / 'evaluation.json'}", soft_wrap=True)
     if run is not None and data is None:
-        console.print(f"Report:  {write_report(run)}")
+        console.print(f"Report:  {write_report(run)}", soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ def _table(results: dict[str, dict[str, Any]]) -> Table:
     for cell in CELLS:
         table.add_column(f"Dice {cell}", justify="right")
     for cell in CELLS:
-        table.add_column(f"HD95 {cell}", justify="right")
+        table.add_column(f"HD95 {cell} mm", justify="right")
     for site, summary in results.items():
         table.add_row(
             site,
             str(summary["cases"]),
             *(f"{summary['dice'][cell]:.3f}" for cell in CELLS),
-            *(f"{summary['hd95_mm'][cell]:.1f} mm" for cell in CELLS),
+            *(f"{summary['hd95_mm'][cell]:.1f}" for cell in CELLS),
         )
     return table
