@@ -146,9 +146,9 @@ def deliver(
     from src.trust import bundle, fingerprint
 
     ceremony = opened(desk, passphrase_file)
-    for package in ceremony.deliver(out, workspace=workspace, new_run=new_run):
+    for package in ceremony.delivery.write_packages(out, workspace=workspace, new_run=new_run):
         console.print(f"  {package}", soft_wrap=True)
-    keys = ceremony.book.get("keys")
+    keys = ceremony.register.keys
     if workspace and keys:
         console.print(
             f"Keys:      encrypted for each site, erased here at {keys['sealed_and_erased']}"
@@ -167,15 +167,15 @@ def deliver(
 def status(desk: Path) -> None:
     """Every certificate: role, fingerprint, expiry, revoked or not."""
     table = Table("name", "role", "SHA-256", "good until (UTC)", "days", "state", box=None)
-    for row in opened(desk, None).status():
-        colour = {"good": "green", "renew": "yellow"}.get(row["state"], "red")
+    for entry, days, state in opened(desk, None).status():
+        colour = {"good": "green", "renew": "yellow"}.get(state, "red")
         table.add_row(
-            row["name"],
-            row["role"],
-            row["sha256"][:16] + "…",
-            row["not_after"][:16].replace("T", " "),
-            str(row["days"]),
-            f"[{colour}]{row['state']}[/]",
+            entry.name,
+            entry.role,
+            entry.sha256[:16] + "…",
+            entry.not_after[:16].replace("T", " "),
+            str(days),
+            f"[{colour}]{state}[/]",
         )
     console.print(table)
 
@@ -211,7 +211,7 @@ def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out
     ceremony = opened(desk, passphrase_file)
     count = ceremony.revoke(name, reason)
     write_atomically(out, ceremony.revocation_list())
-    console.print(f"{name}: {count} certificates revoked. Deny list: {out}")
+    console.print(f"{name}: {count} certificates revoked. Revocation list: {out}")
     console.print(f"Next: at the aggregator and every site: python -m src receive {out.name}")
 
 

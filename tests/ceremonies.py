@@ -96,9 +96,9 @@ def words_of(desk: Ceremony, request: Path) -> str:
 def hand_out(desk: Ceremony, folder: Path, clock: Clock, **how) -> None:
     """Packages to every party, taken in; with keys, where the aggregator's plan encrypts."""
     packages = folder / "packages"
-    desk.deliver(packages, workspace=folder / "aggregator", **how)
+    desk.delivery.write_packages(packages, workspace=folder / "aggregator", **how)
     receive(packages / f"desk_to_agg_{ADDRESS}.zip", folder / "aggregator", clock())
-    for site in desk.members().sites:
+    for site in desk.delivery.members().sites:
         receive(packages / f"agg_to_col_{site}_signed_cert.zip", folder / site, clock())
 
 

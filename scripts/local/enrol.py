@@ -63,7 +63,7 @@ def enrol(
         for site, workspace in workspaces.items():
             desk.issue(*_with_words(desk, workspace / f"col_{site}_to_agg_cert_request.zip"))
         packages = run / "desk" / "packages"
-        desk.deliver(packages, workspace=aggregator)
+        desk.delivery.write_packages(packages, workspace=aggregator)
         receive(packages / f"desk_to_agg_{ADDRESS}.zip", aggregator, utc_now())
         for job in [pool.submit(_take, s, path, packages) for s, path in workspaces.items()]:
             job.result()

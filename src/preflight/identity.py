@@ -12,7 +12,7 @@ from src.preflight.finding import Examination, State
 from src.trust import approval, key_transport, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
-from src.trust.gate import COLLABORATORS, own_certificate
+from src.trust.party import COLLABORATORS, own_certificate
 from src.trust.revocation import RevocationList
 
 ENDS_SOON = timedelta(days=14)

@@ -13,7 +13,7 @@ from src.files import write_atomically
 from src.trust import certificate as certificates
 from src.trust import encryption_key, key_transport, members, revocation
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
-from src.trust.gate import write_roster
+from src.trust.party import write_roster
 
 LARGEST_BYTES = 4 << 20
 ROLES = {"client": SITE, "server": AGGREGATOR, "encryption": ENCRYPTION}  # by folder

@@ -32,7 +32,7 @@ def new_site(desk, tmp_path):
 
 
 def issued(desk) -> int:
-    return len(desk.book["issued"])
+    return len(desk.register.issued)
 
 
 def openssl_verify(parties, path, purpose: str, *extra: str) -> subprocess.CompletedProcess:
@@ -225,8 +225,8 @@ def test_one_name_has_one_role_and_there_is_one_aggregator(desk):
 
 def states(desk) -> dict[tuple[str, str], list[str]]:
     found: dict = {}
-    for row in desk.status():
-        found.setdefault((row["name"], row["role"]), []).append(row["state"])
+    for entry, _, state in desk.status():
+        found.setdefault((entry.name, entry.role), []).append(state)
     return found
 
 
@@ -252,11 +252,11 @@ def test_a_renewed_site_keeps_its_keys_and_gets_a_new_common_name(desk, clock, p
 def test_a_revoked_site_gets_a_new_certificate_for_a_new_key(desk, tmp_path):
     assert desk.revoke("one", "keyCompromise") == 2
     with pytest.raises(Refused, match="no certificate that is good"):
-        desk.members()
+        desk.delivery.members()
     package = make_request(tmp_path / "again", "one")
     desk.issue(package, words_of(desk, package))
     assert states(desk)["one", "site"] == ["revoked (keyCompromise)", "good"]
-    assert desk.members().site("one").certificate.serial_number != 0
+    assert desk.delivery.members().site("one").certificate.serial_number != 0
 
 
 def test_the_revocation_list_is_one_that_openssl_reads_and_enforces(desk, parties, tmp_path):
@@ -286,44 +286,44 @@ def test_expired_certificates_are_shown_as_such(desk, clock):
 
 
 def test_the_member_list_stays_the_same_until_something_changes(desk, clock):
-    first = desk.signed_members()
-    assert desk.signed_members() == first
+    first = desk.delivery.signed_members()
+    assert desk.delivery.signed_members() == first
     clock.pass_days(61)
     desk.renew("two")
-    second = desk.signed_members()
+    second = desk.delivery.signed_members()
     assert second != first
     run = json.loads((desk.authority.folder / "register.json").read_text())["run"]
     assert len(run) == 32
 
 
 def test_another_run_of_the_same_members_has_another_number(desk, tmp_path):
-    before = desk.members().run
-    desk.deliver(tmp_path / "out", new_run=True)
-    assert desk.members().run != before
+    before = desk.delivery.members().run
+    desk.delivery.write_packages(tmp_path / "out", new_run=True)
+    assert desk.delivery.members().run != before
 
 
 def test_a_dismissed_site_is_in_the_list_no_more(desk):
     desk.dismiss("two")
-    assert desk.members().sites == ["one"]
+    assert desk.delivery.members().sites == ["one"]
 
 
 def test_packages_hold_no_key(desk, tmp_path):
-    for package in desk.deliver(tmp_path / "out"):
+    for package in desk.delivery.write_packages(tmp_path / "out"):
         with zipfile.ZipFile(package) as archive:
             for name in archive.namelist():
                 assert b"PRIVATE" not in archive.read(name)
 
 
 def test_the_book_survives_a_crash_while_it_is_written(desk, monkeypatch):
-    before = desk.path.read_text()
+    before = desk.register.path.read_text()
 
     def crash(*_):
         raise OSError("power cut")
 
-    monkeypatch.setattr(module, "write_atomically", crash)
+    monkeypatch.setattr("certs.register.write_atomically", crash)
     with pytest.raises(OSError, match="power cut"):
         desk.enrol("three", SITE)
-    assert desk.path.read_text() == before
+    assert desk.register.path.read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ class Federation:
     def deliver(self) -> None:
         """The desk's packages for what lies at the aggregator now, with new keys, taken in."""
         packages = self.folder / "packages"
-        self.desk().deliver(packages, workspace=self.aggregator)
+        self.desk().delivery.write_packages(packages, workspace=self.aggregator)
         receive(packages / "desk_to_agg_localhost.zip", self.aggregator, utc_now())
         for name, workspace in self.sites.items():
             receive(packages / f"agg_to_col_{name}_signed_cert.zip", workspace, utc_now())

@@ -151,7 +151,7 @@ def renew_without_taking(parties, clock, patch):
     """A new member list came, but not the new certificate."""
     desk = open_desk(parties / "desk", clock)
     desk.renew("one", early=True)
-    (parties / "one" / "cert" / "members.json").write_bytes(desk.signed_members())
+    (parties / "one" / "cert" / "members.json").write_bytes(desk.delivery.signed_members())
 
 
 def keep_old_sealing(parties, clock, patch):
@@ -290,8 +290,8 @@ def private_plan(parties, clock, patch):
 def other_keys(parties, clock, patch):
     """The desk has made new keys for another run; the old list is still here."""
     desk = open_desk(parties / "desk", clock)
-    desk.deliver(parties / "packages", workspace=parties / "aggregator", new_run=True)
-    new = next((parties / "desk" / "sealed" / desk.book["run"]).glob("col_one.cms"))
+    desk.delivery.write_packages(parties / "packages", workspace=parties / "aggregator", new_run=True)
+    new = next((parties / "desk" / "sealed" / desk.register.run).glob("col_one.cms"))
     shutil.copy2(new, parties / "one" / "cert" / "keys" / "col_one.cms")
 
 

@@ -63,7 +63,7 @@ def test_words_are_asked_for_and_compared(desk, passphrase, tmp_path):
     request = make_request(tmp_path / "one", "one")
     with pytest.raises(Refused, match="not the words of this request"):
         typed("issue", "--desk", desk, "--passphrase-file", passphrase, request, keys="no\n")
-    assert ceremonies.open_desk(desk, utc_now).book["issued"] == []
+    assert ceremonies.open_desk(desk, utc_now).register.issued == []
 
 
 def test_from_requests_to_packages_and_status(desk, passphrase, tmp_path):

@@ -181,7 +181,7 @@ def test_a_log_that_cannot_take_a_revocation_is_no_secret(parties, desk, aggrega
     log = parties / "aggregator" / audit.FILE
     log.write_bytes(log.read_bytes().replace(b'"started"', b'"STARTED" '))
     desk.revoke("one", "keyCompromise")
-    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.deny_list())
+    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list())
     with pytest.raises(Damaged, match=r"audit.jsonl: its last line .* altered"):
         aggregator.check(name, "two")
 

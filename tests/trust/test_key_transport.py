@@ -30,7 +30,7 @@ def envelope_of(parties, site):
 def resealed(parties, clock, *, signer="desk", to="one", **changes) -> None:
     """Site one's envelope with other claims, by the desk or somebody else."""
     desk = open_desk(parties / "desk", clock)
-    listed = desk.members()
+    listed = desk.delivery.members()
     keys = changes.pop("keys", None) or opened(parties, "one", clock)
     digest = bundle.read(parties / "one").digest
     content = json.loads(key_transport.statement(listed, digest, listed.site("one"), keys))
@@ -55,7 +55,7 @@ def test_every_site_opens_the_same_keys_and_nothing_unsealed_lies_anywhere(
             content = path.read_bytes()
             assert keys[0].mac not in content, path
             assert keys[0].he[64:96] not in content, path
-    assert "sealed_and_erased" in open_desk(encrypted_parties / "desk", clock).book["keys"]
+    assert "sealed_and_erased" in open_desk(encrypted_parties / "desk", clock).register.keys
 
 
 def test_openssl_opens_and_checks_the_envelope(encrypted_parties, clock, tmp_path):
@@ -135,15 +135,15 @@ def test_the_same_delivery_again_is_the_same_and_a_changed_plan_is_a_new_run(
     encrypted_parties, clock
 ):
     desk = open_desk(encrypted_parties / "desk", clock)
-    before = desk.book["run"], envelope_of(encrypted_parties, "two").read_bytes()
+    before = desk.register.run, envelope_of(encrypted_parties, "two").read_bytes()
     ceremonies.hand_out(desk, encrypted_parties, clock)
-    after = desk.book["run"], envelope_of(encrypted_parties, "two").read_bytes()
+    after = desk.register.run, envelope_of(encrypted_parties, "two").read_bytes()
     assert after == before
     for party in ("aggregator", "one", "two", "three"):
         with (encrypted_parties / party / "src" / "update.py").open("a") as file:
             file.write("#")
     ceremonies.hand_out(desk, encrypted_parties, clock)
-    assert desk.book["run"] != before[0]
+    assert desk.register.run != before[0]
     opened(encrypted_parties, "two", clock)
 
 
@@ -151,7 +151,9 @@ def test_a_package_with_anothers_keys_is_refused_and_replaces_nothing(encrypted_
     import zipfile
 
     desk = open_desk(encrypted_parties / "desk", clock)
-    desk.deliver(encrypted_parties / "packages", workspace=encrypted_parties / "aggregator")
+    desk.delivery.write_packages(
+        encrypted_parties / "packages", workspace=encrypted_parties / "aggregator"
+    )
     package = encrypted_parties / "packages" / "agg_to_col_one_signed_cert.zip"
     with zipfile.ZipFile(package) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}

@@ -20,7 +20,7 @@ def desk(parties, clock):
 
 @pytest.fixture
 def packages(desk, tmp_path):
-    desk.deliver(tmp_path / "out")
+    desk.delivery.write_packages(tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -67,7 +67,7 @@ def test_another_authoritys_package_is_refused(parties, tmp_path, clock):
     requests += [parties / f"{s}/col_{s}_to_agg_cert_request.zip" for s in ("one", "two")]
     for request in requests:
         other.issue(request, words_of(other, request))
-    other.deliver(tmp_path / "out")
+    other.delivery.write_packages(tmp_path / "out")
     package = tmp_path / "out" / "agg_to_col_one_signed_cert.zip"
     before = snapshot(parties / "one")
     with pytest.raises(Refused, match="of another authority than the one known here"):
