@@ -9,7 +9,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from certs import ceremony as module
 from certs.authority import Authority
 from certs.policy import Policy
 from src.errors import InputError, Refused
