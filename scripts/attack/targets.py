@@ -203,7 +203,7 @@ class Kit(Base):
         desk = self.desk
         desk.revoke(site, "keyCompromise")
         path = self.folder / "desk" / "revoked.crl"
-        path.write_bytes(desk.revocation_list())
+        path.write_bytes(desk.delivery.revocation_list())
         receive(path, self.aggregator, utc_now())
 
 

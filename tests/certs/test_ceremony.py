@@ -262,7 +262,7 @@ def test_the_revocation_list_is_one_that_openssl_reads_and_enforces(desk, partie
     one, two = (parties / f"{s}/cert/client/col_{s}.crt" for s in SITES)
     desk.revoke("one", "keyCompromise")
     crl = tmp_path / "revoked.crl"
-    crl.write_bytes(desk.revocation_list())
+    crl.write_bytes(desk.delivery.revocation_list())
     with_list = ("-crl_check", "-CRLfile", str(crl))
     assert "certificate revoked" in openssl_verify(parties, one, "sslclient", *with_list).stderr
     assert openssl_verify(parties, two, "sslclient", *with_list).returncode == 0

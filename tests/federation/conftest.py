@@ -91,7 +91,7 @@ class Federation:
         """By the desk; the list reaches the aggregator alone, as a file."""
         desk, list_ = self.desk(), self.folder / "desk" / "revoked.crl"
         desk.revoke(site, "keyCompromise")
-        list_.write_bytes(desk.revocation_list())
+        list_.write_bytes(desk.delivery.revocation_list())
         receive(list_, self.aggregator, utc_now())
 
     def run(self, timeout_s: float = HANG_S) -> None:

@@ -134,7 +134,7 @@ def revoke(name: str, at: str):
     def plant(parties, clock, patch):
         desk = open_desk(parties / "desk", clock)
         desk.revoke(name, "keyCompromise")
-        revocation.write_atomically(parties / at / revocation.FILE, desk.revocation_list())
+        revocation.write_atomically(parties / at / revocation.FILE, desk.delivery.revocation_list())
 
     return plant
 
@@ -290,7 +290,9 @@ def private_plan(parties, clock, patch):
 def other_keys(parties, clock, patch):
     """The desk has made new keys for another run; the old list is still here."""
     desk = open_desk(parties / "desk", clock)
-    desk.delivery.write_packages(parties / "packages", workspace=parties / "aggregator", new_run=True)
+    desk.delivery.write_packages(
+        parties / "packages", workspace=parties / "aggregator", new_run=True
+    )
     new = next((parties / "desk" / "sealed" / desk.register.run).glob("col_one.cms"))
     shutil.copy2(new, parties / "one" / "cert" / "keys" / "col_one.cms")
 

@@ -75,7 +75,7 @@ def test_a_site_that_approved_nothing_is_refused(parties, clock):
 
 def test_a_site_does_not_start_towards_a_revoked_aggregator(parties, desk, clock):
     desk.revoke(ADDRESS, "keyCompromise")
-    revocation.write_atomically(parties / "one" / revocation.FILE, desk.revocation_list())
+    revocation.write_atomically(parties / "one" / revocation.FILE, desk.delivery.revocation_list())
     with pytest.raises(Refused, match=f"certificate of aggregator {ADDRESS} .* was revoked"):
         site_gate(parties, clock).open("one")
 
@@ -85,7 +85,7 @@ def test_a_site_stops_when_its_aggregator_is_revoked_in_the_middle(parties, desk
     gate.open("one")
     gate.check_aggregator()
     desk.revoke(ADDRESS, "keyCompromise")
-    revocation.write_atomically(parties / "one" / revocation.FILE, desk.revocation_list())
+    revocation.write_atomically(parties / "one" / revocation.FILE, desk.delivery.revocation_list())
     with pytest.raises(Refused, match="was revoked"):
         gate.check_aggregator()
 
@@ -155,7 +155,9 @@ def test_a_site_revoked_in_the_middle_is_refused_at_its_next_call(parties, desk,
     name = common_name(parties, "one")
     aggregator.check(name, "one")
     desk.revoke("one", "keyCompromise")
-    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.revocation_list())
+    revocation.write_atomically(
+        parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list()
+    )
     assert "was revoked at" in refusal(aggregator, name, "one")
     assert aggregator.revoked("one")
     assert not aggregator.revoked("two")
@@ -166,7 +168,9 @@ def test_a_revocation_is_logged_once_also_of_a_site_that_never_calls_again(
 ):
     assert "revoked" not in events(parties, "aggregator")
     desk.revoke("two", "keyCompromise")
-    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.revocation_list())
+    revocation.write_atomically(
+        parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list()
+    )
     aggregator.check(common_name(parties, "one"), "one")
     aggregator.check(common_name(parties, "one"), "one")
     assert events(parties, "aggregator").count("revoked") == 1
@@ -181,7 +185,9 @@ def test_a_log_that_cannot_take_a_revocation_is_no_secret(parties, desk, aggrega
     log = parties / "aggregator" / audit.FILE
     log.write_bytes(log.read_bytes().replace(b'"started"', b'"STARTED" '))
     desk.revoke("one", "keyCompromise")
-    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list())
+    revocation.write_atomically(
+        parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list()
+    )
     with pytest.raises(Damaged, match=r"audit.jsonl: its last line .* altered"):
         aggregator.check(name, "two")
 
@@ -197,7 +203,9 @@ def test_a_statement_is_taken_from_a_member_that_is_not_revoked(parties, desk, a
     with pytest.raises(Refused, match="nobody in the member list"):
         aggregator.verify("x", aggregator.sign("x", {}), in_force=True)  # itself is no site
     desk.revoke("one", "keyCompromise")
-    revocation.write_atomically(parties / "aggregator" / revocation.FILE, desk.revocation_list())
+    revocation.write_atomically(
+        parties / "aggregator" / revocation.FILE, desk.delivery.revocation_list()
+    )
     with pytest.raises(Refused, match="was revoked at"):
         aggregator.verify("mask-report/v1", signed, in_force=True)
     assert aggregator.verify("mask-report/v1", signed, in_force=False)  # rounds of the past stand

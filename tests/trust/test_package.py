@@ -107,9 +107,9 @@ def test_a_newer_revocation_list_comes_alone_and_an_older_one_is_refused(
     parties, desk, packages, tmp_path, clock
 ):
     old, new = tmp_path / "old.crl", tmp_path / "new.crl"
-    old.write_bytes(desk.revocation_list())
+    old.write_bytes(desk.delivery.revocation_list())
     desk.revoke("two", "cessationOfOperation")
-    new.write_bytes(desk.revocation_list())
+    new.write_bytes(desk.delivery.revocation_list())
     workspace = parties / "aggregator"
     receive(new, workspace, clock())
     revocation.RevocationList(workspace, desk.authority.signing)  # a party has seen it

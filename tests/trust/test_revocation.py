@@ -33,16 +33,16 @@ def test_a_revoked_certificate_is_refused_at_the_next_question_without_a_restart
 ):
     revocations.check(serial(parties, "one"), name="one")
     desk.revoke("one", "keyCompromise")
-    put(parties, desk.revocation_list())
+    put(parties, desk.delivery.revocation_list())
     with pytest.raises(Refused, match=r"certificate of one .* revoked at .* \(keyCompromise\)"):
         revocations.check(serial(parties, "one"), name="one")
     revocations.check(serial(parties, "two"), name="two")
 
 
 def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, revocations):
-    old = desk.revocation_list()
+    old = desk.delivery.revocation_list()
     desk.revoke("one", "keyCompromise")
-    put(parties, desk.revocation_list())
+    put(parties, desk.delivery.revocation_list())
     revocations.current()
     put(parties, old)
     with pytest.raises(Refused, match="number 0, but number 1 was here before"):
@@ -79,4 +79,9 @@ def test_a_list_is_due_after_its_time(revocations, clock):
 
 def test_the_chain_names_who_signs_the_list(parties, desk):
     chain = CertificatePath.read(parties / "one/cert/cert_chain.crt")
-    assert revocation.number(revocation.parse(desk.revocation_list(), chain.signing, name="x")) == 0
+    assert (
+        revocation.number(
+            revocation.parse(desk.delivery.revocation_list(), chain.signing, name="x")
+        )
+        == 0
+    )
