@@ -210,7 +210,7 @@ def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out
 
     ceremony = opened(desk, passphrase_file)
     count = ceremony.revoke(name, reason)
-    write_atomically(out, ceremony.revocation_list())
+    write_atomically(out, ceremony.delivery.revocation_list())
     console.print(f"{name}: {count} certificates revoked. Revocation list: {out}")
     console.print(f"Next: at the aggregator and every site: python -m src receive {out.name}")
 
