@@ -5,12 +5,14 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.data.quality import Progress as Tell
+from src.data.quality import silent
 from src.errors import CaseError, InputError
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from src.data.layouts import Dataset
     from src.data.quality import CaseFinding, Examined
 
-Tell = Callable[[int, int], None]
 Rows = dict[str, dict[str, str]]  # of clinical.csv, by case id
 
 FEW_CASES = 8  # up to here, starting processes takes longer than reading
@@ -43,10 +44,6 @@ class Made:
 
     sites: list[SiteMade]
     findings: "list[CaseFinding]"
-
-
-def silent(done: int, total: int) -> None:
-    """A `Tell` that shows nothing."""
 
 
 def site_folders(root: Path) -> dict[str, Path]:
