@@ -40,6 +40,10 @@ class BudgetSpent(Refused):
     """A release that would cost more than what is left; nothing was booked."""
 
 
+class WrongSum(Refused):
+    """A sum that is not exactly its roster's. Final for the run: no second look is taken."""
+
+
 class Damaged(KitError):
     """A file of this machine's own that cannot be relied on: chain, ledger, state, cache."""
 

@@ -44,7 +44,7 @@ def add_noise(
     shared, flags = shared_noise(noise, encrypting.encryption, plan, sites, lambda: size)
     ready = noise.at_site(gate, encrypting.site, plan, data, shared, flags)
     ready.grid(encrypting.fixed, encrypting.initial())  # a plan without room for it ends here
-    encrypting.noise = ready
+    encrypting.share.noise = ready
     encrypting.budgets.append(ready.budget)
 
 

@@ -4,6 +4,7 @@ It is one file, mode 0600, written whole before anything that depends on it leav
 that loses it loses its mask keys, and announces itself anew.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -82,6 +83,21 @@ class SiteState:
             self.upload = None
             self.path.with_name(UPLOAD.name).unlink(missing_ok=True)
         self.save()
+
+    def keep(self, message: bytes, round_number: int, salt: bytes) -> None:
+        """Put the round's whole upload on disk, and then that it is there."""
+        write_atomically(self.path.with_name(UPLOAD.name), message, mode=0o600)
+        sha256 = hashlib.sha256(message).hexdigest()
+        self.upload = {"round": round_number, "salt": salt.hex(), "sha256": sha256}
+        self.save()
+
+    def kept(self, upload: dict) -> bytes:
+        """The upload that is on disk. Refused: not as it was kept."""
+        path = self.path.with_name(UPLOAD.name)
+        message = path.read_bytes()
+        if hashlib.sha256(message).hexdigest() != upload["sha256"]:
+            raise Refused(f"{path} has been altered. This site sends nothing.")
+        return message
 
     def fail(self, reason: str) -> None:
         """Note a failed verification. Nothing of this run is decrypted here any more."""

@@ -52,6 +52,11 @@ class Worker:
         self._cipher = bfv.Cipher(content)
         return b""
 
+    def _own_cipher(self) -> bfv.Cipher:
+        if self._cipher is None:
+            raise RuntimeError("No key was given to this worker.")
+        return self._cipher
+
     def test(self, content: bytes) -> bytes:
         """Run the start-up self-test.
 
@@ -62,14 +67,13 @@ class Worker:
 
     def encrypt(self, content: bytes) -> bytes:
         """Slots (C, N), uint64, to framed ciphertexts."""
-        assert self._cipher is not None
+        cipher = self._own_cipher()
         slots = np.frombuffer(content, np.uint64).reshape(-1, bfv.N)
-        return frame(self._cipher.encrypt(row) for row in slots)
+        return frame(cipher.encrypt(row) for row in slots)
 
     def decrypt(self, content: bytes) -> bytes:
         """Framed sums to slots."""
-        assert self._cipher is not None
-        cipher = self._cipher
+        cipher = self._own_cipher()
         rows = [cipher.decrypt(cipher.load(part, bfv.SUM)) for part in unframe(content)]
         return np.stack(rows).tobytes()
 

@@ -16,8 +16,7 @@ from src.plan import plan as plans
 from src.plan import rules
 from src.rounds.preparation import shared_noise
 from src.secure_aggregation.fixed_point import to_signed
-from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import PAYLOAD
+from src.secure_aggregation.settings import PAYLOAD, Encryption
 from tests.oracles import T, unmasked, variance_fits
 from tests.secure_aggregation.sealing import Federation
 
@@ -50,7 +49,7 @@ class NoisedFederation(Federation):
         site = super().site(name, *arguments, **named)
         shared = self.dp.shared(self.encryption, len(self.cases), ROUNDS, self.sizes[1])
         data = Patients([f"{name}-{i}" for i in range(3)])
-        site.noise = self.dp.at_site(site.gate, name, PLAN, data, shared, [False, True])
+        site.share.noise = self.dp.at_site(site.gate, name, PLAN, data, shared, [False, True])
         return site
 
     @property

@@ -14,7 +14,7 @@ import pytest
 from src.errors import Refused
 from src.secure_aggregation import announcements, bfv, framing, site
 from src.secure_aggregation.mac import Mac
-from src.secure_aggregation.site import PAYLOAD
+from src.secure_aggregation.settings import PAYLOAD
 from tests.oracles import uniformity
 from tests.secure_aggregation.sealing import FOUR, THREE, models_of
 

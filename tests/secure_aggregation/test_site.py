@@ -13,8 +13,7 @@ from src.errors import Refused
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.keys import SumKeys
-from src.secure_aggregation.settings import Encryption
-from src.secure_aggregation.site import PAYLOAD
+from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.site_state import FILE
 from tests.oracles import T, slots_seen, uniformity, unmasked
 from tests.secure_aggregation.sealing import FOUR, THREE, Federation, bound_of, mean_of, models_of
@@ -243,7 +242,7 @@ def test_a_site_that_started_elsewhere_spoils_the_round_and_is_noticed(tmp_path,
         federation.sites["three"].close()
         federation.sites["three"] = federation.site("three", keys=keys)
     else:
-        federation.sites["three"]._start = b"another".ljust(32)
+        federation.sites["three"].verification.beginning = b"another".ljust(32)
     models = models_of(federation)
     if what == "initial model":
         federation.gather()

@@ -60,7 +60,7 @@ def test_with_a_sites_key_the_masks_still_hide_the_update(encrypted):
 
 
 def test_without_masks_the_same_reading_would_show_it(monkeypatch):
-    monkeypatch.setattr("src.secure_aggregation.site.mask", lambda own, keys, slots, *_: slots)
+    monkeypatch.setattr("src.secure_aggregation.share.mask", lambda own, keys, slots, *_: slots)
     assert cosine(victim().encrypted().opened(), victim().update(1)) > 0.99
 
 

@@ -1,0 +1,32 @@
+"""What a spent budget of privacy changes in a site's answers: it announces nothing any more."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from src.secure_aggregation.protocol import ANNOUNCEMENT, UPDATE
+
+
+class Budget(Protocol):
+    """What is needed of a budget of privacy; `src.differential_privacy.budget` has one."""
+
+    when_spent: str
+
+    def pays(self) -> bool: ...
+    def after(self, round_number: int) -> str: ...
+
+
+def all_pay(budgets: Iterable[Budget]) -> bool:
+    """Whether every budget allows one more round."""
+    return all(budget.pays() for budget in budgets)
+
+
+def why_left(budgets: Iterable[Budget], kind: str, round_number: int) -> str:
+    """LEAVE, or STOP the run, where a budget ends this site's part; "" where none does.
+
+    kind: of the message that is being answered with.
+    """
+    for budget in budgets:
+        left = budget.after(round_number) if kind == UPDATE else ""
+        if left or (kind == ANNOUNCEMENT and not budget.pays()):
+            return left or budget.when_spent
+    return ""
