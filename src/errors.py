@@ -2,7 +2,8 @@
 
 KitError                   the message says what was expected, what came, where, and what to do
 ├── Refused                trust forbids it: the other party must be told, and nothing is retried
-│   └── BudgetSpent        a release would cost more privacy than is left
+│   ├── BudgetSpent        a release would cost more privacy than is left
+│   └── WrongSum           a sum that is not exactly its roster's: final for the run
 ├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
 ├── InputError             what a person gave cannot be used: an argument, a file, a folder
 │   ├── SettingError       a setting out of its range, or two that exclude each other

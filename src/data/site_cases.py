@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from src import require
-from src.data.case import CaseFiles
+from src.data.case import SEQUENCES, CaseFiles
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.preprocess import PreparedCase, prepared
 from src.data.split import SPLITS
@@ -117,6 +117,10 @@ class SiteCases:
     def validation_cases(self) -> Iterator[PreparedCase]:
         """The validation cases, whole."""
         return (prepared(files, self.cache) for files in self.validation_files)
+
+    def get_feature_shape(self) -> tuple[int, ...]:
+        """The shape of one patch: (4, *patch size)."""
+        return (len(SEQUENCES), *self.patches.size)
 
     def get_train_data_size(self) -> int:
         """The number of training cases: the site's weight in the mean."""

@@ -71,10 +71,10 @@ class NoisedFederation(Federation):
 
     def grid(self, name="one"):
         site = self.sites[name]
-        return site.noise.grid(site.fixed, site.opened.model)
+        return site.share.noise.grid(site.fixed, site.opened.model)
 
     def booked(self, name: str) -> int:
-        budget = self.sites[name].noise.budget
+        budget = self.sites[name].share.noise.budget
         return budget.ledger.booked(budget.run)
 
     def sent(self, name: str, model: np.ndarray) -> np.ndarray:
@@ -223,7 +223,7 @@ def test_nothing_is_sealed_that_the_ledger_does_not_pay_for(tmp_path):
     models = federation.trained()
     site = federation.sites["one"]
     for number in range(ROUNDS):  # what this data set has spent elsewhere
-        site.noise.budget.book(number)
+        site.share.noise.budget.book(number)
     with pytest.raises(BudgetSpent, match="a noised update of round 0"):
         federation.answer("one", models["one"])
     assert site.state.upload is None
@@ -240,8 +240,8 @@ class Cramped(SharedNoise):
 def test_a_noised_value_that_does_not_fit_is_booked_but_never_sent(three):
     models = three.trained()
     site = three.sites["one"]
-    shared = site.noise.shared
-    site.noise.shared = Cramped(**{**vars(shared), "noise_multiplier": 5.0})
+    shared = site.share.noise.shared
+    site.share.noise.shared = Cramped(**{**vars(shared), "noise_multiplier": 5.0})
     with pytest.raises(OverflowError, match="beyond a site's"):
         three.answer("one", models["one"])
     assert three.booked("one") == 1  # booked before it was drawn
@@ -338,7 +338,7 @@ def test_what_a_site_encodes_is_the_models_slots_and_its_header(three):
     """The pieces in one place: header, frozen values, trainable values in their own steps."""
     three.open("one")
     site = three.sites["one"]
-    noise: SiteNoise = site.noise
+    noise: SiteNoise = site.share.noise
     slots = noise.encode(site.fixed, three.initial, three.initial, 0)
     found = site.fixed.decode(slots.view(np.int64), 1, 3)
     grid = three.grid()

@@ -2,13 +2,8 @@
 
 from openfl.federated import DataLoader
 
-from src.data.case import SEQUENCES
 from src.data.site_cases import SiteCases
 
 
 class SiteData(SiteCases, DataLoader):
     """The part `data_loader` of a plan; its settings are those of `SiteCases`."""
-
-    def get_feature_shape(self) -> tuple[int, ...]:
-        """(4, *patch size)."""
-        return (len(SEQUENCES), *self.patches.size)

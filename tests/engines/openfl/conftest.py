@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.plan import plan as plans
+from tests.rounds.conftest import small_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -12,20 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def plan(tmp_path):
     """The default plan, small, writing under tmp_path."""
-    plan = plans.read(ROOT / "plan" / "plan.yaml")
-    plans.change(
-        plan,
-        [
-            "task_runner.local.steps=2",
-            "task_runner.sampling=seeded",
-            "task_runner.precision=fp32",
-            f"task_runner.progress={tmp_path}/logs/progress.jsonl",
-            f"task_runner.evaluation={tmp_path}/evaluation",
-            "data_loader.patches.size=[16,16,16]",
-            f"data_loader.cache={tmp_path}/cache",
-        ],
-    )
-    return plan
+    return small_plan(tmp_path)
 
 
 @pytest.fixture
