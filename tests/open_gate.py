@@ -3,6 +3,7 @@
 The real gates are tested in tests/trust and, between processes, in tests/federation.
 """
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 from src.errors import Refused
@@ -28,6 +29,10 @@ class OpenGate:
 
     def revoked(self, site):
         return site in self.revoked_sites
+
+    @contextmanager
+    def refusing(self, site):
+        yield
 
     def approve(self, site, content):
         self.events.append(("approved", site))

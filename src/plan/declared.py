@@ -29,6 +29,7 @@ NETWORK = "openfl.federation.Network"  # OpenFL 1.9 names a class that does not 
 
 # By place in the plan: what a part there must say of itself, whatever it says.
 DEMANDED = {
+    "aggregator": ("encrypted",),
     "compression_pipeline": ("leaves", "privacy", "encrypted"),
     "compression_pipeline.settings.noise": ("leaves", "spends"),
     "task_runner.settings.algorithm": ("leaves", "per_patient"),

@@ -66,6 +66,12 @@ FITTING = (
         "is no aggregation that OpenFL could call. A rule of this kit stands inside "
         "src.engines.openfl.aggregation_function.Rule.",
     ),
+    (
+        "assigner",
+        "schedule",
+        "is no schedule of this kit's. OpenFL's own never validate the final model. Take "
+        "src.engines.openfl.assigner.TrainThenValidate.",
+    ),
 )
 
 
@@ -120,6 +126,7 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
     """Sealed updates and rules that must look into them do not go together, nor the reverse."""
     pipeline = plan["compression_pipeline"]["template"]
     sealed = bool(declared(plan["compression_pipeline"]).encrypted)
+    _check_aggregator(plan, name, sealed=sealed)
     for task, section in plan["tasks"].items():
         rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
         adds = rule is not None and bool(declared(rule).encrypted)
@@ -143,6 +150,22 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
             )
     if sealed:
         build(plan["compression_pipeline"])  # settings that contradict each other
+
+
+def _check_aggregator(plan: Mapping[str, Section], name: str, *, sealed: bool) -> None:
+    """The aggregator of encrypted updates and the one that reads them are two parts."""
+    if bool(declared(plan["aggregator"]).encrypted) != sealed:
+        raise PlanError(
+            f"{name}: aggregator: {plan['aggregator']['template']} with "
+            f"{plan['compression_pipeline']['template']}: take "
+            + (
+                "src.engines.openfl.encrypted_aggregator.EncryptedAggregator (defaults/"
+                "encrypted_aggregator.yaml), which adds what it cannot read."
+                if sealed
+                else "src.engines.openfl.aggregator.Aggregator (defaults/aggregator.yaml), or "
+                "encrypt with defaults/encrypted_pipeline.yaml."
+            )
+        )
 
 
 # (where, why its class must declare per_patient) in a plan with differential privacy

@@ -152,6 +152,27 @@ def test_a_sum_of_encrypted_updates_is_refused_where_they_are_plain():
 
 
 @pytest.mark.parametrize(
+    ("name", "other", "taken"),
+    [
+        ("plan.yaml", "aggregator", "encrypted_aggregator.yaml"),
+        ("plain.yaml", "encrypted_aggregator", "defaults/aggregator.yaml"),
+    ],
+)
+def test_the_aggregator_must_fit_the_pipeline(name, other, taken):
+    plan = plans.read(PLANS / name)
+    plan["aggregator"] = yaml.safe_load((PLANS / "defaults" / f"{other}.yaml").read_text())
+    with pytest.raises(PlanError, match=rf"aggregator: .*Pipeline: take .*{taken}"):
+        rules.check(plan)
+
+
+def test_openfls_own_assigners_are_refused(plan):
+    grouped = "openfl.component.RandomGroupedAssigner"
+    plan["assigner"] = {"template": grouped, "settings": {"task_groups": []}}
+    with pytest.raises(PlanError, match=r"assigner: .*never validate the final model"):
+        rules.check(plan)
+
+
+@pytest.mark.parametrize(
     "pipeline", ["STCPipeline", "KCPipeline", "EdenPipeline", "NoCompressionPipeline"]
 )
 @pytest.mark.parametrize("name", ["plan.yaml", "plain.yaml"])
@@ -279,7 +300,7 @@ def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words,
 
 def test_a_plan_that_is_not_encrypted_stops_where_a_budget_is_spent(private):
     plain = plans.read(PLANS / "plain.yaml")
-    private |= {key: plain[key] for key in ("compression_pipeline", "tasks")}
+    private |= {key: plain[key] for key in ("aggregator", "compression_pipeline", "tasks")}
     with pytest.raises(PlanError, match="only encrypted rounds go on without a site"):
         rules.check(private)
     plans.change(private, ["task_runner.local.when_spent=stop"])

@@ -276,7 +276,7 @@ def no_encryption(parties, clock, patch):
         path = parties / party / "plan" / "plan.yaml"
         plan = yaml.safe_load(path.read_text())
         plain = plans.read(ROOT / "plan" / "plain.yaml")
-        plan |= {name: plain[name] for name in ("compression_pipeline", "tasks")}
+        plan |= {name: plain[name] for name in ("aggregator", "compression_pipeline", "tasks")}
         path.write_text(yaml.safe_dump(plan))
 
 

@@ -1,12 +1,12 @@
-"""The schedule (a door to OpenFL): which tasks a site does in which round.
+"""The schedule (a door to OpenFL): `src.rounds.schedule`, as OpenFL asks for it.
 
-Rounds 0 to R-1 validate the model that they start from and train it; round R only validates what
-training has left. (OpenFL 1.9 never validates the final model.)
+(OpenFL 1.9's own assigners never validate the final model.)
 """
 
 from openfl.component.assigner import Assigner
 
 from src.errors import PlanError
+from src.rounds.schedule import Schedule
 
 
 class TrainThenValidate(Assigner):
@@ -29,17 +29,20 @@ class TrainThenValidate(Assigner):
                 )
         self.all_tasks_in_groups = [*self.each_round, *self.final]
 
+    @property
+    def schedule(self) -> Schedule:
+        """The same without OpenFL."""
+        rounds = 0 if self.is_task_group_evaluation() else self.rounds
+        return Schedule.of(self.each_round, self.final, rounds)
+
     def get_all_tasks_for_round(self, round_number: int) -> list[str]:
         """The tasks of one round, the same for every site."""
-        only_final = self.is_task_group_evaluation() or round_number >= self.rounds
-        return self.final if only_final else self.each_round
+        return self.schedule.tasks(round_number)
 
     def get_tasks_for_collaborator(self, collaborator_name: str, round_number: int) -> list[str]:
         """The tasks of one round; every site does all of them."""
-        return self.get_all_tasks_for_round(round_number)
+        return self.schedule.tasks(round_number)
 
     def get_collaborators_for_task(self, task_name: str, round_number: int) -> list[str]:
         """The sites that do this task in this round: all or none."""
-        return (
-            self.authorized_cols if task_name in self.get_all_tasks_for_round(round_number) else []
-        )
+        return self.authorized_cols if task_name in self.schedule.tasks(round_number) else []

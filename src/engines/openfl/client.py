@@ -15,6 +15,7 @@ from openfl.protocols import aggregator_pb2, base_pb2
 
 from src.errors import AggregatorUnreachable, Refused
 from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
+from src.rounds.schedule import brings_update
 from src.rounds.site import SiteRounds
 
 logger = logging.getLogger(__name__)
@@ -153,11 +154,6 @@ class AggregatorClient:
             return function(*again)
 
         return both, arguments
-
-
-def brings_update(task_name: str) -> bool:
-    """Whether a task trains: OpenFL 1.9 knows it by its name, and so do the plan's rules."""
-    return "train" in task_name
 
 
 def _results(round_number: int, task_name: str, named_tensors: list) -> bytes:

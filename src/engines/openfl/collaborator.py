@@ -20,9 +20,10 @@ from openfl.transport.grpc.common import create_header
 from openfl.utilities import TensorKey
 
 from src import require
-from src.engines.openfl.client import AggregatorClient, brings_update
+from src.engines.openfl.client import AggregatorClient
 from src.model_vector import TENSOR
 from src.refusal import errors_end_the_process
+from src.rounds.schedule import brings_update
 from src.rounds.site import enter
 
 logger = logging.getLogger(__name__)
