@@ -231,6 +231,7 @@ class EncryptingSite:
         """The upload that was kept for the opened round; None: there is none yet.
 
         Refused: it was made for another roster or from another model than are shown now.
+        Damaged: it is not as it was written.
         """
         opened, upload = self._opened(), self.state.upload
         if upload is None:

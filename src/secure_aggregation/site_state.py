@@ -92,11 +92,11 @@ class SiteState:
         self.save()
 
     def kept(self, upload: dict) -> bytes:
-        """The upload that is on disk. Refused: not as it was kept."""
+        """The upload that is on disk. Damaged: it is not as it was kept."""
         path = self.path.with_name(UPLOAD.name)
         message = path.read_bytes()
         if hashlib.sha256(message).hexdigest() != upload["sha256"]:
-            raise Refused(f"{path} has been altered. This site sends nothing.")
+            raise Damaged(f"{path} was altered. This site sends nothing of it.")
         return message
 
     def fail(self, reason: str) -> None:

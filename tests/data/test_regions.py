@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from src.data.kinds import KINDS
 from src.data.regions import REGIONS, from_regions, to_regions
-from src.errors import CaseError
+from src.errors import CaseError, SettingError
 
 KIND = st.sampled_from(sorted(KINDS))
 
@@ -63,7 +63,7 @@ def test_a_label_that_is_no_label_is_refused(wrong):
 
 
 def test_an_unknown_kind_is_refused_and_the_known_are_listed():
-    with pytest.raises(CaseError, match=r"kind must be one of brats2018, .*'brats1999'"):
+    with pytest.raises(SettingError, match=r"kind must be one of brats2018, .*'brats1999'"):
         to_regions(np.zeros(3, np.uint8), "brats1999")
 
 
@@ -94,5 +94,5 @@ def test_any_prediction_becomes_a_lawful_nested_label(regions, kind):
 
 
 def test_regions_need_three_channels():
-    with pytest.raises(CaseError, match=r"shape \(3, \.\.\.\), got \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, \.\.\.\), got \(4, 2\)"):
         from_regions(np.zeros((4, 2)), "brats2021")

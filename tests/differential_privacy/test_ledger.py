@@ -14,7 +14,7 @@ from src.differential_privacy import ledger as ledger_module
 from src.differential_privacy.accountant import DpEvent, calibrate, epsilon
 from src.differential_privacy.ledger import BOOKED, Ledger
 from src.differential_privacy.ledger_file import in_unit, ledger_files
-from src.errors import BudgetSpent, Damaged, SettingError
+from src.errors import BudgetSpent, Damaged, InputError, SettingError
 from src.trust import audit
 from tests.ceremonies import START
 
@@ -331,7 +331,7 @@ def test_every_booking_stands_in_the_audit_log_with_the_ledgers_head(booked, gat
 
 def test_a_site_without_patients_or_with_a_path_for_a_name_is_refused(ledgers, gate):
     for site, identifiers in (("one", []), ("one", [""]), ("../one", PATIENTS)):
-        with pytest.raises(SettingError, match="expected a site and its patients") as caught:
+        with pytest.raises(InputError, match="expected a site and its patients") as caught:
             opened(ledgers, gate, identifiers, site)
         assert "anna" not in str(caught.value)
 

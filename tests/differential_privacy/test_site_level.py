@@ -324,7 +324,7 @@ def test_training_that_tunes_something_else_is_warned_of(plan):
 
 def test_words_without_a_network_are_refused():
     noise = SiteDP(epsilon=8, delta=1e-3, clip_norm=1, trainable=("head",))
-    with pytest.raises(SettingError, match="the plan names no network"):
+    with pytest.raises(PlanError, match="the plan names no network"):
         shared_noise(noise, Encryption(most_cases=1), PLAN, 3)
 
 

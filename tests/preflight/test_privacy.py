@@ -9,7 +9,7 @@ from scripts.local.workspace import complete_plan
 from scripts.partition.preparation import make_phantoms, site_folders
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
-from src.errors import Refused
+from src.errors import Damaged
 from src.plan import plan as plans
 from src.preflight.finding import Examination
 from src.preflight.privacy import privacy
@@ -105,14 +105,14 @@ def test_rounds_of_this_run_are_not_asked_for_twice(workspace, ledgers, clock):
 def test_a_lost_ledger_stops_the_start(workspace, ledgers, clock):
     book(workspace, ledgers, clock, 1)
     shutil.rmtree(ledgers)
-    with pytest.raises(Refused, match=r"but no ledger in .* holds it"):
+    with pytest.raises(Damaged, match=r"but no ledger in .* holds it"):
         examine(workspace, clock)
 
 
 def test_an_altered_ledger_stops_the_start(workspace, ledgers, clock):
     ledger = book(workspace, ledgers, clock, 2)
     ledger.path.write_text(ledger.path.read_text().replace('"round": 0', '"round": 9'))
-    with pytest.raises(Refused, match="line 2 does not follow"):
+    with pytest.raises(Damaged, match="line 2 does not follow"):
         examine(workspace, clock)
 
 
@@ -151,10 +151,10 @@ def test_a_site_does_not_start_either_where_a_ledger_was_lost_or_altered(workspa
     gate.open("one")
     kept = ledger.path.read_bytes()
     ledger.path.write_bytes(kept.replace(b'"steps": 3', b'"steps": 1'))
-    with pytest.raises(Refused, match="the signature is under another line"):
+    with pytest.raises(Damaged, match="the signature is under another line"):
         SiteGate(str(workspace), clock).open("one")
     ledger.path.unlink()
-    with pytest.raises(Refused, match="but no ledger in"):
+    with pytest.raises(Damaged, match="but no ledger in"):
         SiteGate(str(workspace), clock).open("one")
     ledger.path.write_bytes(kept)
     SiteGate(str(workspace), clock).open("one")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.local.one_process import SigningGate
-from src.errors import Refused
+from src.errors import Damaged, Refused
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.keys import SumKeys
@@ -429,7 +429,7 @@ def test_an_altered_upload_on_disk_is_not_sent(three):
     three.answer("one", models_of(three)["one"])
     path = three.folder / "one" / "local_state" / "upload"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(Refused, match="altered"):
+    with pytest.raises(Damaged, match="altered"):
         three.sites["one"].kept()
 
 
@@ -576,7 +576,7 @@ def test_a_record_of_another_run_is_not_taken_over(three):
     path.write_text(json.dumps(content | {"run": "00" * 16, "failed": "then"}))
     assert three.restart("one").state.round == -1
     path.write_text("{")
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(Damaged, match="damaged"):
         three.site("one")
 
 
