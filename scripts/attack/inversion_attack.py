@@ -20,6 +20,7 @@ from scripts.local import finished_run
 from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.errors import InputError
 from src.plan import plan as plans
+from src.plan.view import Plan
 
 PRIVATE_PLAN = options.ROOT / "plan" / "dp.yaml"
 STEPS = 5  # of the longer update
@@ -83,19 +84,19 @@ def inversion(
 def made(plan: dict[str, Any], seed: int, side: int) -> Victim:
     """The plan's network, untrained, and one patch of each of three synthetic hospitals."""
 
-    settings = plan["task_runner"]["settings"]
+    asked = Plan(plan)
     torch.manual_seed(seed)
-    network, loss = plans.build(settings["model"]), plans.build(settings["loss"])
+    network, loss = plans.build(asked.model), plans.build(asked.loss)
     return Victim(network, loss, [patch(site, 0, seed, side) for site in range(len(SITES))])
 
 
 def private_part(plan: dict[str, Any]) -> tuple[PatientDPSGD, int]:
     """(DP-SGD as the plan has it, else as plan/dp.yaml; the rounds of that plan)."""
 
-    for candidate in (plan, plans.read(PRIVATE_PLAN)):
-        part = plans.build(candidate["task_runner"]["settings"]["local"])
+    for candidate in (Plan(plan), Plan.read(PRIVATE_PLAN)):
+        part = plans.build(candidate.local)
         if isinstance(part, PatientDPSGD):
-            return part, candidate["aggregator"]["settings"]["rounds_to_train"]
+            return part, candidate.rounds
     raise InputError(f"{PRIVATE_PLAN} does not train by DP-SGD any more.")
 
 

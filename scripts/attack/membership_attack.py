@@ -29,6 +29,7 @@ from src.engines.openfl.model_file import read_model
 from src.errors import InputError
 from src.inference.checkpoint import load_weights
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.training.compute import Compute
 
 SCORES = ("initial", "final", "fall")  # loss under either model, and how far it has fallen
@@ -107,10 +108,10 @@ def measure(
 ) -> dict[str, Losses]:
     """The losses by site, under the model in that file, in float32."""
 
-    settings = plan["task_runner"]["settings"]
-    network, loss = plans.build(settings["model"]), plans.build(settings["loss"])
+    asked = Plan(plan)
+    network, loss = plans.build(asked.model), plans.build(asked.loss)
     load_weights(network, read_model(model, site), name=model)
-    compute = Compute(settings.get("device", "auto"), "fp32")
+    compute = Compute(asked.device, "fp32")
     network.to(compute.device)
 
     def of(cases) -> np.ndarray:

@@ -43,6 +43,7 @@ from src.data.phantom_site import site_for
 from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.files import write_atomically
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
@@ -83,8 +84,8 @@ def privacy(
         "command": f"python -m scripts benchmark privacy --seeds {seeds} --epsilons {epsilons}",
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "seconds": round(time.monotonic() - began),
-        "plan": plan["task_runner"]["settings"]["local"]["settings"],
-        "rounds": plan["aggregator"]["settings"]["rounds_to_train"],
+        "plan": Plan(plan).local["settings"],
+        "rounds": Plan(plan).rounds,
         "patients": patients,
         "others": others,
         "rows": rows,
@@ -167,12 +168,11 @@ class Study:
         """
 
         torch.set_num_threads(1)
-        settings = self.plan["task_runner"]["settings"]
-        rounds = self.plan["aggregator"]["settings"]["rounds_to_train"]
-        network, loss = plans.build(settings["model"]), plans.build(settings["loss"])
+        plan = Plan(self.plan)
+        network, loss = plans.build(plan.model), plans.build(plan.loss)
         start = torch.load(self.scratch / f"seed-{seed}" / "init.pt", weights_only=True)
         network.load_state_dict(start["model_state_dict"])
-        local: PatientDPSGD = plans.build(settings["local"])
+        local: PatientDPSGD = plans.build(plan.local)
         how: dict[str, Any] = {}
         name = PLAIN
         plain = LocalTraining(steps=PLAIN_STEPS, learning_rate=0.05, decay=0.9)
@@ -181,13 +181,13 @@ class Study:
             noise = 0.0
             if not math.isinf(level):
                 private = replace(local, epsilon=level, budget=None)
-                noise = private.a_round(rounds).noise_multiplier
+                noise = private.a_round(plan.rounds).noise_multiplier
             how = {"noise_multiplier": noise}
         sites = [self._site(seed, hospital, "train") for hospital in PRIVATE]
         compute = Compute("cpu")
         compute.prove(network, sites[0].get_feature_shape())
         rng = np.random.default_rng(seed)
-        for number in range(rounds):
+        for number in range(plan.rounds):
             trained = []
             for site in sites:
                 own = copy.deepcopy(network)
@@ -227,11 +227,10 @@ class Study:
         """A hospital's cases as the plan's loader reads them; none is held out."""
 
         home = self.scratch / f"seed-{seed}"
-        settings = {**self.plan["data_loader"]["settings"], "cache": str(home / "cache")}
+        plan = Plan(self.plan)
+        settings = {**plan.settings("data_loader"), "cache": str(home / "cache")}
         folder = home / f"{part}-{hospital}"
-        site = plans.build(
-            {**self.plan["data_loader"], "settings": settings}, data_path=str(folder)
-        )
+        site = plans.build({**plan.loader, "settings": settings}, data_path=str(folder))
         site.train_files += site.validation_files
         return site
 
@@ -242,9 +241,9 @@ class Study:
         losses: of members (training patients) and others (test patients), by hospital.
         """
 
-        settings = self.plan["task_runner"]["settings"]
-        inferer, metrics = plans.build(settings["inferer"]), plans.build(settings["metrics"])
-        loss, compute = plans.build(settings["loss"]), Compute("cpu")
+        plan = Plan(self.plan)
+        inferer, metrics = plans.build(plan.part("inferer")), plans.build(plan.part("metrics"))
+        loss, compute = plans.build(plan.loss), Compute("cpu")
         by_hospital, found = [], {}
         for hospital in PRIVATE:
             others = self._site(seed, hospital, "test").train_cases

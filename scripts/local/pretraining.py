@@ -23,6 +23,7 @@ from src.data.phantom_site import site_for
 from src.data.public_cases import STREAM
 from src.files import write_atomically
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
@@ -93,18 +94,18 @@ def taught(
 ) -> nn.Module:
     """The plan's network after so many steps on every labelled case of the folder."""
 
-    settings = plan["task_runner"]["settings"]
-    torch.manual_seed(settings["seed"])
-    network = plans.build(settings["model"])
-    compute = Compute(settings.get("device", "auto"), settings.get("precision", "auto"))
+    asked = Plan(plan)
+    torch.manual_seed(asked.seed)
+    network = plans.build(asked.model)
+    compute = Compute(asked.device, asked.precision)
     network.to(compute.device)
-    loader = {**plan["data_loader"]["settings"], "cache": str(cache / "cache"), "kind": kind}
-    site = plans.build({**plan["data_loader"], "settings": loader}, data_path=str(folder))
+    loader = {**asked.settings("data_loader"), "cache": str(cache / "cache"), "kind": kind}
+    site = plans.build({**asked.loader, "settings": loader}, data_path=str(folder))
     compute.prove(network, site.get_feature_shape())
     site.train_files += site.validation_files  # public: nobody is held out
     local = LocalTraining(steps=-(-steps // ROUNDS), learning_rate=learning_rate, decay=DECAY)
-    rng = np.random.default_rng(settings["seed"])
-    loss = plans.build(settings["loss"])
+    rng = np.random.default_rng(asked.seed)
+    loss = plans.build(asked.loss)
     quiet = console is None or not console.is_terminal
     for number in track(range(ROUNDS), "pretraining", console=console, disable=quiet):
         local.run(

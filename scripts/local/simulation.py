@@ -37,6 +37,7 @@ from src.plan import plan as plans
 from src.plan import rules
 from src.plan.declared import declared
 from src.plan.parts import Declares
+from src.plan.view import Plan
 from src.preflight.doctor import examine
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
@@ -74,14 +75,14 @@ def simulate(
         address="localhost",
         port=None if given_port else free_port(),
     )
-    port = plan["network"]["settings"]["agg_port"]
+    port = Plan(plan).port
     refuse_used_port(port)
     _ready_for_privacy(plan, plan_path, init, run)
     say = steps(console, began)
 
     with fx.forked():  # imports while the data are made
         say(f"[bold]data[/]       {data or 'synthetic patients'}")
-        plan_seed = plan["task_runner"]["settings"]["seed"]
+        plan_seed = Plan(plan).seed
         folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
         _cap_cases(plan, folders)
         say(f"[bold]workspace[/]  plan {plan_path.name}")
@@ -91,7 +92,7 @@ def simulate(
         say("[bold]doctor[/]     every party")
         _examine({"aggregator": aggregator} | workspaces)
         record = _record(run, plan_path, plan, folders)
-        total = plan["aggregator"]["settings"]["rounds_to_train"]
+        total = Plan(plan).rounds
         size = f"{len(workspaces)} sites, {total} rounds"
         say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
         with FederationView(workspaces, total, console) as view:
@@ -113,7 +114,7 @@ def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None,
     if not rules.is_private(plan):
         return
     os.environ[VARIABLE] = str((run / "ledgers").resolve())
-    if init is None and plan["task_runner"]["settings"]["local"]["settings"].get("trainable"):
+    if init is None and Plan(plan).trainable:
         raise InputError(
             f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
             "learn nothing. Make initial weights of public or synthetic patients first:\n  "
@@ -232,10 +233,10 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
         "encryption": _encryption(plan),
         "privacy": _guarantees(plan),
         **_validation(plan),
-        "seed": plan["task_runner"]["settings"]["seed"],
+        "seed": Plan(plan).seed,
         "synthetic": any(dataset.synthetic for dataset in datasets),
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
-        "rounds_planned": yaml.safe_load(as_run)["aggregator"]["settings"]["rounds_to_train"],
+        "rounds_planned": Plan(yaml.safe_load(as_run)).rounds,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
         "command": "python -m scripts " + " ".join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
@@ -253,14 +254,14 @@ def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
 def _guarantees(plan: dict[str, Any]) -> list[str]:
     """What a private plan guarantees, in words; none: it is not private."""
 
-    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
-    return [guarantee.part.describe(rounds) for guarantee in guarantees(plan)]
+    asked = Plan(plan)
+    return [guarantee.part.describe(asked.rounds) for guarantee in guarantees(asked)]
 
 
 def _validation(plan: dict[str, Any]) -> dict[str, Any]:
     """On whose cases the Dice of the report was measured."""
 
-    part = plan["task_runner"]["settings"].get("reported_metrics")
+    part = Plan(plan).runner.get("reported_metrics")
     says = declared(part) if part else Declares(validated_on="each site's own validation cases")
     return {"validated_on": says.validated_on, "same_everywhere": bool(says.same_everywhere)}
 

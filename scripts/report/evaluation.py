@@ -20,6 +20,7 @@ from src.files import write_atomically
 from src.inference.checkpoint import load_weights
 from src.plan import plan as plans
 from src.plan import rules
+from src.plan.view import Plan
 from src.training.compute import Compute
 
 CELLS = ("WT", "TC", "ET", "mean")
@@ -77,14 +78,14 @@ class Scorer:
     ) -> "Scorer":
         """Built from the plan's parts. site: the workspace that can open an encrypted model."""
 
-        settings = plan["task_runner"]["settings"]
-        network = plans.build(settings["model"])
+        asked = Plan(plan)
+        network = plans.build(asked.model)
         load_weights(network, read_model(model, site), name=model)
-        compute = Compute(settings.get("device", "auto"), settings.get("precision", "auto"))
+        compute = Compute(asked.device, asked.precision)
         return cls(
             network.to(compute.device),
-            plans.build(settings["inferer"]),
-            plans.build(settings["metrics"]),
+            plans.build(asked.part("inferer")),
+            plans.build(asked.part("metrics")),
             compute,
             cache,
         )

@@ -17,6 +17,7 @@ from src.differential_privacy.guarantee import guarantees, reach
 from src.differential_privacy.ledger_file import in_unit
 from src.errors import PlanError
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.trainable import trainable_names
 
 SITE_SIZES = (4, 8, 16, 32, 64, 128, 256, 511)  # 511: the largest site of FeTS 2022
@@ -27,13 +28,13 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
     """What a plan with differential privacy costs: epsilon by round, noise by site size."""
 
     console = Console(highlight=False)
-    plan = complete_plan(plan_path, rounds=rounds, changes=changes)
+    plan = Plan(complete_plan(plan_path, rounds=rounds, changes=changes))
     found = guarantees(plan)
     if not found:
         raise PlanError(
             f"{plan_path} guarantees no differential privacy. Plans that do: plan/README.md."
         )
-    network = plans.build(plan["task_runner"]["settings"]["model"])
+    network = plans.build(plan.model)
     sizes = {name: values.numel() for name, values in network.named_parameters()}
     for guarantee in found:
         values = sum(sizes[name] for name in trainable_names(network, guarantee.trainable))
@@ -50,8 +51,8 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
         console.print(PER_PATIENT if guarantee.unit == "patient" else PER_SITE, soft_wrap=True)
 
 
-def _words(guarantee, plan: dict) -> str:
-    return guarantee.part.describe(plan["aggregator"]["settings"]["rounds_to_train"])
+def _words(guarantee, plan: Plan) -> str:
+    return guarantee.part.describe(plan.rounds)
 
 
 def _by_round(guarantee) -> Table:

@@ -16,7 +16,7 @@ cheapest way (`scripts benchmark private-step`), and no layer or loss can couple
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -158,14 +158,12 @@ class PatientDPSGD(Mechanism):
             f"ledger, which refuses beyond epsilon {self.allowed:g}"
         )
 
-    def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], data: Any
-    ) -> "PrivateTraining":
+    def at_site(self, gate: Any, site: str, plan: Plan, data: Any) -> "PrivateTraining":
         """Open this site's ledger, and return what can train.
 
         BudgetSpent: the ledger cannot pay for one round.
         """
-        rounds = Plan(plan).rounds
+        rounds = plan.rounds
         budget = Budget.open(
             gate,
             site,

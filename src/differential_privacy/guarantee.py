@@ -44,17 +44,16 @@ class Guarantee:
         return accountant.epsilon([self.a_round] * rounds, self.delta)
 
 
-def guarantees(plan: Mapping[str, Any]) -> list[Guarantee]:
+def guarantees(plan: Plan) -> list[Guarantee]:
     """A plan's guarantees, in the order in which a site spends; empty if it is not private."""
-    asked = Plan(plan)
-    rounds, found = asked.rounds, []
-    if local := _spending(asked.runner.get("local")):
+    rounds, found = plan.rounds, []
+    if local := _spending(plan.runner.get("local")):
         event = local.a_round(rounds)
         found.append(_guarantee("training", "training", "patient", local, event, rounds))
-    if noise := _spending(asked.noise):
-        event = noise.a_round(plans.build(asked.pipeline).encryption, rounds)
+    if noise := _spending(plan.noise):
+        event = noise.a_round(plans.build(plan.pipeline).encryption, rounds)
         found.append(_guarantee("a noised update", "training", "site", noise, event, rounds))
-    if reported := _spending(asked.runner.get("reported_metrics")):
+    if reported := _spending(plan.runner.get("reported_metrics")):
         event = reported.a_round(rounds)
         scores = ("noised validation scores", "validation", "patient")
         found.append(_guarantee(*scores, reported, event, rounds))

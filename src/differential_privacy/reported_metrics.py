@@ -57,7 +57,7 @@ class AllMetrics:
         validated_on="each site's own validation cases",
     )
 
-    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "AllMetrics":
+    def at_site(self, gate: Any, site: str, plan: Plan, data: Any) -> "AllMetrics":
         """The part is ready as it is."""
         return self
 
@@ -181,7 +181,7 @@ class NoisyDice(NoMetrics, Mechanism):
 
         BudgetSpent: the ledger cannot pay for one validation.
         """
-        rounds = Plan(plan).rounds
+        rounds = plan.rounds
         budget = Budget.open(
             gate,
             site,

@@ -10,7 +10,7 @@ mathematics.
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -103,7 +103,7 @@ class SiteDP(Mechanism):
             field=share_of_field(encryption.bits, 1, sites),
         )
 
-    def warnings(self, shared: SharedNoise, plan: Mapping[str, Any]) -> list[str]:
+    def warnings(self, shared: SharedNoise, plan: Plan) -> list[str]:
         """Sentences that an engineer should read before the run."""
         found = []
         multiplier, values = shared.noise_multiplier, shared.values
@@ -117,8 +117,8 @@ class SiteDP(Mechanism):
                 f"sites "
                 "would be enough. Tune fewer values, or take privacy per patient (plan/dp.yaml)."
             )
-        words = Plan(plan).trainable
-        if Plan(plan).runner.get("local") and set(words or ()) != set(self.trainable or ()):
+        words = plan.trainable
+        if plan.runner.get("local") and set(words or ()) != set(self.trainable or ()):
             found.append(
                 f"task_runner.local tunes {_listed(words)}, compression_pipeline.noise "
                 f"{_listed(self.trainable)}: what only one of them names is trained in vain."
@@ -129,7 +129,7 @@ class SiteDP(Mechanism):
         self,
         gate: Any,
         site: str,
-        plan: Mapping[str, Any],
+        plan: Plan,
         data: Any,
         shared: SharedNoise,
         trainable: Sequence[bool],
@@ -149,7 +149,7 @@ class SiteDP(Mechanism):
             unit="site",
             epsilon=self.allowed,
             delta=self.delta - FAILURE,
-            rounds=Plan(plan).rounds,
+            rounds=plan.rounds,
             when_spent=self.when_spent,
             what="a noised update",
         )

@@ -11,6 +11,7 @@ import torch
 from src.files import write_atomically
 from src.inference.checkpoint import load_weights
 from src.plan import plan as plans
+from src.plan.view import Plan
 
 
 def export(file: Path, model: np.ndarray, out: Path, workspace: Path) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def export(file: Path, model: np.ndarray, out: Path, workspace: Path) -> dict[st
     file: where the model vector was read. workspace: whose plan describes the network.
     ModelError: not this plan's model; nothing is written.
     """
-    part = plans.read(workspace / "plan" / "plan.yaml")["task_runner"]["settings"]["model"]
+    part = Plan.read(workspace / "plan" / "plan.yaml").model
     network = plans.build(part)
     load_weights(network, model, name=file)
     state = network.state_dict()

@@ -16,6 +16,7 @@ from src.plan.plan import (
     load_template,
     parts,
 )
+from src.plan.view import Plan
 
 # OpenFL hands these to the constructors itself; a plan that sets them would be overruled.
 _NAMES = {"aggregator_uuid", "federation_uuid", "compression_pipeline"}
@@ -200,21 +201,20 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
             "src.differential_privacy.reported_metrics."
         )
     split = _value(plan, "data_loader.split")
-    if "patches" in (plan["data_loader"].get("settings") or {}) and split != "independent":
+    if "patches" in Plan(plan).settings("data_loader") and split != "independent":
         raise PlanError(
             f"{name}: data_loader.split is {split or 'balanced'}: one patient more could move "
             "another between training and validation. Set it to independent."
         )
     sealed = bool(declared(plan["compression_pipeline"]).encrypted)
-    when_spent = (((_value(plan, "task_runner.local") or {}).get("settings")) or {}).get(
-        "when_spent", "leave"
-    )
+    local = _value(plan, "task_runner.local") or {}
+    when_spent = (local.get("settings") or {}).get("when_spent", "leave")
     if not sealed and when_spent == "leave":
         raise PlanError(
             f"{name}: task_runner.local.when_spent is leave: only encrypted rounds go on without a "
             "site that has spent its budget. Set it to stop, or encrypt."
         )
-    if sealed and plan["compression_pipeline"]["settings"].get("most_cases") != 1:
+    if sealed and _value(plan, "compression_pipeline.most_cases") != 1:
         raise PlanError(
             f"{name}: compression_pipeline.most_cases must be 1: in a private plan every site "
             "weighs the same, so that no number of cases is told."
@@ -267,4 +267,4 @@ def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
 
 def _value(plan: Mapping[str, Any], where: str) -> Any:
     section, setting = where.split(".")
-    return (plan[section].get("settings") or {}).get(setting)
+    return Plan(plan).settings(section).get(setting)

@@ -20,12 +20,12 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
     """
     if examination.name is None:
         return
-    loader = examination.plan["data_loader"]
+    loader = examination.plan.loader
     if loader["template"] != LOADER:
         yield "ok", f"read by {loader['template']}, which is not examined"
         return
     folder = data_folder(examination)
-    settings = loader["settings"]
+    settings = examination.plan.settings("data_loader")
     kind = settings.get("kind") or read_dataset_yaml(folder).kind
     files = find_cases(folder, kind)
     fraction, seed = settings["validation_fraction"], settings["split_seed"]

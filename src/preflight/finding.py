@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from src.plan import plan as plans
 from src.plan import rules
+from src.plan.view import Plan
 from src.trust import bundle, members
 
 State = Literal["ok", "warn", "fail"]
@@ -41,11 +41,11 @@ class Examination:
     now: datetime
 
     @cached_property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Plan:
         """The plan, checked. PlanError: it must not run."""
         path = self.workspace / bundle.PLAN
-        plan = plans.read(path)
-        rules.check(plan, name=str(path))
+        plan = Plan.read(path)
+        rules.check(plan.raw, name=str(path))
         return plan
 
     @cached_property
@@ -61,8 +61,7 @@ class Examination:
     @property
     def address(self) -> tuple[str, int]:
         """The aggregator's host and port, as the plan has them."""
-        network = self.plan["network"]["settings"]
-        return network["agg_addr"], int(network["agg_port"])
+        return self.plan.address, self.plan.port
 
 
 Check = Callable[[Examination], Iterator[tuple[State, str]]]

@@ -103,7 +103,7 @@ def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the keys of encrypted sums are this run's at a site, and absent at the aggregator."""
     if examination.name is None:
         key_transport.refuse_foreign_keys(examination.workspace)
-    if plans.build(examination.plan["compression_pipeline"]).encryption is None:
+    if plans.build(examination.plan.pipeline).encryption is None:
         yield "ok", "the plan does not encrypt"
     elif examination.name is None:
         yield "ok", "none here, as it must be"

@@ -14,7 +14,7 @@ LARGEST_BLOB_BYTES = 10**9  # SQLite: a model that is not encrypted lies in the 
 
 def rules(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the plan holds anything that `plan/README.md` lists as refused."""
-    rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
+    rounds = examination.plan.rounds
     yield "ok", f"{rounds} rounds, nothing in it is refused"
 
 
@@ -34,9 +34,9 @@ def address(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def size(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the model, as it travels, fits into one message of OpenFL's and its checkpoint."""
-    path = examination.workspace / examination.plan["aggregator"]["settings"]["init_state_path"]
+    path = examination.workspace / examination.plan.init_weights
     found, limit, why = path.stat().st_size, LARGEST_BLOB_BYTES, "OpenFL 1.9's checkpoint holds"
-    encryption = plans.build(examination.plan["compression_pipeline"]).encryption
+    encryption = plans.build(examination.plan.pipeline).encryption
     if encryption is not None:  # its initial weights are float32
         found = encryption.chunks(found // 4) * MOST_BYTES[SUM]
         limit, why = LARGEST_MESSAGE_BYTES, "OpenFL 1.9 sends"
@@ -48,7 +48,7 @@ def size(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether enough sites are enrolled for the plan's encryption."""
-    found = plans.build(examination.plan["compression_pipeline"]).encryption
+    found = plans.build(examination.plan.pipeline).encryption
     if found is None:
         yield "warn", "updates are not encrypted: the aggregator reads every site's model"
         return
@@ -61,14 +61,14 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether anything can be learnt under the plan's privacy per site."""
-    pipeline = plans.build(examination.plan["compression_pipeline"])
+    pipeline = plans.build(examination.plan.pipeline)
     if pipeline.noise is None:
         return
     from src.engines.openfl.model_file import read_plain_model
     from src.rounds.preparation import shared_noise
 
-    settings, sites = examination.plan["aggregator"]["settings"], len(examination.members.sites)
-    initial = examination.workspace / settings["init_state_path"]
+    sites = len(examination.members.sites)
+    initial = examination.workspace / examination.plan.init_weights
     shared, _ = shared_noise(
         pipeline.noise,
         pipeline.encryption,
@@ -85,7 +85,7 @@ def state(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the aggregator's checkpoint is this run's, or there is none."""
     if examination.name is not None:
         return
-    settings = examination.plan["aggregator"]["settings"]
+    settings = examination.plan.settings("aggregator")
     database = examination.workspace / Path(settings.get("persistent_db_path", "tensor.db"))
     resumed = RunState(database).belongs(examination.bundle.digest)
     yield "ok", "an interrupted run, which will be resumed" if resumed else "a fresh run"

@@ -21,7 +21,7 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
         yield "ok", "the plan guarantees no differential privacy"
         return
     if examination.name is None:
-        rounds = examination.plan["aggregator"]["settings"]["rounds_to_train"]
+        rounds = examination.plan.rounds
         for guarantee in in_plan:
             yield "ok", guarantee.part.describe(rounds)
         return
@@ -31,9 +31,9 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
     yield from (finding for finding in found if finding[0] != "ok")
     known = ledger_check.read(place)
     yield "ok", f"{place}: {len(known)} ledgers, chains and signatures hold, none is missing"
-    if examination.plan["data_loader"]["template"] != LOADER:
+    if examination.plan.loader["template"] != LOADER:
         return
-    site = plans.build(examination.plan["data_loader"], data_path=str(data_folder(examination)))
+    site = plans.build(examination.plan.loader, data_path=str(data_folder(examination)))
     for guarantee in in_plan:
         if identifiers := site.identifiers(guarantee.of):
             own = as_opened(place, examination.name, identifiers)

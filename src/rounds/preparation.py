@@ -1,6 +1,6 @@
 """What a site of an encrypted run prepares from its plan: what encrypts, and the noise in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from src.differential_privacy.distributed_noise import SharedNoise
 from src.errors import PlanError
 from src.model_vector import Manifest
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import EncryptingSite
 from src.trainable import trainable_names
@@ -20,7 +21,7 @@ def encrypting_site(
     encryption: Encryption,
     gate: Any,
     site: str,
-    plan: Mapping[str, Any],
+    plan: Plan,
     workspace: Path,
     first_model: Callable[[], np.ndarray],
 ) -> EncryptingSite:
@@ -33,9 +34,7 @@ def encrypting_site(
     return EncryptingSite(encryption, gate, site, gate.sum_keys(), sizes, first_model, workspace)
 
 
-def add_noise(
-    noise: Any, encrypting: EncryptingSite, gate: Any, plan: Mapping[str, Any], data: Any
-) -> None:
+def add_noise(noise: Any, encrypting: EncryptingSite, gate: Any, plan: Plan, data: Any) -> None:
     """From now on updates carry the plan's noise (a part, `SiteDP`), which the ledger pays for.
 
     Refused: the ledger does not pay for one round. SettingError: no room for the noise.
@@ -51,7 +50,7 @@ def add_noise(
 def shared_noise(
     noise: Any,
     encryption: Encryption,
-    plan: Mapping[str, Any],
+    plan: Plan,
     sites: int,
     size: Callable[[], int] = lambda: 0,
 ) -> tuple[SharedNoise, list[bool]]:
@@ -69,13 +68,13 @@ def shared_noise(
     else:
         raise PlanError("compression_pipeline.noise.trainable: the plan names no network.")
     values = sum(size for size, flag in zip(sizes, flags, strict=True) if flag)
-    rounds = plan["aggregator"]["settings"]["rounds_to_train"]
+    rounds = plan.rounds
     return noise.shared(encryption, sites, rounds, values), flags
 
 
-def network(plan: Mapping[str, Any]) -> Any:
+def network(plan: Plan) -> Any:
     """The plan's network; None where its task runner brings its own."""
-    part = (plan["task_runner"].get("settings") or {}).get("model")
+    part = plan.runner.get("model")
     return plans.build(part) if part else None
 
 

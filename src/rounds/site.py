@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from src.errors import Damaged
 from src.plan import plan as plans
 from src.plan import rules
+from src.plan.view import Plan
 from src.refusal import errors_end_the_process
 from src.secure_aggregation.site import EncryptingSite
 
@@ -176,8 +177,8 @@ def enter(
     PlanError: a site does not run what the kit refuses, whoever built the workspace. Refused: the
     gate does not open, the run's keys are not there, or privacy is spent.
     """
-    plan = plans.read(plan_path)
-    rules.check(plan, name=str(plan_path))
+    plan = Plan.read(plan_path)
+    rules.check(plan.raw, name=str(plan_path))
     opened = plans.build(gate)
     federation = opened.open(site)
     joins = getattr(runner, "at_site", None)  # a runner may have nothing to prepare

@@ -20,6 +20,7 @@ import torch
 from src import require
 from src.model_vector import Manifest
 from src.plan.plan import build
+from src.plan.view import Plan
 from src.rounds.validation import Validation
 from src.training.compute import Compute
 from src.training.progress import Progress
@@ -89,7 +90,7 @@ class SegmentationTasks:
         self.evaluation = Path(evaluation)
         self.progress = Progress(Path(progress))
 
-    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any]) -> list[Any]:
+    def at_site(self, gate: Any, site: str, plan: Plan) -> list[Any]:
         """Called once the site's gate is open; the site's budgets of privacy, none in most plans.
 
         Refused: privacy that this site has spent already. SettingError: the plan demands bfloat16,
@@ -98,7 +99,7 @@ class SegmentationTasks:
         self.compute.prove(self.model, self.data_loader.get_feature_shape())
         self.local = self.local.at_site(gate, site, plan, self.data_loader)
         self.reported_metrics = self.reported_metrics.at_site(gate, site, plan, self.data_loader)
-        budget = getattr(self.local, "budget", None)
+        budget = self.local.budget
         return [budget] if budget else []
 
     def training_weight(self) -> int:

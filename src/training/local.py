@@ -1,6 +1,6 @@
 """Local training: the steps of SGD of one round on one site's patches, in plain torch."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +11,7 @@ from torch import nn
 from src import require
 from src.errors import RunFailed, SettingError
 from src.plan.parts import Declares
+from src.plan.view import Plan
 from src.trainable import trainable_names
 from src.training.compute import Compute
 
@@ -54,6 +55,7 @@ class LocalTraining:
     """
 
     DECLARES: ClassVar = Declares(leaves="", spends=False)  # the pipeline says what leaves
+    budget: ClassVar[None] = None  # of privacy: none is spent
 
     steps: int | None = None
     epochs: int | None = None
@@ -85,7 +87,7 @@ class LocalTraining:
             return self.steps
         return (self.epochs or 0) * -(-cases // self.batch_size)
 
-    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], data: Any) -> "LocalTraining":
+    def at_site(self, gate: Any, site: str, plan: Plan, data: Any) -> "LocalTraining":
         """The part is ready as it is. (A private one opens the site's ledger here.)"""
         return self
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from src.errors import Refused
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.trust import fingerprint, members
 
 PLAN = Path("plan/plan.yaml")
@@ -61,13 +62,12 @@ def read(workspace: Path, *, members_signed: bool = True) -> Bundle:
 
 
 def _fixed(workspace: Path) -> list[Path]:
-    plan = plans.read(workspace / PLAN)
-    for place, part in plans.parts(plan):
+    plan = Plan.read(workspace / PLAN)
+    for place, part in plans.parts(plan.raw):
         top = str(part["template"]).partition(".")[0]
         if top in OWN:
             raise Refused(f"{workspace / PLAN}: {place}: {part['template']} lies outside the code.")
-    weights = plan["aggregator"]["settings"]["init_state_path"]
-    return [PLAN, Path("requirements.txt"), Path(weights)]
+    return [PLAN, Path("requirements.txt"), Path(plan.init_weights)]
 
 
 def _code(workspace: Path) -> Iterator[Path]:

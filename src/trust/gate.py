@@ -16,7 +16,7 @@ from src.differential_privacy import ledger
 from src.differential_privacy.guarantee import guarantees
 from src.errors import Damaged, Refused
 from src.files import write_atomically
-from src.plan import plan as plans
+from src.plan.view import Plan
 from src.refusal import marked
 from src.trust import (
     approval,
@@ -78,7 +78,7 @@ class SiteGate(Party):
 
     def _check_ledgers(self) -> None:
         """Damaged if the plan is private and a ledger was altered or lost."""
-        if guarantees(plans.read(self.workspace / bundle.PLAN)):
+        if guarantees(Plan.read(self.workspace / bundle.PLAN)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
     def sum_keys(self) -> Any:

@@ -8,14 +8,15 @@ from datetime import datetime
 from pathlib import Path
 
 from src.differential_privacy.guarantee import guarantees
-from src.plan import plan as plans
 from src.plan import rules
 from src.plan.declared import declarations
+from src.plan.view import Part, Plan
 from src.trust import approval, bundle, fingerprint, members
 from src.trust.certificate import CertificatePath
 from src.trust.members import Members
 
 KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this is
+OPENFL_RULE = {"template": "OpenFL's weighted average"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def review(workspace: Path, now: datetime) -> Review:
     delivered = (workspace / members.FILE).is_file()
     listed = members.read(workspace, now) if delivered else None
     signed = bundle.read(workspace, members_signed=delivered)
-    plan = plans.read(workspace / bundle.PLAN)
-    rules.check(plan, name=str(workspace / bundle.PLAN))
+    plan = Plan.read(workspace / bundle.PLAN)
+    rules.check(plan.raw, name=str(workspace / bundle.PLAN))
     chain = workspace / members.CHAIN_FILE
     root = fingerprint.of_certificate(CertificatePath.read(chain).root) if delivered else ""
     first = approval.last_approved(workspace) is None
@@ -53,31 +54,25 @@ def review(workspace: Path, now: datetime) -> Review:
     return Review(signed.digest, root, listed, _facts(workspace, plan, signed), changes)
 
 
-def _facts(workspace: Path, plan: dict, signed: bundle.Bundle) -> list[tuple[str, str]]:
+def _facts(workspace: Path, plan: Plan, signed: bundle.Bundle) -> list[tuple[str, str]]:
     """What the engineer should know, as pairs of a heading and a sentence."""
-    settings = plan["aggregator"]["settings"]
-    network = plan["network"]["settings"]
     code = bundle.Bundle({p: d for p, d in signed.files.items() if p.endswith(bundle.CODE)})
-    weights = settings["init_state_path"]
-    runner = plan["task_runner"]
+    weights = plan.init_weights
     facts = [
-        ("aggregator", f"{network['agg_addr']}:{network['agg_port']}"),
-        ("rounds", f"{settings['rounds_to_train']} of training, then one that validates"),
-        ("task runner", runner["template"]),
+        ("aggregator", f"{plan.address}:{plan.port}"),
+        ("rounds", f"{plan.rounds} of training, then one that validates"),
+        ("task runner", plan.raw["task_runner"]["template"]),
         *(
-            (name.replace("_", " "), _part(runner["settings"].get(name)))
+            (name.replace("_", " "), _part(plan.runner[name]))
             for name in ("model", "algorithm", "local")
-            if name in (runner.get("settings") or {})
+            if name in plan.runner
         ),
-        ("rule", _part(_rule(plan))),
+        ("rule", _part(plan.rule or OPENFL_RULE)),
     ]
-    said = [says for _, _, says in declarations(plan)]
+    said = [says for _, _, says in declarations(plan.raw)]
     facts += [("leaves the site", says.leaves) for says in said if says.leaves]
     facts += [("privacy", says.privacy) for says in said if says.privacy]
-    facts += [
-        ("privacy", guarantee.part.describe(settings["rounds_to_train"]))
-        for guarantee in guarantees(plan)
-    ]
+    facts += [("privacy", private.part.describe(plan.rounds)) for private in guarantees(plan)]
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
@@ -104,16 +99,7 @@ def _against_kit(workspace: Path, signed: bundle.Bundle) -> str:
     return f"{len(different)} files differ from {KIT}: {', '.join(different)}"
 
 
-def _rule(plan: dict) -> dict:
-    """The part that combines the sites' models."""
-    for task in plan["tasks"].values():
-        rule = (task.get("aggregation_type") or {}).get("settings", {}).get("rule")
-        if rule:
-            return rule
-    return {"template": "OpenFL's weighted average"}
-
-
-def _part(part: dict | None) -> str:
+def _part(part: Part | None) -> str:
     """A part's class and settings in one line."""
     if not part:
         return "-"

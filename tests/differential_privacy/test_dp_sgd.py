@@ -14,6 +14,7 @@ from src.differential_privacy.dp_sgd import PatientDPSGD, PrivateTraining, priva
 from src.differential_privacy.ledger import VARIABLE
 from src.errors import BudgetSpent, SettingError
 from src.model.losses import DiceBCE
+from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 
@@ -274,7 +275,7 @@ def at_site(tmp_path, monkeypatch):
     part = PatientDPSGD(**PART | {"spare_rounds": 0})
     site = Site()
     site.identifiers = lambda part: [f"id {number}" for number in range(4)]
-    plan = {"aggregator": {"settings": {"rounds_to_train": 2}}}
+    plan = Plan({"aggregator": {"settings": {"rounds_to_train": 2}}})
     gate = SigningGate(["one"], "one")
     training = part.at_site(gate, "one", plan, site)
 

@@ -5,6 +5,7 @@ import pytest
 from scripts.local.workspace import complete_plan
 from src.differential_privacy.accountant import DpEvent, epsilon
 from src.differential_privacy.guarantee import guarantees, reach
+from src.plan.view import Plan
 from tests.ceremonies import ROOT
 
 DICE = (
@@ -14,7 +15,7 @@ DICE = (
 
 
 def of(name: str, *changes: str):
-    return guarantees(complete_plan(ROOT / "plan" / name, changes=changes))
+    return guarantees(Plan(complete_plan(ROOT / "plan" / name, changes=changes)))
 
 
 @pytest.mark.parametrize("name", ["plan.yaml", "plain.yaml", "full.yaml"])

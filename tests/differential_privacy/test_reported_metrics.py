@@ -16,13 +16,14 @@ from src.differential_privacy.reported_metrics import (
     patient_sums,
 )
 from src.errors import BudgetSpent, PlanError
+from src.plan.view import Plan
 
 PUBLIC = {
     "template": "src.data.public_cases.SyntheticCases",
     "settings": {"count": 2, "size": 32, "spacing_mm": 5.5},
 }
 ROUNDS = 3
-PLAN = {"aggregator": {"settings": {"rounds_to_train": ROUNDS}}}
+PLAN = Plan({"aggregator": {"settings": {"rounds_to_train": ROUNDS}}})
 
 
 def score(patient: str, *dice: float) -> dict:
@@ -103,7 +104,7 @@ def noisy_for(tmp_path, monkeypatch):
 
     def make(rounds: int):
         settings = NoisyDice(epsilon=2.0, delta=1e-4, patients=2)
-        plan = {"aggregator": {"settings": {"rounds_to_train": rounds}}}
+        plan = Plan({"aggregator": {"settings": {"rounds_to_train": rounds}}})
         return settings, settings.at_site(SigningGate(["one"], "one"), "one", plan, Data())
 
     return make

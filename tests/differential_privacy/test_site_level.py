@@ -14,6 +14,7 @@ from src.errors import BudgetSpent, PlanError, SettingError
 from src.model_vector import norm
 from src.plan import plan as plans
 from src.plan import rules
+from src.plan.view import Plan
 from src.rounds.preparation import shared_noise
 from src.secure_aggregation.fixed_point import to_signed
 from src.secure_aggregation.settings import PAYLOAD, Encryption
@@ -25,7 +26,7 @@ THREE = {"one": 5, "two": 2, "three": 4}  # numbers of cases, of which nothing m
 SIZE = 6000  # in two tensors, of which the second is trainable
 DP = SiteDP(epsilon=8.0, delta=1e-3, clip_norm=0.5)
 ROUNDS = 2
-PLAN = {"task_runner": {}, "aggregator": {"settings": {"rounds_to_train": ROUNDS}}}
+PLAN = Plan({"task_runner": {}, "aggregator": {"settings": {"rounds_to_train": ROUNDS}}})
 
 
 @dataclass
@@ -304,20 +305,22 @@ def test_what_would_break_the_promise_is_refused_when_the_plan_is_read(plan, cha
 
 def test_the_shipped_plan_tunes_norms_and_head_and_knows_them_in_the_vector(plan):
     pipeline = plans.build(plan["compression_pipeline"])
-    shared, flags = shared_noise(pipeline.noise, pipeline.encryption, plan, 33)
+    shared, flags = shared_noise(pipeline.noise, pipeline.encryption, Plan(plan), 33)
     assert shared.values == 1432
     assert 0 < sum(flags) < len(flags)
     assert shared.grid(4.0).sigma >= 4
-    assert pipeline.noise.warnings(shared, plan)[0].startswith("33 sites are too few to learn")
-    more, _ = shared_noise(pipeline.noise, pipeline.encryption, plan, 90)
-    assert not pipeline.noise.warnings(more, plan)
+    assert pipeline.noise.warnings(shared, Plan(plan))[0].startswith(
+        "33 sites are too few to learn"
+    )
+    more, _ = shared_noise(pipeline.noise, pipeline.encryption, Plan(plan), 90)
+    assert not pipeline.noise.warnings(more, Plan(plan))
 
 
 def test_training_that_tunes_something_else_is_warned_of(plan):
     plans.change(plan, ["task_runner.local.trainable=[head]"])
     pipeline = plans.build(plan["compression_pipeline"])
-    shared, _ = shared_noise(pipeline.noise, pipeline.encryption, plan, 90)
-    (warning,) = pipeline.noise.warnings(shared, plan)
+    shared, _ = shared_noise(pipeline.noise, pipeline.encryption, Plan(plan), 90)
+    (warning,) = pipeline.noise.warnings(shared, Plan(plan))
     assert "task_runner.local tunes head" in warning
     assert "trained in vain" in warning
 

@@ -8,6 +8,7 @@ from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.differential_privacy.ledger_file import ledger_files
 from src.differential_privacy.spending import spending
+from src.plan.view import Plan
 from tests.ceremonies import ROOT
 
 PATIENTS = ["id anna", "id boris", "id clara"]
@@ -23,7 +24,7 @@ def book(ledgers, gate, identifiers=PATIENTS, *, site="one", event: DpEvent, tim
 
 @pytest.fixture
 def guaranteed():
-    return guarantees(complete_plan(ROOT / "plan" / "dp.yaml"))
+    return guarantees(Plan(complete_plan(ROOT / "plan" / "dp.yaml")))
 
 
 def test_runs_are_listed_with_their_rounds_and_their_noise(ledgers, gate):

@@ -12,6 +12,7 @@ from src.differential_privacy.ledger_file import event_of, ledger_files
 from src.engines.openfl.model_file import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.rounds.preparation import shared_noise
 from src.trust import audit, members, signed_statement
 from src.trust.certificate import utc_now
@@ -55,7 +56,9 @@ def test_the_final_model_carries_the_promised_noise_and_the_ledgers_hold_every_r
     assert [line["round"] for line in rounds(noised)] == [0, 1, 2]
 
     pipeline = plans.build(noised.plan["compression_pipeline"])
-    shared, _ = shared_noise(pipeline.noise, pipeline.encryption, noised.plan, 3, lambda: SIZE)
+    shared, _ = shared_noise(
+        pipeline.noise, pipeline.encryption, Plan(noised.plan), 3, lambda: SIZE
+    )
     # calibrated for two honest sites, drawn by three
     a_round = shared.noise_multiplier * CLIP / 3 * (3 / 2) ** 0.5
     found = models[0] - clipped_mean(ROUNDS)

@@ -11,6 +11,7 @@ from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
 from src.errors import Damaged
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.preflight.finding import Examination
 from src.preflight.privacy import privacy
 from src.trust import approval
@@ -48,9 +49,9 @@ def book(workspace, ledgers, clock, rounds: int, run: str = "an earlier one") ->
     """So many rounds of the plan, of the site's training patients."""
     gate = SiteGate(str(workspace), clock)
     gate.identify("one")
-    plan = plans.read(workspace / "plan/plan.yaml")
+    plan = Plan.read(workspace / "plan/plan.yaml")
     (guarantee,) = guarantees(plan)
-    data = plans.build(plan["data_loader"], data_path=str(workspace / "data/one"))
+    data = plans.build(plan.loader, data_path=str(workspace / "data/one"))
     ledger = Ledger.open(ledgers, "one", data.identifiers("training"), gate)
     for number in range(rounds):
         ledger.book(

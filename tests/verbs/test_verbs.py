@@ -13,7 +13,7 @@ from scripts.local.workspace import complete_plan
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
-from src.plan import plan as plans
+from src.plan.view import Plan
 from src.trust import audit, bundle, fingerprint
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
@@ -143,7 +143,7 @@ def booked(private) -> Ledger:
     """Three rounds of it, booked."""
     gate = SiteGate(str(private))
     gate.identify("one")
-    (guarantee,) = guarantees(plans.read(private / "plan" / "plan.yaml"))
+    (guarantee,) = guarantees(Plan.read(private / "plan" / "plan.yaml"))
     budget = Budget.open(
         gate,
         "one",

@@ -17,6 +17,7 @@ from scripts.benchmark.meter import workload
 from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT
 from scripts.local import fx
 from scripts.local.finished_run import plan_of, workspace_of
+from src.plan.view import Plan
 
 PORT = 50151
 SITES = ("s1", "s2", "s3")
@@ -149,7 +150,7 @@ def main(folder: Path) -> None:
 
     os.chdir(ROOT)
     plan = yaml.safe_load(plan_of(folder).read_text())
-    port = plan["network"]["settings"]["agg_port"]
+    port = Plan(plan).port
     sites = {site: workspace_of(folder, site) for site in SITES}
     run_federation(workspace_of(folder, "aggregator"), sites, port, timeout_s=600)
 

@@ -9,6 +9,7 @@ from openfl.protocols import utils
 from src.errors import ModelError, Refused, WireError
 from src.model_vector import TENSOR
 from src.plan import plan as plans
+from src.plan.view import Plan
 from src.rounds import tensor_bytes
 from src.rounds.preparation import encrypting_site
 from src.secure_aggregation.framing import is_sealed
@@ -61,8 +62,8 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
 
     Refused: this is no site's workspace, or the model does not hold.
     """
-    plan = plans.read(workspace / PLAN)
-    encryption = plans.build(plan["compression_pipeline"]).encryption
+    plan = Plan.read(workspace / PLAN)
+    encryption = plans.build(plan.pipeline).encryption
     if encryption is None:
         raise Refused(f"{workspace / PLAN} does not encrypt; this model is of another run.")
     names = [path.stem.removeprefix("col_") for path in workspace.glob("cert/client/col_*.crt")]
@@ -72,9 +73,9 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
             "certificates. Carry the encrypted model to a site and open it there: "
             "`cd …/workspace`, then the same command."
         )
-    gate = plans.build(plan["collaborator"]["settings"]["gate"], workspace=str(workspace))
+    gate = plans.build(plan.gate, workspace=str(workspace))
     gate.identify(names[0])
-    initial = workspace / plan["aggregator"]["settings"]["init_state_path"]
+    initial = workspace / plan.init_weights
     site = encrypting_site(
         encryption, gate, names[0], plan, workspace, lambda: read_plain_model(initial)
     )

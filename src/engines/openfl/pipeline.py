@@ -9,6 +9,7 @@ from src.engines.openfl.codec import EncryptingTransformer, PlainTransformer
 from src.engines.openfl.model_file import read_plain_model
 from src.plan import plan as plans
 from src.plan.parts import Declares
+from src.plan.view import Plan
 from src.rounds.preparation import add_noise, encrypting_site
 from src.secure_aggregation.settings import Encryption
 from src.secure_aggregation.site import EncryptingSite
@@ -31,9 +32,7 @@ class PlainPipeline(TransformationPipeline):
     def __init__(self) -> None:
         super().__init__(transformers=[PlainTransformer()])
 
-    def at_site(
-        self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any
-    ) -> EncryptingSite | None:
+    def at_site(self, gate: Any, site: str, plan: Plan, runner: Any) -> EncryptingSite | None:
         """What seals and opens at a site, started. Here: nothing does."""
         return None
 
@@ -78,12 +77,12 @@ class EncryptedPipeline(TransformationPipeline):
         self._transformer = EncryptingTransformer()
         super().__init__(transformers=[self._transformer])
 
-    def at_site(self, gate: Any, site: str, plan: Mapping[str, Any], runner: Any) -> EncryptingSite:
+    def at_site(self, gate: Any, site: str, plan: Plan, runner: Any) -> EncryptingSite:
         """Take the run's keys from the gate and start encrypting.
 
         Refused, RunFailed, SettingError: it cannot, or must not.
         """
-        initial = gate.workspace / plan["aggregator"]["settings"]["init_state_path"]
+        initial = gate.workspace / plan.init_weights
         encrypting = encrypting_site(
             self.encryption, gate, site, plan, gate.workspace, lambda: read_plain_model(initial)
         )

@@ -9,8 +9,8 @@ from rich.table import Table
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import folder
 from src.differential_privacy.spending import Booked, DataSet, spending
-from src.plan import plan as plans
 from src.plan import rules
+from src.plan.view import Plan
 from src.trust.bundle import PLAN
 from src.trust.ledger_check import read
 from src.verbs import options
@@ -22,8 +22,8 @@ from src.verbs.options import console
 @options.workspace
 def show(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
-    plan = plans.read(workspace / PLAN)
-    rules.check(plan, name=str(workspace / PLAN))
+    plan = Plan.read(workspace / PLAN)
+    rules.check(plan.raw, name=str(workspace / PLAN))
     found = spending(read(folder()), guarantees(plan), name)
     for data_set in found:
         _show_data_set(data_set)
