@@ -83,7 +83,7 @@ class NoisedFederation(Federation):
         site = self.sites[name]
         message = self.answer(name, model)
         slots = to_signed(unmasked(self, name, message), T)[0, :PAYLOAD]
-        return site.fixed.decode(slots[: site.fixed.slots], 1, site.total).values
+        return site.fixed.decode(slots[: site.fixed.slots], 1, site.verification.total).values
 
 
 @pytest.fixture(autouse=True)

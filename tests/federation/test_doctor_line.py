@@ -64,7 +64,7 @@ def test_the_right_aggregator_is_found_and_other_states_are_told(federation):
     with aggregator(federation):
         assert look(federation)[0] == "ok"
 
-        (federation.sites["two"] / "src" / "update.py").write_text("# something else\n")
+        (federation.sites["two"] / "src" / "model_vector.py").write_text("# something else\n")
         approve(federation.sites["two"], "two")
         state, text = look(federation, "two")
         assert state == "fail"

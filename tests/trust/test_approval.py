@@ -32,7 +32,7 @@ def test_an_approval_names_site_run_and_bundle(site, clock):
 
 def test_an_approval_of_an_older_bundle_is_refused(site, clock):
     listed, _, content = read(site, clock)
-    (site / "src" / "update.py").write_text("# changed\n")
+    (site / "src" / "model_vector.py").write_text("# changed\n")
     with pytest.raises(Refused, match=r"is for bundle .*, expected .*approve -n one"):
         verify(content, listed.site("one"), listed.run, bundle.read(site).digest, name="x")
 
@@ -76,7 +76,7 @@ def test_compiled_code_that_came_with_a_bundle_is_removed_before_it_can_run(
     site, tmp_path, clock, monkeypatch
 ):
     """The attack: the .py is what was read, the .pyc beside it something else, never checked."""
-    source = site / "src" / "update.py"
+    source = site / "src" / "model_vector.py"
     evil = tmp_path / "evil.py"
     evil.write_text("PWNED = True\n")
     compiled = importlib.util.cache_from_source(str(source))

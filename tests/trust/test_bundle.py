@@ -30,7 +30,7 @@ def test_sha256sum_checks_the_manifest(site, tmp_path):
     (tmp_path / "manifest").write_text(found.manifest())
     command = ["sha256sum", "--check", "--quiet", tmp_path / "manifest"]
     assert subprocess.run(command, cwd=site, check=False).returncode == 0
-    flip(site / "src" / "update.py")
+    flip(site / "src" / "model_vector.py")
     assert subprocess.run(command, cwd=site, check=False, capture_output=True).returncode != 0
     assert bundle.Bundle.parse(found.manifest()) == found
 
@@ -39,7 +39,7 @@ def test_sha256sum_checks_the_manifest(site, tmp_path):
     "path",
     [
         "src/model_vector.py",
-        "scripts/report/report.html.j2",
+        "src/evaluation/metrics.py",
         "save/init.pbuf",
         "requirements.txt",
         "cert/members.json",
@@ -91,8 +91,8 @@ def test_a_plan_cannot_name_code_in_a_partys_own_folders(site):
 
 
 def test_a_link_is_no_file_of_the_bundle(site, tmp_path):
-    shutil.move(site / "src" / "update.py", tmp_path)
-    (site / "src" / "update.py").symlink_to(tmp_path / "update.py")
+    shutil.move(site / "src" / "model_vector.py", tmp_path)
+    (site / "src" / "model_vector.py").symlink_to(tmp_path / "model_vector.py")
     with pytest.raises(Refused, match="and no link"):
         bundle.read(site)
 

@@ -41,7 +41,7 @@ def events(parties, party: str) -> list[str]:
 
 
 def change_code(workspace) -> None:
-    with (workspace / "src" / "update.py").open("a") as file:
+    with (workspace / "src" / "model_vector.py").open("a") as file:
         file.write("#")
 
 

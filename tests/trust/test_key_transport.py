@@ -140,7 +140,7 @@ def test_the_same_delivery_again_is_the_same_and_a_changed_plan_is_a_new_run(
     after = desk.register.run, envelope_of(encrypted_parties, "two").read_bytes()
     assert after == before
     for party in ("aggregator", "one", "two", "three"):
-        with (encrypted_parties / party / "src" / "update.py").open("a") as file:
+        with (encrypted_parties / party / "src" / "model_vector.py").open("a") as file:
             file.write("#")
     ceremonies.hand_out(desk, encrypted_parties, clock)
     assert desk.register.run != before[0]
