@@ -53,7 +53,7 @@ def test_an_older_list_cannot_come_back_not_even_after_a_restart(parties, desk, 
 
 def test_a_list_of_another_authority_is_refused(parties, tmp_path, clock, revocations):
     other = ceremonies.create_desk(tmp_path / "desk", clock)
-    put(parties, other.revocation_list())
+    put(parties, other.delivery.revocation_list())
     with pytest.raises(Refused, match="not signed by this federation's authority"):
         revocations.current()
 
