@@ -237,5 +237,5 @@ def test_the_rule_takes_tokens_and_nothing_that_could_be_read():
 def test_the_aggregator_holds_no_way_to_decrypt(three):
     assert not any(isinstance(value, EncryptingSite) for value in vars(three.aggregator).values())
     assert "key" not in vars(three.aggregator)
-    with pytest.raises(WorkerRefused, match=r"AssertionError|died|no key"):
+    with pytest.raises(WorkerRefused, match=r"No key was given"):
         three.aggregator.sum.adders._all("decrypt")
