@@ -20,12 +20,12 @@ ROOT = Path(__file__).resolve().parents[3]
 ALONE = """
 import sys
 import numpy as np
-from scripts.benchmark import state
+from scripts.benchmark.meter import workload
 rounds, stop, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-model = state.initial()
+model = workload.initial()
 for number in range(rounds):
-    models = [state.trained(model, site, number) for site in range(state.SITES - stop)]
-    model = np.average(models, axis=0, weights=state.WEIGHTS[: len(models)])
+    models = [workload.trained(model, site, number) for site in range(workload.SITES - stop)]
+    model = np.average(models, axis=0, weights=workload.WEIGHTS[: len(models)])
 np.save(out, model)
 """
 
