@@ -95,7 +95,7 @@ def test_the_runbook_leads_from_a_plan_to_an_audited_model(tmp_path):
         *(f"desk/desk/{name}.key" for name in ("root", "signing", "desk")),
         "aggregator/glioma/cert/server/agg_aggregator.example.key",
         *(f"{s}/glioma/cert/client/col_{s}.key" for s in ("one", "two", "three")),
-        *(f"{s}/glioma/cert/sealing/col_{s}.key" for s in ("one", "two", "three")),
+        *(f"{s}/glioma/cert/encryption/col_{s}.key" for s in ("one", "two", "three")),
     }
     for site in ("one", "two", "three"):
         assert f"aggregator.example and {site} (site) agree" in " ".join(
