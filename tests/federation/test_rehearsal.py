@@ -110,7 +110,7 @@ def test_the_runbook_leads_from_a_plan_to_an_audited_model(tmp_path):
 
 
 def test_every_block_of_the_page_is_typed_by_the_rehearsal():
-    typed = (ROOT / "scripts" / "rehearse.py").read_text()
+    typed = (ROOT / "scripts" / "local" / "rehearsal.py").read_text()
     blocks = set(re.findall(r"```bash (\S+)\n", PAGE.read_text())) - {"install"}
     assert {name for name in blocks if f'"{name}"' not in typed} == set()
 
