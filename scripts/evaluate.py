@@ -1,6 +1,7 @@
 """`evaluate`: how good a trained model is, case by case, on a run's sites or on other data."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,20 +25,11 @@ from scripts import options
 @options.kind
 @options.changes
 @options.out
-def evaluate(
-    run: Path | None,
-    model: Path | None,
-    site: Path | None,
-    plan_path: Path,
-    data: Path | None,
-    kind: str | None,
-    changes: tuple[str, ...],
-    out: Path | None,
-) -> None:
+def evaluate(**chosen: Any) -> None:
     """Score a trained model: Dice and HD95 per region.
 
     Either --run, or --model with --data (every labelled case there is scored).
     """
     from scripts.report.evaluation import evaluate as work
 
-    work(run, model, site, plan_path, data, kind, changes, out)
+    work(**chosen)

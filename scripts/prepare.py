@@ -1,6 +1,6 @@
 """`prepare`: site folders from a data set, or from nothing (synthetic patients)."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,23 +27,11 @@ from src.data.kinds import KINDS
 )
 @click.option("--size", default=64, show_default=True, help="phantom: voxels along each axis.")
 @click.option("--spacing", default=2.75, show_default=True, help="phantom: voxel edge in mm.")
-def prepare(
-    data: Path | None,
-    kind: str | None,
-    sites: int | None,
-    seed: int | None,
-    out: Path | None,
-    partition: str,
-    copy: bool,
-    skip_bad: bool,
-    cases: str,
-    size: int,
-    spacing: float,
-) -> None:
+def prepare(**chosen: Any) -> None:
     """Make site folders from a data set, or of synthetic patients (--kind phantom, no --data).
 
     Every case is read and checked first. If one is refused, nothing is written.
     """
     from scripts.partition.preparation import prepare as work
 
-    work(data, kind, sites, seed, out, partition, copy, skip_bad, cases, size, spacing)
+    work(**chosen)

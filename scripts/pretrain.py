@@ -1,6 +1,6 @@
 """`pretrain`: initial weights for a plan, from public or synthetic patients."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,22 +24,11 @@ from scripts import options
 @click.option("--steps", default=400, show_default=True, type=click.IntRange(min=10))
 @click.option("--learning-rate", default=0.05, show_default=True)
 @options.out
-def pretrain(
-    plan_path: Path,
-    data: Path | None,
-    kind: str | None,
-    seed: int | None,
-    changes: tuple[str, ...],
-    cases: int,
-    hospital: int,
-    steps: int,
-    learning_rate: float,
-    out: Path | None,
-) -> None:
+def pretrain(**chosen: Any) -> None:
     """Initial weights for a plan: `simulate --init FILE`, or `fx plan initialize -i FILE`.
 
     --data must be public. Without it, synthetic patients are made and thrown away again.
     """
     from scripts.local.pretraining import pretrain as work
 
-    work(plan_path, data, kind, seed, changes, cases, hospital, steps, learning_rate, out)
+    work(**chosen)

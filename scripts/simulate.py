@@ -1,6 +1,7 @@
 """`simulate`: a whole federation on this machine, from data to report."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,24 +29,11 @@ from scripts import options
     "--timeout", default=3600.0, show_default=True, help="Seconds after which to give up."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier run in --out.")
-def simulate(
-    plan_path: Path,
-    data: Path | None,
-    kind: str | None,
-    sites: int | None,
-    rounds: int | None,
-    seed: int | None,
-    changes: tuple[str, ...],
-    out: Path | None,
-    cases: str,
-    init: Path | None,
-    timeout: float,
-    overwrite: bool,
-) -> None:
+def simulate(**chosen: Any) -> None:
     """Run a whole federation on this machine, from data to report.
 
     Without --data it makes synthetic patients.
     """
     from scripts.local.simulation import simulate as work
 
-    work(plan_path, data, kind, sites, rounds, seed, changes, out, cases, init, timeout, overwrite)
+    work(**chosen)

@@ -1,6 +1,6 @@
 """`workspace`: frame + one plan, unfolded + src = a complete OpenFL workspace for plain `fx`."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,16 +15,8 @@ from scripts import options
 @click.option("--address", default="localhost", show_default=True, help="Aggregator's host name.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Aggregator's port.")
 @options.out
-def workspace(
-    plan_path: Path,
-    rounds: int | None,
-    seed: int | None,
-    changes: tuple[str, ...],
-    address: str,
-    port: int | None,
-    out: Path | None,
-) -> None:
+def workspace(**chosen: Any) -> None:
     """Build an OpenFL workspace from a plan; plain `fx` commands work in it."""
     from scripts.local.workspace import workspace as work
 
-    work(plan_path, rounds, seed, changes, address, port, out)
+    work(**chosen)

@@ -1,6 +1,6 @@
 """`attack canaries`: does the private step spend more than it claims, and would we notice?"""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,8 +21,8 @@ from scripts.attack import findings
 @findings.seed
 @findings.run
 @findings.out
-def canaries(canaries: int, repeats: int, seed: int, run: Path | None, out: Path | None) -> None:
+def canaries(**chosen: Any) -> None:
     """Audit the private training step by canaries, and seeded faults of it."""
     from scripts.attack.canary_attack import canaries as work
 
-    work(canaries, repeats, seed, run, out)
+    work(**chosen)

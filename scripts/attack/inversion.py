@@ -1,6 +1,6 @@
 """`attack inversion`: a patient's images from one update, in each form in which it is held."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,19 +23,11 @@ from scripts.attack import findings
 )
 @findings.seed
 @findings.out
-def inversion(
-    run: Path | None,
-    plan_path: Path,
-    iterations: int,
-    side: int,
-    noise: str,
-    seed: int,
-    out: Path | None,
-) -> None:
+def inversion(**chosen: Any) -> None:
     """Patients' images out of one update: plain, encrypted, private.
 
     --run takes the run's plan; the patients are synthetic all the same.
     """
     from scripts.attack.inversion_attack import inversion as work
 
-    work(run, plan_path, iterations, side, noise, seed, out)
+    work(**chosen)

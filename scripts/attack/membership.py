@@ -1,6 +1,7 @@
 """`attack membership`: who was trained on? Judged by each patient's loss under the final model."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,23 +40,11 @@ from scripts.attack import findings
 @options.changes
 @findings.seed
 @findings.out
-def membership(
-    run: Path | None,
-    model: Path | None,
-    site: Path | None,
-    plan_path: Path,
-    members: Path | None,
-    others: Path | None,
-    kind: str | None,
-    count: int,
-    changes: tuple[str, ...],
-    seed: int,
-    out: Path | None,
-) -> None:
+def membership(**chosen: Any) -> None:
     """Who was trained on? By the loss of a run's final model.
 
     Either --run, or --model with --members and --others.
     """
     from scripts.attack.membership_attack import membership as work
 
-    work(run, model, site, plan_path, members, others, kind, count, changes, seed, out)
+    work(**chosen)

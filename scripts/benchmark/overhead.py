@@ -1,6 +1,7 @@
 """`benchmark overhead`: what a round costs apart from training, for this kit and for others."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,18 +13,11 @@ import click
 @click.option("--rounds", default=8, show_default=True, type=click.IntRange(min=3))
 @click.option("--timeout", default=420.0, show_default=True, help="Seconds for one contender.")
 @click.option("--keep", is_flag=True, help="Keep the work folders.")
-def overhead(
-    json_path: Path | None,
-    peers: bool,
-    only: tuple[str, ...],
-    rounds: int,
-    timeout: float,
-    keep: bool,
-) -> None:
+def overhead(**chosen: Any) -> None:
     """Seconds, CPU, bytes and memory of a round without training.
 
     The bytes need a network namespace and therefore root.
     """
     from scripts.benchmark.overhead_study import overhead as work
 
-    work(json_path, peers, only, rounds, timeout, keep)
+    work(**chosen)
