@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from src.errors import Damaged, Refused
 from src.refusal import APPROVAL_NEEDED, marked
+from src.rounds import tensor_bytes
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
 from src.rounds.schedule import Schedule, brings_update
@@ -129,6 +130,8 @@ class AggregatorRounds:
 
         over: the run has ended. Refused: it is nothing that was asked of this site.
         """
+        with self.gate.refusing(answer.site):
+            refuse_other_metrics(answer)
         return answer.models
 
     def collect(self, site: str, task: str, cases: int, metrics: Mapping[str, float]) -> None:
@@ -171,3 +174,10 @@ class AggregatorRounds:
     def final_model(self, round_number: int) -> bytes | None:
         """The final model as it travels, where it is not the engine's own."""
         return None
+
+
+def refuse_other_metrics(answer: Answer) -> None:
+    """Refused: a metric is no single number."""
+    for name, content in answer.metrics:
+        if not tensor_bytes.is_number(content):
+            raise Refused(f"{name!r} is no single number.")

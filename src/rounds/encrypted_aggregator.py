@@ -12,7 +12,14 @@ from src.errors import PlanError, Refused
 from src.model_vector import TENSOR
 from src.refusal import APPROVAL_NEEDED, marked
 from src.rounds import tensor_bytes
-from src.rounds.aggregator import AggregatorRounds, Answer, Collected, Gate, Named
+from src.rounds.aggregator import (
+    AggregatorRounds,
+    Answer,
+    Collected,
+    Gate,
+    Named,
+    refuse_other_metrics,
+)
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
 from src.rounds.schedule import Schedule, brings_update
@@ -113,9 +120,7 @@ class EncryptedAggregatorRounds(AggregatorRounds):
         for name, _ in answer.models:
             if name != TENSOR:
                 raise Refused(f"a model named {name!r}.")
-        for name, content in answer.metrics:
-            if not tensor_bytes.is_number(content):
-                raise Refused(f"{name!r} is no single number.")
+        refuse_other_metrics(answer)
 
     def _count_cases(self, found: Collected, kind: str, cases: int) -> None:
         """Numbers of cases are not told: they are inside the encryption."""

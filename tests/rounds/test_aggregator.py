@@ -106,6 +106,13 @@ def test_what_the_sites_told_is_their_cases_and_metrics_by_task(plain):
     assert plain.told(["one", "two"]) == {}
 
 
+@pytest.mark.parametrize("metric", [b"nonsense", UPDATE], ids=["no tensor", "an array"])
+def test_a_metric_that_is_no_number_is_refused_in_the_open_too(plain, metric):
+    with pytest.raises(Refused, match="'loss' is no single number"):
+        plain.admit(trained(UPDATE, metrics=[("loss", metric)]), 0, over=False)
+    assert plain.admit(trained(UPDATE), 0, over=False) == [(TENSOR, UPDATE)]
+
+
 def test_what_a_site_sent_before_it_was_revoked_does_not_count(plain):
     plain.gate.revoked_sites = ["two"]
     assert plain.still_counting(["one", "two", "three"]) == ["one", "three"]
