@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from src.plan.declared import NETWORK, check_declared, declared, is_private
+from src.plan.offered import check_offered
 from src.plan.plan import (
     PlanError,
     Section,
@@ -51,6 +52,8 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     _check_privacy(plan, name)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
+    for place, part in parts(plan):
+        check_offered(place, part, name)
 
 
 # (last word of a place, method that a class there must have, why): not every class fits everywhere

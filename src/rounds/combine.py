@@ -3,25 +3,15 @@
 A rule is any class with `combine(models, weights)`; it sees no site's name.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
 
 import numpy as np
 
 from src.errors import RunFailed
+from src.plan.parts import Rule
 
 
-class CombinesModels(Protocol):
-    """What a rule must be able to do."""
-
-    def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-        """The next model (P,) from K models (P,) and the sites' K weights."""
-        ...
-
-
-def combine(
-    rule: CombinesModels, sent: Mapping[str, tuple[np.ndarray, float]], *, where: str
-) -> np.ndarray:
+def combine(rule: Rule, sent: Mapping[str, tuple[np.ndarray, float]], *, where: str) -> np.ndarray:
     """The next model from {site: (model, weight)}, in the order of names: one order, one result.
 
     where: round and tensor, for the message. RunFailed: shapes differ, or a value is not finite.

@@ -10,7 +10,7 @@ from torch import nn
 
 from src import require
 from src.errors import RunFailed, SettingError
-from src.plan.parts import Declares
+from src.plan.parts import Algorithm, Declares
 from src.plan.view import Plan
 from src.trainable import trainable_names
 from src.training.compute import Compute
@@ -23,22 +23,6 @@ class Data(Protocol):
     def training_batches(
         self, steps: int, batch_size: int, rng: np.random.Generator
     ) -> Iterable[tuple[np.ndarray, np.ndarray]]: ...
-
-
-class Algorithm(Protocol):
-    """The places where a federated algorithm may act within a site's round."""
-
-    def begin_round(self, model: nn.Module, round_number: int) -> None:
-        """Called before the first step."""
-        ...
-
-    def adjust_gradients(self, model: nn.Module) -> None:
-        """Called after each backward pass."""
-        ...
-
-    def end_round(self, model: nn.Module, steps: int, learning_rate: float) -> None:
-        """Called after the last step."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from openfl.interface.aggregation_functions.core import AggregationFunction
 
+from src.plan import parts
 from src.plan.plan import build
-from src.rounds.combine import CombinesModels, combine
+from src.rounds.combine import combine
 
 
 class _OneInstanceEach(type(AggregationFunction)):
@@ -22,7 +23,7 @@ class Rule(AggregationFunction, metaclass=_OneInstanceEach):
 
     def __init__(self, rule: Mapping[str, Any]) -> None:
         super().__init__()
-        self.rule: CombinesModels = build(rule)
+        self.rule: parts.Rule = build(rule)
 
     def call(self, local_tensors, db_iterator, tensor_name, fl_round, tags) -> np.ndarray:
         """The combined tensor. RunFailed: see `combine`."""
