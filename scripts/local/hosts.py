@@ -112,7 +112,7 @@ class Hosts:
                     source = ("-s", self.address(host))
                     namespace = f"{self._prefix}-{other}"
                     _run("ip", "netns", "exec", namespace, *rule, *source, *drop)
-        except subprocess.CalledProcessError as error:
+        except (OSError, subprocess.CalledProcessError) as error:
             raise NotPermitted(_reason(error)) from None
 
     def megabytes(self, host: str) -> tuple[float, float]:

@@ -62,6 +62,12 @@ def test_hosts_reach_each_other_by_name_and_the_desk_reaches_nobody(hosts):
             server.terminate()
 
 
+def test_a_missing_tool_is_told_and_not_a_bug(hosts, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(NotPermitted, match=r"No such file .*'tc'. Needed: root, iproute2"):
+        hosts.slow("a", "4mbit")
+
+
 def test_namespaces_are_gone_afterwards(hosts):
     prefix = hosts._prefix
     hosts.__exit__()

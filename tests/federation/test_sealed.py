@@ -21,6 +21,7 @@ from src.engines.openfl.model_file import read_model
 from src.errors import ModelError, Refused
 from src.model_vector import TENSOR
 from src.plan import plan as plans
+from src.plan.view import Plan as PlanView
 from src.refusal import reason_in
 from src.rounds.preparation import encrypting_site
 from src.rounds.site import EncryptedSiteRounds
@@ -159,13 +160,13 @@ class HostileSite:
             private_key=f"{stem}.key",
             resend_data_on_reconnection=False,
         )
-        settings = plans.read(workspace / "plan" / "plan.yaml")
-        encryption = plans.build(settings["compression_pipeline"]).encryption
+        approved = PlanView.read(workspace / "plan" / "plan.yaml")
+        encryption = plans.build(approved.raw["compression_pipeline"]).encryption
         self.sealed = encrypting_site(
             encryption,
             self.gate,
             "one",
-            settings,
+            approved,
             workspace,
             lambda: read_model(workspace / "save" / "init.pbuf"),
         )
