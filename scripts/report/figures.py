@@ -72,7 +72,15 @@ def cost_by_round(record: Mapping[str, Any]) -> Figure:
             color=SITE_COLOURS[1 if offset < 0 else 2],
         )
     right.set_title("megabytes a round, all sites", loc="left", fontsize=10, color=INK)
-    right.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2, loc="lower right")
+    right.legend(
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        ncols=2,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),  # beside the title, so that it hides no bar
+        borderaxespad=0,
+    )
     for axis in (left, right):
         axis.set_xlabel("training round", fontsize=9, color=INK)
         calm(axis)
