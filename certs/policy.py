@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from cryptography.hazmat.primitives import hashes
 
-from src.errors import InputError
+from src.errors import InputError, WireError
+from src.files import bounded
+from src.strict import MOST_YAML_BYTES, yaml_value
 from src.trust.certificate import SITE, Role
 
 POLICY = Path(__file__).with_name("policy.yaml")
@@ -48,8 +49,8 @@ class Policy:
     def read(cls, path: Path) -> "Policy":
         """Read the rules from YAML. InputError: a setting is unknown or missing."""
         try:
-            return cls(**yaml.safe_load(path.read_text()))
-        except TypeError as error:
+            return cls(**yaml_value(bounded(path, MOST_YAML_BYTES)))
+        except (WireError, TypeError) as error:
             raise InputError(f"{path}: {error}") from None
 
     def check_name(self, name: str, role: Role) -> None:

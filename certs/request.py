@@ -1,6 +1,5 @@
 """A request as it comes to the desk: what is in the file, and whether it may be signed."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.policy import Policy
-from src.errors import Refused
+from src.errors import Refused, WireError
+from src.files import bounded
+from src.strict import zip_files
 from src.trust import fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, Role, dns_names, subject
 
@@ -96,11 +97,8 @@ def check(request: Request, policy: Policy) -> None:
 def _unpack(path: Path) -> dict[str, bytes]:
     """The package's files by name. Refused: it is no zip file, or larger than any request."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
-                raise Refused(f"{path}: larger than any request package.")
-            return {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    except (zipfile.BadZipFile, OSError) as error:
+        return zip_files(bounded(path, LARGEST_BYTES), most_bytes=LARGEST_BYTES)
+    except (WireError, OSError) as error:
         raise Refused(f"{path}: not a request package: {error}") from None
 
 

@@ -1,22 +1,31 @@
 """Files that exist whole or not at all."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from src.errors import Damaged
+from src.errors import Damaged, WireError
+from src.strict import json_value
 
 
 def read_own_json(path: Path) -> Any:
     """What this machine once wrote whole. Damaged: it is no JSON any more."""
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        return json_value(path.read_bytes())
+    except WireError as error:
         raise Damaged(
-            f"{path}: expected what this machine once wrote there, found no JSON ({error}). "
+            f"{path}: expected what this machine once wrote there, found {error} "
             "Restore it from the backup."
         ) from error
+
+
+def bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a file that somebody else has made. WireError: it is longer than that."""
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise WireError(f"longer than {most_bytes} bytes.")
+    return content
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.errors import Damaged
+from src.errors import Damaged, WireError
+from src.strict import json_value
 
 START = "0" * 64  # what stands in the first line as the hash of the line before
 
@@ -113,8 +114,8 @@ def read(path: Path) -> list[Entry]:
 def _parsed(data: bytes) -> Entry | None:
     """The line; None unless it is written exactly as `encoded` would write it."""
     try:
-        line = json.loads(data)
-    except ValueError:
+        line = json_value(data)
+    except WireError:
         return None
     return line if isinstance(line, dict) and encoded(line) == data else None
 

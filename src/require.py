@@ -1,6 +1,6 @@
 """Checks of settings that name what they check, so that an error reads as a sentence."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from math import isfinite
 from typing import TypeVar
 
@@ -25,6 +25,12 @@ def whole(name: str, value: int, *, at_least: int = 0) -> None:
     """SettingError unless value is an int (no bool) of at least `at_least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise SettingError(f"{name} must be a whole number of at least {at_least}, got {value!r}.")
+
+
+def mapping(name: str, value: Mapping) -> None:
+    """SettingError unless value is a mapping."""
+    if not isinstance(value, Mapping):
+        raise SettingError(f"{name} must be a mapping, got {value!r}.")
 
 
 def in_range(name: str, value: float, low: float, high: float) -> None:

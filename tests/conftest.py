@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests import ceremonies
 from tests.ceremonies import Clock
 from tests.secure_aggregation import sealing
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test is decided by a clock: a busy machine draws and runs examples slowly.
+settings.register_profile("kit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kit")
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 

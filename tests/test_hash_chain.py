@@ -44,7 +44,7 @@ def test_content_may_be_made_from_the_place_where_it_will_stand(made):
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_altered_dropped_moved_or_doubled_line_is_found(made, data):
     text = made.path.read_bytes()
     lines = text.splitlines(keepends=True)

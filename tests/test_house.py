@@ -16,7 +16,17 @@ from src.__main__ import main as src_verbs
 ROOT = Path(__file__).resolve().parent.parent
 
 # The ground: single files, each may import those before it.
-GROUND = ["errors", "refusal", "require", "files", "hash_chain", "model_vector", "trainable"]
+GROUND = [
+    "errors",
+    "refusal",
+    "require",
+    "strict",
+    "fields",
+    "files",
+    "hash_chain",
+    "model_vector",
+    "trainable",
+]
 # A room may import only from rooms on a lower floor, and from itself.
 FLOORS = [
     [f"src.{file}" for file in GROUND],

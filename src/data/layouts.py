@@ -13,7 +13,9 @@ from src import require
 from src.data.case import SEQUENCES, CaseFiles
 from src.data.kinds import KINDS, Kind
 from src.data.nifti import ENDINGS
-from src.errors import CaseError, InputError
+from src.errors import CaseError, InputError, WireError
+from src.files import bounded
+from src.strict import MOST_YAML_BYTES, yaml_value
 
 GRADES = ("HGG", "LGG")
 # <data set>/<part of it or site>/<grade>/<case> is as deep as the public archives nest.
@@ -46,9 +48,9 @@ def read_dataset_yaml(folder: Path) -> Dataset:
             "or make site folders with `python -m scripts prepare`."
         )
     try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} cannot be read as YAML: {error}") from error
+        content = yaml_value(bounded(path, MOST_YAML_BYTES))
+    except WireError as error:
+        raise InputError(f"{path}: {error}") from None
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f"{path}: expected a line such as `kind: brats2021`, found {content!r}.")
     require.one_of(f"{path}: kind", content["kind"], tuple(KINDS))

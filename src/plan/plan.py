@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from src.errors import PlanError, SettingError
+from src.errors import PlanError, SettingError, WireError
+from src.files import bounded
 from src.plan import moved
+from src.strict import MOST_YAML_BYTES, yaml_value
 
 Section = dict[str, Any]
 
@@ -58,11 +58,11 @@ def read(path: Path) -> dict[str, Section]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml_value(bounded(path, MOST_YAML_BYTES))
     except FileNotFoundError:
         raise PlanError(f"{path}: no such file. Plans lie in plan/; see plan/README.md.") from None
-    except yaml.YAMLError as error:
-        raise PlanError(f"{path}: not readable as YAML: {error}") from error
+    except WireError as error:
+        raise PlanError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise PlanError(f"{path}: expected a mapping of sections, got {type(content).__name__}.")
     return content
@@ -111,7 +111,10 @@ def change(plan: dict[str, Section], assignments: Iterable[str]) -> None:
             node = node.setdefault("settings", {})
         elif last not in node:
             raise PlanError(f"--set {assignment}: no key {_did_you_mean(last, node)}.")
-        node[last] = yaml.safe_load(value)
+        try:
+            node[last] = yaml_value(value)
+        except WireError as error:
+            raise PlanError(f"--set {assignment}: {error}") from None
 
 
 def _inside(node: Mapping[str, Any], step: str, assignment: str) -> Any:

@@ -17,6 +17,7 @@ from src.plan.plan import (
     load_template,
     parts,
 )
+from src.plan.shape import check_shape
 from src.plan.view import Plan
 
 # OpenFL hands these to the constructors itself; a plan that sets them would be overruled.
@@ -35,6 +36,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
 
     Held at build time by `scripts workspace`, and again by each site before it trains.
     """
+    check_shape(plan, name)
     for place, part in parts(plan):
         if part["template"] == NETWORK:
             continue

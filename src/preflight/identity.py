@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import yaml
-
-from src.errors import Refused
+from src.errors import Refused, WireError
+from src.fields import Fields
+from src.files import bounded
 from src.plan import plan as plans
 from src.preflight.finding import Examination, State
+from src.strict import MOST_YAML_BYTES, yaml_value
 from src.trust import approval, key_transport, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
@@ -145,8 +146,12 @@ def roster(examination: Examination) -> Iterator[tuple[State, str]]:
     if examination.name is not None:
         return
     path = examination.workspace / COLLABORATORS
-    content = yaml.safe_load(path.read_text()) if path.is_file() else None
-    names = sorted((content or {}).get("collaborators") or [])
+    try:
+        content = yaml_value(bounded(path, MOST_YAML_BYTES)) if path.is_file() else {}
+        names = sorted(Fields(content or {"collaborators": []}).texts("collaborators"))
+    except WireError as error:
+        yield "fail", f"{path} cannot be read: {error}"
+        return
     sites = examination.members.sites
     if names == sites:
         yield "ok", f"{len(names)} {SITE.name}s"

@@ -1,6 +1,5 @@
 """Rules about this machine: versions, disk, clock, port."""
 
-import json
 import platform
 import shutil
 import socket
@@ -8,8 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-from src.errors import Damaged
+from src.errors import Damaged, WireError
+from src.fields import Fields
 from src.preflight.finding import Examination, State
+from src.strict import json_value
 from src.trust import audit
 
 NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
@@ -64,10 +65,10 @@ def clock(examination: Examination) -> Iterator[tuple[State, str]]:
     if path.is_file():
         whole, _, _torn = path.read_bytes().rpartition(b"\n")
         try:
-            times = [json.loads(line)["time"] for line in whole.splitlines()[-1:]]
-        except (ValueError, KeyError, TypeError):
+            times = [Fields(json_value(line)).text("time") for line in whole.splitlines()[-1:]]
+            latest = max(latest, *map(datetime.fromisoformat, times))
+        except (WireError, ValueError, TypeError):  # no time, or one without its zone
             raise Damaged(f"{path}: its last line is not readable: it was altered.") from None
-        latest = max(latest, *map(datetime.fromisoformat, times))
     if examination.now + CLOCK_TOLERANCE < latest:
         yield (
             "fail",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import WireError
+from src.strict import json_value
 
 MAGIC = b"GFS1"
 MOST_HEADER_BYTES = 1 << 20
@@ -55,9 +56,9 @@ def _header(message: bytes) -> tuple[dict[str, Any], int]:
     if length > min(MOST_HEADER_BYTES, len(message) - 8):
         raise WireError(f"a header of {length} bytes in a message of {len(message)}.")
     try:
-        found = json.loads(message[8 : 8 + length])
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"the header is no JSON: {error}") from None
+        found = json_value(message[8 : 8 + length])
+    except WireError as error:
+        raise WireError(f"the header is {error}") from None
     if not isinstance(found, dict):
         raise WireError("the header is no mapping.")
     return found, 8 + length

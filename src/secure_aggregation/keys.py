@@ -7,10 +7,16 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from src.errors import WireError
+from src.fields import Fields
 from src.secure_aggregation import bfv
+from src.strict import base64_bytes, shown
+
+MOST_KEY = 8 << 20  # characters of the encryption key
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,12 @@ class SumKeys:
         }
 
     @classmethod
-    def of(cls, statement: dict) -> "SumKeys":
+    def of(cls, statement: Mapping[str, Any]) -> "SumKeys":
         """The keys that a statement holds. WireError: it is damaged, or for other parameters."""
+        fields = Fields(statement)
         if statement.get("parameters") != json.loads(json.dumps(bfv.parameters())):
-            raise WireError(f"made for other parameters: {statement.get('parameters')}")
-        mac = base64.b64decode(statement["tag_key"], validate=True)
+            raise WireError(f"made for other parameters: {shown(statement.get('parameters'))}")
+        mac = base64_bytes(fields.text("tag_key"))
         if len(mac) != 32:
             raise WireError("expected a MAC key of 32 bytes.")
-        return cls(base64.b64decode(statement["he_key"], validate=True), mac)
+        return cls(base64_bytes(fields.text("he_key", most=MOST_KEY)), mac)

@@ -42,6 +42,7 @@ class Encryption:
         require.whole("max_void", self.max_void)
         require.whole("max_roster_changes", self.max_roster_changes)
         require.whole("most_cases", self.most_cases, at_least=1)
+        require.mapping("cases", self.cases)
         for site, cap in self.cases.items():
             require.whole(f"cases of {site}", cap, at_least=1)
         if self.min_sites is not None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from src.errors import Refused, WireError
 from src.secure_aggregation.keys import SumKeys
+from src.strict import json_value
 from src.trust import certificate as certificates
 from src.trust import encryption_key, members
 from src.trust.members import Member, Members
@@ -109,10 +110,10 @@ def open_keys(
     if digest is not None:
         expected["bundle"] = digest
     try:
-        found = json.loads(content)
-        wrong = [key for key, value in expected.items() if found[key] != value]
+        found = json_value(content)
         keys = SumKeys.of(found)
-    except (WireError, ValueError, KeyError, TypeError) as error:
+        wrong = [key for key, value in expected.items() if found.get(key) != value]
+    except WireError as error:
         raise Refused(f"{path} holds no keys that can be read: {error}") from None
     if wrong:
         raise Refused(

@@ -13,7 +13,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from src.errors import Refused
+from src.errors import Refused, WireError
+from src.fields import Fields
+from src.strict import NAME
 from src.trust import certificate as certificates
 from src.trust import fingerprint, signed_statement
 from src.trust.certificate import AGGREGATOR, DESK, ENCRYPTION, ROLES, SITE, CertificatePath, Role
@@ -22,6 +24,7 @@ KIND = "members"
 FILE = Path("cert/members.json")
 DESK_FILE = Path("cert/desk.crt")
 CHAIN_FILE = Path("cert/cert_chain.crt")
+MOST_NAME = 253  # characters, as of a DNS name
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def read(workspace: Path, now: datetime) -> Members:
     return members
 
 
-def parse(statement: dict[str, Any], *, name: str) -> Members:
+def parse(statement: Any, *, name: str) -> Members:
     """The member list that a signed statement holds.
 
     name: what messages call it.
@@ -128,10 +131,13 @@ def parse(statement: dict[str, Any], *, name: str) -> Members:
         exactly one aggregator and at least one site.
     """
     try:
-        members = tuple(_member(entry) for entry in statement["members"])
-        found = Members(statement["federation"], statement["run"], members, statement["keys"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"{name}: not a member list ({error!r}).") from None
+        fields = Fields(statement).only("federation", "run", "keys", "members")
+        members = tuple(_member(Fields(entry)) for entry in fields.entries("members"))
+        found = Members(
+            fields.text("federation", most=MOST_NAME), fields.hex("run", 16), members, _keys(fields)
+        )
+    except WireError as error:
+        raise Refused(f"{name}: not a member list: {error}") from None
     _distinct([member.name for member in members], name, "name")
     _distinct([member.sha256 for member in members], name, "certificate")
     if [member.role for member in members].count(AGGREGATOR) != 1 or not found.sites:
@@ -139,14 +145,33 @@ def parse(statement: dict[str, Any], *, name: str) -> Members:
     return found
 
 
-def _member(entry: dict[str, Any]) -> Member:
-    encryption = entry["encryption"]
-    return Member(
-        entry["name"],
-        ROLES[entry["role"]],
-        x509.load_pem_x509_certificate(entry["certificate"].encode()),
-        x509.load_pem_x509_certificate(encryption.encode()) if encryption else None,
-    )
+def _keys(fields: Fields) -> dict[str, str] | None:
+    if fields.is_none("keys"):
+        return None
+    keys = fields.fields("keys").only("salt", "sha256")
+    return {"salt": keys.hex("salt", 16), "sha256": keys.hex("sha256", 32)}
+
+
+def _member(entry: Fields) -> Member:
+    entry.only("name", "role", "sha256", "certificate", "sealing_sha256", "encryption")
+    name, role = entry.text("name", most=MOST_NAME), entry.text("role", most=MOST_NAME)
+    if not NAME.fullmatch(name):
+        raise WireError(f"{name!a} is no name of a party: letters, digits, - and . alone.")
+    if role not in ROLES:
+        raise WireError(f"{name} has the role {role!a}, which there is not.")
+    encryption = None if entry.is_none("encryption") else _certificate(entry, "encryption")
+    found = Member(name, ROLES[role], _certificate(entry, "certificate"), encryption)
+    told = entry.hex("sha256", 32)
+    if told != found.sha256:
+        raise WireError(f"{name}'s certificate is not the one of fingerprint {told}.")
+    return found
+
+
+def _certificate(entry: Fields, key: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(entry.text(key).encode())
+    except ValueError as error:
+        raise WireError(f"{key} is no certificate: {error}") from None
 
 
 def _distinct(values: Iterable[str], name: str, what: str) -> None:

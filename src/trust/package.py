@@ -1,15 +1,15 @@
 """What comes from the desk (packages, revocation lists) is checked before it replaces anything."""
 
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 
-from src.errors import Refused
-from src.files import write_atomically
+from src.errors import Refused, WireError
+from src.files import bounded, write_atomically
+from src.strict import zip_files
 from src.trust import certificate as certificates
 from src.trust import encryption_key, key_transport, members, revocation
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
@@ -75,12 +75,8 @@ def _unpack(package: Path) -> dict[str, bytes]:
     Refused: it is no package of the desk's, too large, incomplete, or holds anything else.
     """
     try:
-        with zipfile.ZipFile(package) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
-                raise Refused(f"{package}: larger than any package of the desk.")
-            content = {entry.filename: archive.read(entry) for entry in entries}
-    except (zipfile.BadZipFile, FileNotFoundError) as error:
+        content = zip_files(bounded(package, LARGEST_BYTES), most_bytes=LARGEST_BYTES)
+    except (WireError, OSError) as error:
         raise Refused(f"{package}: not a package of the desk: {error}") from None
     missing = [name for name in SHARED if name not in content]
     folders = {*ROLES, key_transport.FOLDER.name}

@@ -5,8 +5,8 @@ is worth nothing for another. RSA-PSS with SHA-256, salt of 32 bytes.
 """
 
 import base64
-import binascii
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from src.errors import Refused
+from src.errors import Refused, WireError
+from src.fields import Fields
+from src.strict import base64_bytes, json_value
 from src.trust import fingerprint
 
 TYPE = "application/vnd.glioma-federation.{}+json"
+MOST_BYTES = 16 << 20  # of a payload; the largest is the member list of a large federation
 _PSS = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 
 
@@ -50,6 +53,31 @@ def sign(kind: str, statement: Any, key: RSAPrivateKey, certificate: x509.Certif
     return json.dumps(envelope, indent=1).encode()
 
 
+@dataclass(frozen=True)
+class _Envelope:
+    """What an envelope says, unverified. keyid: SHA-256 of the signer's certificate, as claimed."""
+
+    payload_type: str
+    payload: bytes
+    keyid: str
+    signature: bytes
+
+    @classmethod
+    def parse(cls, content: bytes) -> "_Envelope":
+        """WireError: it is no envelope with exactly one signature."""
+        fields = Fields(json_value(content)).only("payloadType", "payload", "signatures")
+        signatures = fields.entries("signatures", most=1)
+        if not signatures:
+            raise WireError("nobody has signed it.")
+        signature = Fields(signatures[0]).only("keyid", "sig")
+        return cls(
+            fields.text("payloadType", most=200),
+            base64_bytes(fields.text("payload", most=MOST_BYTES)),
+            signature.hex("keyid", 32),
+            base64_bytes(signature.text("sig")),
+        )
+
+
 def verify(kind: str, envelope: bytes, certificate: x509.Certificate, *, name: str) -> Any:
     """The statement, if the holder of `certificate` has signed it as this kind.
 
@@ -57,28 +85,26 @@ def verify(kind: str, envelope: bytes, certificate: x509.Certificate, *, name: s
     Refused: it is no envelope, of another kind, or its signature is another's or wrong.
     """
     try:
-        content = json.loads(envelope)
-        payload = base64.b64decode(content["payload"], validate=True)
-        payload_type = content["payloadType"]
-        (signature,) = content["signatures"]
-        signed = base64.b64decode(signature["sig"], validate=True)
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise Refused(f"{name} is no signed statement ({error!r}). Get it anew.") from None
-    if payload_type != TYPE.format(kind):
-        raise Refused(f"{name}: expected a signed {kind}, got {payload_type}.")
+        found = _Envelope.parse(envelope)
+    except WireError as error:
+        raise Refused(f"{name} is no signed statement: {error} Get it anew.") from None
+    if found.payload_type != TYPE.format(kind):
+        raise Refused(f"{name}: expected a signed {kind}, got {found.payload_type!a}.")
     key = certificate.public_key()
     assert isinstance(key, RSAPublicKey)
     try:
-        key.verify(
-            signed, pre_authentication_encoding(payload_type, payload), _PSS, hashes.SHA256()
-        )
+        authenticated = pre_authentication_encoding(found.payload_type, found.payload)
+        key.verify(found.signature, authenticated, _PSS, hashes.SHA256())
     except InvalidSignature:
         raise Refused(
             f"{name}: the signature is not by the holder of certificate "
             f"{fingerprint.of_certificate(certificate)[:16]}…, or the content was altered. "
             "Get it anew from its sender."
         ) from None
-    return json.loads(payload)
+    try:
+        return json_value(found.payload)
+    except WireError as error:
+        raise Refused(f"{name} is signed, but what was signed is {error}") from None
 
 
 def signer(envelope: bytes) -> str:
@@ -87,10 +113,9 @@ def signer(envelope: bytes) -> str:
     Refused: it is no envelope.
     """
     try:
-        (signature,) = json.loads(envelope)["signatures"]
-        return str(signature["keyid"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"no signed statement ({error!r}).") from None
+        return _Envelope.parse(envelope).keyid
+    except WireError as error:
+        raise Refused(f"no signed statement: {error}") from None
 
 
 def read(kind: str, path: Path, certificate: x509.Certificate) -> Any:

@@ -161,7 +161,7 @@ def test_dataset_yaml_comes_back(tmp_path):
         ("kind: mine", "kind must be one of"),
         ("kind: [brats2021]", "kind must be one of"),
         ("kind: brats2021\nsynthetic: maybe", "synthetic must be one of True, False"),
-        ("kind: brats2021: x", "cannot be read as YAML"),
+        ("kind: brats2021: x", "no YAML"),
         (None, "expected a dataset.yaml"),
     ],
 )

@@ -138,7 +138,7 @@ RELEASES = st.builds(
 
 
 @given(st.lists(RELEASES, min_size=1, max_size=5), st.randoms())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_and_grouping_do_not_matter_to_the_last_bit(events, random):
     whole = epsilon(events, 1e-3)
     single = [
@@ -151,7 +151,7 @@ def test_order_and_grouping_do_not_matter_to_the_last_bit(events, random):
 
 
 @given(st.lists(RELEASES, max_size=4), RELEASES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_further_release_makes_it_less(events, another):
     assert epsilon([*events, another], 1e-3) >= epsilon(events, 1e-3)
 

@@ -53,7 +53,7 @@ updates = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(updates, st.integers(3, 93), st.sampled_from([24, 16]), st.floats(0.5, 20), st.floats(0, 9))
 def test_no_update_changes_the_sum_by_more_than_the_noise_is_measured_for(
     update, sites, bits, multiplier, largest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
@@ -88,7 +88,6 @@ vectors = st.lists(
 
 
 @given(vectors, st.floats(0.01, 10))
-@settings(deadline=None)
 def test_neighbouring_data_sets_differ_by_at_most_the_clip_norm(patients, clip_norm):
     whole = step(patients, clip_norm=clip_norm).astype(np.float64)
     without = step(patients[1:], clip_norm=clip_norm).astype(np.float64)

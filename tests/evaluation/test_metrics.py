@@ -54,7 +54,7 @@ def test_the_larger_direction_counts():
     assert hd95(small, large, (1, 1, 1)) == hd95(large, small, (1, 1, 1)) > 5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_both_equal_monais(first, second):
     a, b, spacing = blob(first), blob(second), (1.0, 2.0, 0.5)

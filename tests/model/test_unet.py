@@ -113,7 +113,7 @@ def test_per_sample_gradients_of_opacus_work_under_autocast_too():
         assert parameter.grad_sample.isfinite().all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 3), st.integers(1, 3))
 def test_voxel_shuffle_equals_monais(factor, channels):
     x = torch.randn(2, channels * factor**3, 2, 3, 4)

@@ -38,7 +38,7 @@ def test_the_full_range_of_twos_complement_would_not_fit():
     assert np.abs(slot).max() > (T - 1) // 2  # 16,383 numbers of 2^48 are not there mod t
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 10), min_size=3, max_size=8),
     st.sampled_from([24, 16, 12]),
