@@ -14,7 +14,6 @@ patients of the same hospital.
 """
 
 import copy
-import io
 import json
 import math
 import os
@@ -30,15 +29,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
-from scripts.attack.membership_inference import losses, pooled_auc
+from scripts.attack.membership_inference import losses
+from scripts.benchmark.privacy_results import CELLS, PLAIN, PRETRAINED, drawn, summaries, table
 from scripts.local.pretraining import SIDE_MM, save, synthetic, taught
 from scripts.local.workspace import complete_plan
 from scripts.partition.phantom_files import write_site
-from scripts.report.figures import INK, PANELS, SITE_COLOURS, calm
 from src.data.phantom_site import site_for
 from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.files import write_atomically
@@ -49,9 +46,7 @@ from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
 
 PUBLIC, PRIVATE = 0, (1, 2, 3)  # hospitals: whose style is public, and who adapts
-PRETRAINED, PLAIN = "pretrained only", "not private, all parameters"
 PLAIN_STEPS = 40  # a round, of the last row: enough to fit the patients that it sees
-CELLS = ("WT", "TC", "ET", "mean")
 PROCESSES = 2
 
 
@@ -265,98 +260,3 @@ def _with_seed(plan: dict[str, Any], seed: int) -> dict[str, Any]:
     """The plan with another seed."""
     runner = plan["task_runner"]
     return {**plan, "task_runner": {**runner, "settings": {**runner["settings"], "seed": seed}}}
-
-
-def summaries(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each name: mean and standard deviation over the seeds.
-
-    dice, spread: by region and for their mean.
-    gain, gain_spread: in mean Dice, over the pretrained network of the same seed.
-    membership_auc, membership_low, membership_high: of the attack, pooled over seeds and hospitals,
-        with its 95 % interval.
-    """
-
-    zero = {run["seed"]: run["dice"]["mean"] for run in runs if run["name"] == PRETRAINED}
-    rows = []
-    for name in dict.fromkeys(run["name"] for run in runs):
-        same = [run for run in runs if run["name"] == name]
-        pairs = [
-            (np.array(site["members"]), np.array(site["others"]))
-            for run in same
-            for site in run["losses"].values()
-        ]
-        auc = pooled_auc(pairs, rng=np.random.default_rng(0))
-        gains = [run["dice"]["mean"] - zero[run["seed"]] for run in same]
-        rows.append(
-            {
-                "name": name,
-                "epsilon": same[0].get("epsilon"),
-                "noise_multiplier": same[0].get("noise_multiplier"),
-                "dice": {c: float(np.mean([r["dice"][c] for r in same])) for c in CELLS},
-                "spread": {c: float(np.std([r["dice"][c] for r in same], ddof=1)) for c in CELLS},
-                "gain": float(np.mean(gains)),
-                "gain_spread": float(np.std(gains, ddof=1)),
-                "membership_auc": auc.value,
-                "membership_low": auc.low,
-                "membership_high": auc.high,
-            }
-        )
-    return rows
-
-
-def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The rows as a table for the terminal."""
-    shown = Table(box=None, pad_edge=False)
-    for title in (
-        "",
-        "noise",
-        *(f"Dice {cell}" for cell in CELLS),
-        "gain",
-        "membership AUC (95 %)",
-    ):
-        shown.add_column(title, justify="left" if not title else "right")
-    for row in rows:
-        noise = row["noise_multiplier"]
-        shown.add_row(
-            row["name"],
-            "–" if noise is None else f"{noise:.2f}",
-            *(f"{row['dice'][cell]:.3f} ± {row['spread'][cell]:.3f}" for cell in CELLS),
-            f"{row['gain']:+.3f} ± {row['gain_spread']:.3f}",
-            "{membership_auc:.2f} ({membership_low:.2f}–{membership_high:.2f})".format(**row),
-        )
-    return shown
-
-
-def drawn(rows: Sequence[dict[str, Any]]) -> bytes:
-    """A PNG with one panel for each region: Dice against epsilon.
-
-    Horizontal lines show the pretrained network and training without privacy.
-    """
-
-    figure = Figure(figsize=(10.5, 3.1), layout="constrained", facecolor="white")
-    levels = [row for row in rows if row["epsilon"] is not None]
-    words = [row["name"].removeprefix("epsilon ") for row in levels]
-    lines = {PRETRAINED: (SITE_COLOURS[6], ":"), PLAIN: (SITE_COLOURS[1], "--")}
-    for axis, (region, title) in zip(figure.subplots(1, 3, sharey=True), PANELS, strict=True):
-        axis.errorbar(
-            range(len(levels)),
-            [row["dice"][region] for row in levels],
-            [row["spread"][region] for row in levels],
-            color=SITE_COLOURS[0],
-            marker="o",
-            capsize=3,
-            label="private training",
-        )
-        for row in rows:
-            if row["name"] in lines:
-                colour, style = lines[row["name"]]
-                axis.axhline(row["dice"][region], color=colour, linestyle=style, label=row["name"])
-        axis.set_xticks(range(len(levels)), words)
-        axis.set_xlabel("epsilon of each patient", fontsize=9, color=INK)
-        axis.set_title(f"{region} · {title}", loc="left", fontsize=10, color=INK)
-        calm(axis)
-    figure.axes[0].set_ylabel("Dice, held-out synthetic patients", fontsize=9, color=INK)
-    figure.axes[0].legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()

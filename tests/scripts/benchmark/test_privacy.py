@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.benchmark.privacy import privacy
-from scripts.benchmark.privacy_study import CELLS, PLAIN, PRETRAINED, summaries
+from scripts.benchmark.privacy_results import CELLS, PLAIN, PRETRAINED, summaries
 
 
 def run(seed: int, name: str, dice: float, members, others) -> dict:
