@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.x509.oid import NameOID
 
 from certs.policy import HASHES, POLICY, Policy
+from src import no_dump
 from src.errors import InputError, Refused
 from src.files import write_atomically, write_secret
 from src.trust.certificate import (
@@ -76,6 +77,7 @@ class Authority:
         part = folder.with_name(f".{folder.name}.part")
         part.mkdir(parents=True, mode=0o700)
         write_atomically(part / "policy.yaml", policy.read_bytes())
+        no_dump.forbid()
         keys = {name: rsa.generate_private_key(65537, rules.key_bits) for name in KEYS}
         for name, key in keys.items():
             write_secret(part / f"{name}.key", _encrypted(key, passphrase()))
@@ -106,6 +108,7 @@ class Authority:
         """
         if name not in self._keys:
             path = self.folder / f"{name}.key"
+            no_dump.forbid()
             try:
                 key = serialization.load_pem_private_key(path.read_bytes(), self._passphrase())
             except ValueError:

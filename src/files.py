@@ -53,6 +53,19 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> Non
         os.close(folder)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can enter, or make it so. Damaged: it cannot be made so."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_mode & 0o077:
+        try:
+            folder.chmod(0o700)
+        except PermissionError as error:
+            raise Damaged(
+                f"{folder} is another user's and open to others. Give it to the user that runs "
+                f"this: `chown`, then `chmod 700 {folder}`."
+            ) from error
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Write a new file that only its owner can read. FileExistsError: it exists."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -22,6 +22,7 @@ GROUND = [
     "require",
     "strict",
     "fields",
+    "no_dump",
     "files",
     "hash_chain",
     "model_vector",

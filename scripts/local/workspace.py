@@ -71,7 +71,7 @@ def build_workspace(plan: dict[str, Any], out: Path) -> None:
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for folder in FRAME:
-        (part / folder).mkdir(parents=True)
+        (part / folder).mkdir(parents=True, mode=0o700)
     shutil.copy2(ROOT / "workspace" / ".workspace", part)
     (part / "requirements.txt").write_text(pinned_requirements())
     shutil.copytree(ROOT / "src", part / "src", ignore=shutil.ignore_patterns("__pycache__"))

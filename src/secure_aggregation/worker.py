@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from src import no_dump
 from src.errors import KitError
 from src.secure_aggregation import bfv
 from src.secure_aggregation.memory_file import MemoryFile
@@ -48,7 +49,8 @@ class Worker:
         self._sum: list = []
 
     def key(self, content: bytes) -> bytes:
-        """Take the secret key."""
+        """Take the secret key. From then on this process cannot be dumped."""
+        no_dump.forbid()
         self._cipher = bfv.Cipher(content)
         return b""
 

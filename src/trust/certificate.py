@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from src import no_dump
 from src.errors import Refused
 
 
@@ -172,10 +173,11 @@ def read_certificate(path: Path) -> x509.Certificate:
 
 
 def read_key(path: Path, certificate: x509.Certificate) -> RSAPrivateKey:
-    """Read the private key of `certificate`.
+    """Read the private key of `certificate`. From then on this process cannot be dumped.
 
     Refused: the file is missing, unreadable, open to other users, or holds another key.
     """
+    no_dump.forbid()
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:

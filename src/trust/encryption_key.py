@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from src import no_dump
 from src.errors import Refused
 from src.files import write_atomically, write_secret
 from src.trust import fingerprint
@@ -46,6 +47,7 @@ def request(workspace: Path, name: str) -> str:
 
 
 def _key(path: Path) -> rsa.RSAPrivateKey:
+    no_dump.forbid()
     if path.is_file():
         key = serialization.load_pem_private_key(path.read_bytes(), None)
         assert isinstance(key, rsa.RSAPrivateKey)

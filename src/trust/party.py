@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from src.errors import Refused
-from src.files import write_atomically
+from src.files import make_private, write_atomically
 from src.trust import (
     bundle,
     fingerprint,
@@ -25,6 +25,7 @@ from src.trust.members import Member
 from src.trust.revocation import RevocationList
 
 COLLABORATORS = Path("plan/cols.yaml")
+OWN_FOLDERS = ("local_state", "logs")  # of no other user's business: what `fx` makes is open
 OWN = {SITE: "client/col_{}.crt", AGGREGATOR: "server/agg_{}.crt"}  # as `fx` names them
 
 
@@ -53,6 +54,8 @@ class Party:
 
     def _identify(self, member: members.Member) -> None:
         """Check this party's own certificate and key, then open its audit log."""
+        for folder in OWN_FOLDERS:
+            make_private(self.workspace / folder)
         found = own_certificate(self.workspace, member, self.chain, self.now())
         self.certificate, self.key = found
         self.deny.check(self.certificate.serial_number, name=member.name)

@@ -7,7 +7,7 @@ other frameworks.
 import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -24,12 +24,14 @@ class Steps:
         """Measure the block, once more under this name.
 
         Memory that is free is collected and the peaks are reset first, so that each step has its
-        own.
+        own. (Not by another user than root where a process holds a key: its peak is then that of
+        all steps so far.)
         """
         gc.collect()
         everybody = tree()
         for process in everybody:
-            Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # resets VmHWM
+            with suppress(PermissionError):
+                Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # resets VmHWM
         cpu, began = cpu_seconds(everybody), time.perf_counter()
         yield
         seconds = time.perf_counter() - began
