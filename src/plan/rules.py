@@ -54,6 +54,7 @@ def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
     _check_privacy(plan, name)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
+    _check_local(plan, name)
     for place, part in parts(plan):
         check_offered(place, part, name)
 
@@ -147,12 +148,6 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
                     else "updates come unencrypted, and this rule adds encrypted ones. Set "
                     "compression_pipeline to src.engines.openfl.pipeline.EncryptedPipeline."
                 )
-            )
-        local = (section.get("kwargs") or {}).get("apply") == "local"
-        if sealed and local and task in (_value(plan, "assigner.each_round") or ()):
-            raise PlanError(
-                f"{name}: tasks.{task}: a site that was restarted would need its trained model "
-                "back, and nobody can give it. Leave this task out of assigner.each_round."
             )
     if sealed:
         build(plan["compression_pipeline"])  # settings that contradict each other
@@ -268,6 +263,23 @@ def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
             f"{name}: tasks: no validation of the global model (kwargs: apply: global). "
             "Without one OpenFL cannot end a round; add aggregated_model_validation."
         )
+
+
+def _check_local(plan: Mapping[str, Section], name: str) -> None:
+    """Scores of a model before its noise, or of one that is to be read in a sum alone, are a leak.
+
+    Refused wherever it is defined: what is not defined cannot be asked for.
+    """
+    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
+    if not sealed and not is_private(plan):
+        return
+    for task, section in plan["tasks"].items():
+        if (section.get("kwargs") or {}).get("apply") == "local":
+            raise PlanError(
+                f"{name}: tasks.{task}: apply: local scores the model that a site has trained by "
+                f"itself, and this plan {'encrypts' if sealed else 'noises'} that so that nobody "
+                "can tell it. Leave this task out."
+            )
 
 
 def _value(plan: Mapping[str, Any], where: str) -> Any:

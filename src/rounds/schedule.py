@@ -7,6 +7,8 @@ training has left. An evaluation is that last round alone.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from src.plan.view import Plan
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -20,6 +22,13 @@ class Schedule:
     def of(cls, each_round: Iterable[str], final: Iterable[str], rounds: int) -> "Schedule":
         """The same from lists, as a plan has them."""
         return cls(tuple(each_round), tuple(final), rounds)
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> "Schedule":
+        """The schedule that a plan's assigner will follow."""
+        assigner = plan.settings("assigner")
+        rounds = 0 if assigner.get("evaluation") else plan.rounds
+        return cls.of(assigner["each_round"], assigner["final"], rounds)
 
     def tasks(self, round_number: int) -> list[str]:
         """The tasks of one round, the same for every site."""

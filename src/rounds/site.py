@@ -17,11 +17,14 @@ from src.plan import plan as plans
 from src.plan import rules
 from src.plan.view import Plan
 from src.refusal import errors_end_the_process
+from src.rounds.duties import Duties
+from src.rounds.schedule import Schedule
 from src.secure_aggregation.site import EncryptingSite
 
 logger = logging.getLogger(__name__)
 
 NOT_TOLD = 1  # in place of a number of cases
+STATE = Path("local_state")  # in the workspace
 
 
 class Gate(Protocol):
@@ -82,8 +85,12 @@ class SiteRounds:
         """The number of cases that is told beside an update."""
         return number
 
-    def keep(self, message: Callable[[], bytes]) -> None:
-        """Called before an update's first byte leaves. message: gives the whole of what is sent."""
+    def keep(self, message: Callable[[], bytes]) -> bool:
+        """Called before an update's first byte leaves. message: gives the whole of what is sent.
+
+        Whether it was put on disk, and `answer` will find it.
+        """
+        return False
 
     @contextmanager
     def sending(self, round_number: int, what: str, blobs: Sequence[bytes]) -> Iterator[None]:
@@ -151,9 +158,10 @@ class EncryptedSiteRounds(SiteRounds):
         """No number of cases is told: it is inside the encryption."""
         return NOT_TOLD
 
-    def keep(self, message: Callable[[], bytes]) -> None:
+    def keep(self, message: Callable[[], bytes]) -> bool:
         """The whole message is on disk: from here on the round is answered so, or not at all."""
         self.encrypting.keep(message())
+        return True
 
     def close(self) -> None:
         """End the workers."""
@@ -162,11 +170,15 @@ class EncryptedSiteRounds(SiteRounds):
 
 @dataclass(frozen=True)
 class Entered:
-    """A site that may take part. federation: the run's name, as the engine's messages bear it."""
+    """A site that may take part. federation: the run's name, as the engine's messages bear it.
+
+    duties: what its own plan has it do.
+    """
 
     gate: Any
     federation: str
     rounds: SiteRounds
+    duties: Duties
 
 
 def enter(
@@ -183,8 +195,9 @@ def enter(
     federation = opened.open(site)
     joins = getattr(runner, "at_site", None)  # a runner may have nothing to prepare
     budgets = joins(opened, site, plan) if joins else []
+    duties = Duties(Schedule.of_plan(plan), opened.workspace / STATE)
     encrypting = pipeline.at_site(opened, site, plan, runner)
     if encrypting is None:
-        return Entered(opened, federation, SiteRounds(opened))
+        return Entered(opened, federation, SiteRounds(opened), duties)
     encrypting.budgets += budgets
-    return Entered(opened, federation, EncryptedSiteRounds(opened, encrypting))
+    return Entered(opened, federation, EncryptedSiteRounds(opened, encrypting), duties)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from openfl.protocols import utils
 
-from scripts.local.processes import FederationFailed, Party, running
+from scripts.local.processes import FederationFailed, running
 from src.engines.openfl.pipeline import PlainPipeline
 from src.model_vector import TENSOR
 from tests.federation.conftest import CASES
@@ -53,9 +53,8 @@ def test_a_finished_model_can_be_evaluated_without_touching_the_run(federation):
     }
     for workspace in federation.sites.values():  # as a new bundle would bring it
         shutil.copy2(federation.aggregator / "save" / "final.pbuf", workspace / "save")
-    federation.change("aggregator.init_state_path=save/final.pbuf")
-    start = ("aggregator", federation.aggregator, "aggregator", "start")
-    with running([Party.start(*start, "--task_group", "evaluation")]) as parties:
+    federation.change("aggregator.init_state_path=save/final.pbuf", "assigner.evaluation=true")
+    with running([federation.start_aggregator()]) as parties:
         parties += [federation.start_site(name) for name in CASES]
         for party in parties:
             assert party.process.wait(HANG_S) == 0, party.name

@@ -198,10 +198,23 @@ def test_openfls_own_aggregations_can_be_called():
     rules.check(plan)
 
 
-def test_a_check_of_the_sites_own_model_is_refused_where_updates_are_encrypted(plan):
-    plan["assigner"]["settings"]["each_round"].append("locally_tuned_model_validation")
-    with pytest.raises(PlanError, match=r"Leave this task out of assigner\.each_round"):
+LOCAL = {"function": "validate_task", "kwargs": {"apply": "local"}}
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "dp.yaml", "dp_site.yaml", "full.yaml"])
+def test_a_task_that_scores_a_sites_own_model_is_refused_wherever_that_is_hidden(name):
+    plan = plans.read(PLANS / name)
+    rules.check(plan)
+    plan["tasks"]["locally_tuned_model_validation"] = LOCAL  # defined, and in no round
+    with pytest.raises(PlanError, match=r"tasks\.locally_tuned_model_validation: apply: local"):
         rules.check(plan)
+
+
+def test_a_plain_plan_may_have_it():
+    plan = plans.read(PLANS / "plain.yaml")
+    plan["tasks"]["locally_tuned_model_validation"] = LOCAL
+    plan["assigner"]["settings"]["each_round"].append("locally_tuned_model_validation")
+    rules.check(plan)
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,36 @@ from openfl.component.assigner import Assigner
 from src.errors import PlanError
 from src.rounds.schedule import Schedule
 
+EVALUATION = "evaluation"  # OpenFL's word
+
 
 class TrainThenValidate(Assigner):
     """each_round: task names of a training round, in order. final: those of the last round.
 
-    `fx aggregator start --task_group evaluation` does one round of the `final` tasks only.
+    evaluation: nothing is trained; one round of the `final` tasks on the initial model. Every site
+    approves that with its plan, and does nothing else (`fx aggregator start --task_group
+    evaluation` says the same again, and is refused without it: sites would do no such thing).
     """
 
-    def __init__(self, *, each_round: list[str], final: list[str], **openfl_settings) -> None:
+    def __init__(
+        self,
+        *,
+        each_round: list[str],
+        final: list[str],
+        evaluation: bool = False,
+        selected_task_group: str | None = None,
+        **openfl_settings,
+    ) -> None:
+        if selected_task_group and not (evaluation and selected_task_group == EVALUATION):
+            raise PlanError(
+                f"--task_group {selected_task_group}: sites do only what their approved plan says. "
+                "Set assigner.evaluation to true and aggregator.init_state_path to the model, and "
+                "have that approved."
+            )
         self.each_round = list(each_round)
         self.final = list(final)
-        super().__init__(**openfl_settings)
+        group = EVALUATION if evaluation else None
+        super().__init__(selected_task_group=group, **openfl_settings)
 
     def define_task_assignments(self) -> None:
         """Refuse task names that the plan does not define."""

@@ -15,12 +15,14 @@ from openfl.protocols import aggregator_pb2, base_pb2
 
 from src.errors import AggregatorUnreachable, Refused
 from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
+from src.rounds.duties import Duties
 from src.rounds.schedule import brings_update
 from src.rounds.site import SiteRounds
 
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 5.0
+LONGEST_WAIT_S = 60  # that the aggregator may ask for
 FAULTS_AT_AGGREGATOR = 5  # an exception there may pass (a restart), or be a fault in its code
 STARTS_ANEW = (
     "it is at the beginning of this run, which has gone on here already. Its local_state/ was lost "
@@ -36,19 +38,21 @@ PASSING = (
 class AggregatorClient:
     """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
-    site: decides, and keeps the audit log. on_work: called before the tasks of each answer are
-    done.
+    site: decides, and keeps the audit log. duties: what the site's own plan has it do. on_work:
+    called before the tasks of each answer are done.
     """
 
     def __init__(
         self,
         client: Any,
         site: SiteRounds,
+        duties: Duties,
         patience_s: float,
         on_work: Callable[[], None] = lambda: None,
     ) -> None:
         self.client = client
         self.site = site
+        self.duties = duties
         self.gate = site.gate
         self.patience_s = patience_s
         self.on_work = on_work
@@ -64,13 +68,20 @@ class AggregatorClient:
         self._call(self.client.ping)
 
     def get_tasks(self) -> tuple:
-        """(tasks, round, seconds to wait, whether the run is over)."""
-        answer = self._call(self.client.get_tasks)
-        tasks, number, _, over = answer
+        """(tasks, round, seconds to wait, whether the run is over).
+
+        Refused: these are not the tasks that the site's own plan has in that round.
+        """
+        named, number, wait_s, over = self._call(self.client.get_tasks)
+        try:
+            tasks = self.duties.asked(number, [task.name for task in named], over=over)
+        except Refused as refusal:
+            self.gate.log("refused", site=self.gate.name, reason=str(refusal))
+            raise
         self.site.told(number, work=bool(tasks), over=over)
         if tasks:
             self.on_work()
-        return answer
+        return tasks, number, min(max(wait_s, 0), LONGEST_WAIT_S), over
 
     def get_aggregated_tensor(
         self, tensor_name: str, round_number: int, report: bool, tags: tuple, require_lossless: bool
@@ -86,17 +97,23 @@ class AggregatorClient:
         self, round_number: int, task_name: str, data_size: int, named_tensors: list
     ) -> None:
         """Send what a task has made. Returns when the aggregator has taken it."""
-        if brings_update(task_name):
-            self.site.keep(lambda: _results(round_number, task_name, named_tensors))
-        self._send(round_number, task_name, self.site.cases(data_size), named_tensors)
+        cases = self.site.cases(data_size)
+
+        def whole() -> bytes:
+            return _results(round_number, task_name, cases, named_tensors)
+
+        if not (brings_update(task_name) and self.site.keep(whole)):
+            self.duties.remember(round_number, task_name, whole())
+        self._send(round_number, task_name, cases, named_tensors)
 
     def send_again(self, kept: bytes) -> None:
         """The same bytes once more."""
         results = aggregator_pb2.TaskResults.FromString(kept)
-        self.announce(results.round_number, results.task_name, list(results.tensors))
+        tensors = list(results.tensors)
+        self._send(results.round_number, results.task_name, results.data_size, tensors)
 
     def announce(self, round_number: int, task_name: str, named_tensors: list) -> None:
-        """What need not be kept: an announcement without an update, or what was kept before."""
+        """What need not be kept: an announcement without an update."""
         self._send(round_number, task_name, self.site.cases(0), named_tensors)
 
     def _send(self, round_number: int, task_name: str, data_size: int, named_tensors: list) -> None:
@@ -156,10 +173,10 @@ class AggregatorClient:
         return both, arguments
 
 
-def _results(round_number: int, task_name: str, named_tensors: list) -> bytes:
+def _results(round_number: int, task_name: str, cases: int, named_tensors: list) -> bytes:
     """The whole message of a task, as `send_again` reads it."""
     return aggregator_pb2.TaskResults(
-        round_number=round_number, task_name=task_name, tensors=named_tensors
+        round_number=round_number, task_name=task_name, data_size=cases, tensors=named_tensors
     ).SerializeToString()
 
 

@@ -7,7 +7,7 @@ one that is gone.
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -63,12 +63,14 @@ class Site(Collaborator):
                 openfl_settings["task_runner"],
                 openfl_settings["compression_pipeline"],
             )
-        self.rounds = entered.rounds
+        self.rounds, self.duties = entered.rounds, entered.duties
         client.federation_uuid = entered.federation
         client.root_certificate = str(entered.gate.pinned)  # this aggregator's certificate alone
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
-        line: Any = AggregatorClient(client, self.rounds, patience_s, on_work=self._forget)
+        line: Any = AggregatorClient(
+            client, self.rounds, self.duties, patience_s, on_work=self._forget
+        )
         super().__init__(
             collaborator_name=collaborator_name,
             client=line,
@@ -85,15 +87,20 @@ class Site(Collaborator):
         self.tensor_db.clean_up(0)
 
     def do_task(self, task: Any, round_number: int) -> dict:
-        """OpenFL's, unless the round has been answered already or is not this site's to train."""
+        """OpenFL's, unless the task has been answered already or is not this site's to train."""
         name = task if isinstance(task, str) else task.name
+        line: Any = self.client
+        again = self.duties.answered(round_number, name)
+        if again is not None:
+            logger.info("Round %d: %s: sending again what was sent before.", round_number, name)
+            line.send_again(again)
+            return {}
         if not brings_update(name):
             return super().do_task(task, round_number)
         model = TensorKey(TENSOR, self.aggregator_uuid, round_number, False, ("model",))
         answer = self.rounds.answer(lambda: self.get_data_for_tensorkey(model))
         if answer.what == "train":
             return super().do_task(task, round_number)
-        line: Any = self.client
         if answer.what == "send again":
             line.send_again(answer.message)
         else:
@@ -104,7 +111,7 @@ class Site(Collaborator):
 
     def run(self) -> None:
         """OpenFL's loop, with the heart beating beside it until it ends."""
-        with self.rounds.to_the_end(), self._heartbeat():
+        with closing(self.duties), self.rounds.to_the_end(), self._heartbeat():
             super().run()
 
     @contextmanager

@@ -31,9 +31,22 @@ def test_every_site_takes_part_in_the_tasks_of_a_round_and_in_no_others():
 
 
 def test_an_evaluation_run_is_one_round_of_the_final_tasks():
-    assert schedule(selected_task_group="evaluation").get_all_tasks_for_round(0) == [
-        "final_validation"
-    ]
+    for typed in (None, "evaluation"):
+        found = schedule(evaluation=True, selected_task_group=typed)
+        assert found.get_all_tasks_for_round(0) == ["final_validation"]
+        assert found.is_task_group_evaluation()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"selected_task_group": "evaluation"},
+        {"selected_task_group": "learning", "evaluation": True},
+    ],
+)
+def test_an_aggregator_cannot_choose_tasks_that_no_site_has_approved(settings):
+    with pytest.raises(PlanError, match="sites do only what their approved plan says"):
+        schedule(**settings)
 
 
 def test_a_task_that_the_plan_does_not_define_is_refused():

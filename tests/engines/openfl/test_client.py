@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,8 +14,12 @@ from src.engines.openfl import client as module
 from src.engines.openfl.client import AggregatorClient
 from src.errors import AggregatorUnreachable, Refused
 from src.refusal import APPROVAL_NEEDED, marked
+from src.rounds.duties import Duties
+from src.rounds.schedule import Schedule
 from src.rounds.site import SiteRounds
 from tests.open_gate import OpenSiteGate
+
+DUTIES = Duties(Schedule.of(["validation", "train"], ["final_validation"], 2), Path())
 
 
 class Server(aggregator_pb2_grpc.AggregatorServicer):
@@ -67,7 +72,7 @@ def line(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     server = start(port, servicer)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    yield AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=1.5)
+    yield AggregatorClient(client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1.5)
     server.stop(0)
 
 
@@ -128,7 +133,7 @@ def test_a_fault_at_the_aggregator_that_stays_ends_it_with_its_text(line, servic
 def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    lonely = AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=1.0)
+    lonely = AggregatorClient(client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1.0)
     began = time.monotonic()
     with pytest.raises(
         AggregatorUnreachable, match=r"could not be reached for \d+ s .*start this site again"
@@ -140,7 +145,7 @@ def test_nobody_there_ends_it_after_the_patience_with_what_to_do(port, monkeypat
 def test_an_aggregator_that_comes_back_is_found(port, servicer, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
-    patient = AggregatorClient(client, SiteRounds(OpenSiteGate()), patience_s=60)
+    patient = AggregatorClient(client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=60)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(patient.ping)
         time.sleep(1)
@@ -162,13 +167,35 @@ def test_what_is_sent_is_logged_before_and_after(line):
     }
 
 
+@pytest.mark.parametrize(
+    "tasks", [["locally_tuned_model_validation"], ["train", "validation"], ["train", "train"]]
+)
+def test_tasks_that_are_not_the_plans_are_refused_and_that_is_logged(port, monkeypatch, tasks):
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    line = AggregatorClient(client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1)
+    named = [aggregator_pb2.Task(name=task) for task in tasks]
+    monkeypatch.setattr(client, "get_tasks", lambda: (named, 0, 0, False))
+    with pytest.raises(Refused, match="this site's approved plan says"):
+        line.get_tasks()
+    assert line.gate.events[-1][0] == "refused"
+
+
+def test_the_aggregator_cannot_have_a_site_sleep_for_years(port, monkeypatch):
+    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+    line = AggregatorClient(client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1)
+    answers = iter([([], 0, 2**31 - 1, False), ([], 0, -5, False)])
+    monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
+    assert [line.get_tasks()[2] for _ in range(2)] == [module.LONGEST_WAIT_S, 0]
+
+
 def test_before_each_new_piece_of_work_what_was_cached_is_dropped(port, monkeypatch):
     client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
     dropped: list[int] = []
     line = AggregatorClient(
-        client, SiteRounds(OpenSiteGate()), patience_s=1, on_work=lambda: dropped.append(1)
+        client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1, on_work=lambda: dropped.append(1)
     )
-    answers = iter([([], 0, 1, False), (["train"], 0, 0, False), (["train"], 0, 0, False)])
+    train = [aggregator_pb2.Task(name="train")]
+    answers = iter([([], 0, 1, False), (train, 0, 0, False), (train, 0, 0, False)])
     monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
     for _ in range(3):
         line.get_tasks()
