@@ -11,6 +11,7 @@ KitError                   the message says what was expected, what came, where,
 │   ├── CaseError          a case that must not be used
 │   ├── VolumeError        a file that is no usable volume
 │   └── ModelError         a model that is none of this kit's, or of another network
+├── Busy                   too much at a time, or too slowly: the other party may try again
 ├── WireError              bytes that are not what the protocol says
 │   ├── CiphertextError    no ciphertext, or no key, of these parameters
 │   └── WorkerRefused      a worker took its order for one of these, or died of it
@@ -73,6 +74,10 @@ class VolumeError(InputError):
 
 class ModelError(InputError):
     """A model that is none of this kit's, or does not fit the network that is to take it."""
+
+
+class Busy(KitError):
+    """Too many calls at a time, or one that is too slow: the other party may try again."""
 
 
 class WireError(KitError):

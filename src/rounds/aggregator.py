@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from src.errors import Damaged, Refused
+from src.model_vector import TENSOR
 from src.refusal import APPROVAL_NEEDED, marked
 from src.rounds import tensor_bytes
 from src.rounds.presence import Presence
@@ -28,6 +29,7 @@ class Gate(Protocol):
 
     bundle: Any
 
+    def caller(self, common_name: str) -> str: ...
     def check(self, common_name: str, site: str) -> None: ...
     def approve(self, site: str, content: bytes) -> None: ...
     def has_approved(self, site: str) -> bool: ...
@@ -48,6 +50,16 @@ class Answer:
     task: str
     models: Named
     metrics: Named
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """What a site asks for. tags: in the order of the alphabet."""
+
+    site: str
+    name: str
+    round: int
+    tags: tuple[str, ...]
 
 
 @dataclass
@@ -88,6 +100,15 @@ class AggregatorRounds:
 
     # -- who may speak -----------------------------------------------------------------------
 
+    def caller(self, common_name: str, instance: str | None) -> str:
+        """The site that calls, asked before anything that it says is read. Refused: as `check`.
+
+        instance: which process of the site it is, as that says of itself; None: it does not.
+        """
+        site = self.gate.caller(common_name)
+        self.presence.heard(site)
+        return site
+
     def check(self, common_name: str, site: str) -> None:
         """Asked at every call; it is a sign of life too. Refused: with the gate's reason."""
         self.gate.check(common_name, site)
@@ -107,6 +128,18 @@ class AggregatorRounds:
     def gathered(self) -> bool:
         """Whether the first round can begin."""
         return True
+
+    def most_bytes(self, initial: int) -> int:
+        """The largest model that a site sends. initial: the size of the initial model's file."""
+        return initial
+
+    def may_fetch(self, key: Fetch, open_round: int) -> bool:
+        """Whether a site may ask for this: the model of the round, or what it has trained in it.
+
+        (The round before, too: a cut-off may end a round while a site asks for its model.)
+        """
+        now = key.round in (open_round, open_round - 1) and key.name == TENSOR
+        return now and key.tags in (("model",), tuple(sorted((key.site, "trained"))))
 
     def work_given(self) -> None:
         """A site has got its tasks: the round's seconds count from the first."""

@@ -16,6 +16,7 @@ from src.rounds.aggregator import (
     AggregatorRounds,
     Answer,
     Collected,
+    Fetch,
     Gate,
     Named,
     refuse_other_metrics,
@@ -86,6 +87,14 @@ class EncryptedAggregatorRounds(AggregatorRounds):
             return True
         present = self.presence.present()
         return len(present) >= self.presence.needed and self.encrypted.gather(present)
+
+    def most_bytes(self, initial: int) -> int:
+        """Of an encrypted update, whatever the model's file has."""
+        return self.encrypted.most_bytes
+
+    def may_fetch(self, key: Fetch, open_round: int) -> bool:
+        """Only the round's model: nothing else is here."""
+        return key.tags == ("model",) and super().may_fetch(key, open_round)
 
     def sending(self, site: str, open_round: int, asked: int, what: str, content: bytes) -> bytes:
         """The round's model, encrypted. Refused: of another round than the open one."""

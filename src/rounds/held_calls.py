@@ -1,7 +1,7 @@
 """Held calls: a site that asks for work is answered when there is some, not told to ask again.
 
-Each held call keeps a thread of the engine's server, so that only a few are held; the others are
-sent away for a second.
+Each held call keeps a thread of the engine's server, so that only a few are held, and one of each
+site; the others are sent away for a second.
 """
 
 from collections.abc import Callable
@@ -22,23 +22,29 @@ class HeldCalls:
         self.wait_s = wait_s
         self.most = most
         self._changed = Condition()
-        self._held = 0
+        self.count = 0  # of calls that are held now
+        self._newest: dict[str, int] = {}
 
     @property
     def full(self) -> bool:
         """Whether no further call would be held."""
-        return self._held >= self.most
+        return self.count >= self.most
 
-    def hold(self, until: Callable[[], bool]) -> bool:
-        """Hold this call until there is an answer, or it has waited. False at once if full."""
+    def hold(self, site: str, until: Callable[[], bool]) -> bool:
+        """Hold this call until there is an answer, it has waited, or the site calls again.
+
+        False at once if full.
+        """
         with self._changed:
+            own = self._newest[site] = self._newest.get(site, 0) + 1
+            self._changed.notify_all()  # an older call of this site gives way
             if self.full:
                 return False
-            self._held += 1
+            self.count += 1
             try:
-                self._changed.wait_for(until, self.wait_s)
+                self._changed.wait_for(lambda: self._newest[site] != own or until(), self.wait_s)
             finally:
-                self._held -= 1
+                self.count -= 1
         return True
 
     def release(self) -> None:

@@ -124,6 +124,16 @@ class AggregatorGate(Party):
         self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
         return self.federation
 
+    def caller(self, common_name: str) -> str:
+        """The site whose certificate the caller has proved to hold. Refused: as in `check`."""
+        try:
+            name, _ = certificates.parse_common_name(common_name)
+        except Refused as refusal:
+            self._tell(common_name, refusal)
+            raise Refused(marked(refusal)) from None
+        self.check(common_name, name)
+        return name
+
     def check(self, common_name: str, site: str) -> None:
         """Check one call, before anything of it is looked at.
 

@@ -23,7 +23,9 @@ from src.model_vector import TENSOR
 from src.plan import plan as plans
 from src.plan.view import Plan as PlanView
 from src.refusal import reason_in
+from src.rounds.duties import Duties
 from src.rounds.preparation import encrypting_site
+from src.rounds.schedule import Schedule
 from src.rounds.site import EncryptedSiteRounds
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.memory_file import MemoryFile
@@ -171,7 +173,8 @@ class HostileSite:
             lambda: read_model(workspace / "save" / "init.pbuf"),
         )
         site = EncryptedSiteRounds(self.gate, self.sealed)
-        self.line = AggregatorClient(self.client, site, 60)
+        duties = Duties(Schedule.of_plan(approved), workspace / "local_state")
+        self.line = AggregatorClient(self.client, site, duties, 60)
 
     def upload(self) -> bytes:
         """A good answer to round 0, never sent."""
@@ -241,6 +244,7 @@ def hostile(good: bytes, rng: random.Random) -> Iterator[tuple[bytes, dict]]:
 @pytest.mark.faults
 def test_thousands_of_hostile_uploads_are_refused_and_the_run_ends_right(sealed):
     rng = random.Random(1)
+    sealed.change("aggregator.calls_per_minute=60000")  # else they would wait for their turns
     with running([sealed.start_aggregator()]) as parties:
         parties += [sealed.start_site(name) for name in ("two", "three")]
         site = HostileSite(sealed.sites["one"])

@@ -9,10 +9,12 @@ from src.rounds.held_calls import HeldCalls
 from tests.patience import HANG_S, until
 
 
-def held(calls: HeldCalls, answer: threading.Event) -> tuple[threading.Thread, list]:
-    """A call that is held until there is an answer."""
+def held(
+    calls: HeldCalls, answer: threading.Event, site: str = "one"
+) -> tuple[threading.Thread, list]:
+    """A site's call that is held until there is an answer."""
     found: list[bool] = []
-    thread = threading.Thread(target=lambda: found.append(calls.hold(answer.is_set)))
+    thread = threading.Thread(target=lambda: found.append(calls.hold(site, answer.is_set)))
     thread.start()
     return thread, found
 
@@ -34,14 +36,27 @@ def test_a_call_beyond_the_held_ones_is_answered_at_once():
     calls, answer = HeldCalls(HANG_S, 1), threading.Event()
     thread, _ = held(calls, answer)
     until(lambda: calls.full, "the call to be held")
-    assert calls.hold(lambda: True) is False
+    assert calls.hold("two", lambda: True) is False
     answer.set()
     calls.release()
     thread.join(HANG_S)
 
 
+def test_a_second_call_of_a_site_ends_its_first():
+    calls, answer = HeldCalls(HANG_S, 2), threading.Event()
+    first, _ = held(calls, answer)
+    until(lambda: calls.count == 1, "the first to be held")
+    second, _ = held(calls, answer)
+    first.join(HANG_S)
+    assert not first.is_alive()
+    until(lambda: calls.count == 1, "the second to be held alone")
+    answer.set()
+    calls.release()
+    second.join(HANG_S)
+
+
 def test_a_held_call_ends_after_its_time():
-    assert HeldCalls(0.01, 1).hold(lambda: False) is True
+    assert HeldCalls(0.01, 1).hold("one", lambda: False) is True
 
 
 @pytest.mark.parametrize(("wait_s", "most", "name"), [(0, 4, "idle"), (1, 7, "waiting")])

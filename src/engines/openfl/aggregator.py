@@ -1,35 +1,38 @@
 """The aggregator (a door to OpenFL): OpenFL 1.9's, with the faults mended that bite a long run.
 
-What is mended, and where it is wrong in openfl/component/aggregator/aggregator.py of 1.9:
-the final aggregate is never saved (`_end_of_round_check`); idle sites are sent to sleep for 10 s
-(`_get_sleep_time`); a rule that raises leaves every site waiting for ever
-(`process_task_results`); another run's database is resumed without a word (`_recover`); the
-process never ends when a site is gone (`all_quit_jobs_sent`). Nothing is patched: each is an
-override of a public or documented method, and what to do is decided in `src.rounds`.
+What is mended, and where it is wrong in openfl/component/aggregator/aggregator.py of 1.9: idle
+sites are sent to sleep for 10 s (`_get_sleep_time`); a rule that raises leaves every site waiting
+for ever (`process_task_results`); a tensor that is not there is looked for in a thread of the
+server for a minute (`get_aggregated_tensor`); the process never ends when a site is gone
+(`all_quit_jobs_sent`); what is wrong with its checkpoint stands in `checkpoint`, with its server in
+`server`. Each is an override of a public or documented method, one replaced name apart (`server`),
+and what to do is decided in `src.rounds`.
 """
 
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from openfl.component import Aggregator as OpenFLAggregator
+from openfl.utilities import TensorKey
 
 from src import require
-from src.engines.openfl import checkpoint, messages
+from src.engines.openfl import messages, server
 from src.engines.openfl.assigner import TrainThenValidate
+from src.engines.openfl.checkpoint import Checkpointed
 from src.engines.openfl.damage import own_damage_ends_the_run
-from src.errors import RunFailed
+from src.errors import Refused, RunFailed
 from src.plan.parts import Declares
 from src.plan.plan import build
-from src.refusal import APPROVAL, errors_end_the_process
-from src.rounds.aggregator import AggregatorRounds
+from src.refusal import APPROVAL, errors_end_the_process, marked
+from src.rounds.admission import BESIDE_BYTES, Admission, Limits
+from src.rounds.aggregator import AggregatorRounds, Fetch
 from src.rounds.ending import Ending
 from src.rounds.held_calls import HeldCalls
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
-from src.rounds.run_state import RunState
 from src.rounds.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ FAREWELL_S = 1.0  # for the last "go home" to reach its site before the server c
 FAILURE_GRACE_S = 15.0  # for the sites to hear that the run has failed
 
 
-class Aggregator(OpenFLAggregator):
+class Aggregator(Checkpointed):
     """rounds_to_train: training rounds; one more round validates the final model.
 
     gate: a part that says who may speak (`src.trust.gate.AggregatorGate`).
@@ -49,6 +52,7 @@ class Aggregator(OpenFLAggregator):
         `waiting_sites` calls are held (OpenFL's server has 8 threads), other sites ask each second.
     site_grace_s: a site that is silent for longer (its heartbeat included) is gone for good. The
         run then stops, unless the straggler policy lets it go on without that site.
+    slowest_bytes_s, calls_per_minute: see `src.rounds.admission.Limits`.
     """
 
     DECLARES = Declares(encrypted=False)
@@ -67,14 +71,14 @@ class Aggregator(OpenFLAggregator):
         idle_wait_s: float = 10.0,
         waiting_sites: int = 4,
         site_grace_s: float = 600.0,
+        slowest_bytes_s: float = 16_384.0,
+        calls_per_minute: float = 120.0,
         persist_checkpoint: bool = True,
         persistent_db_path: str = "local_state/tensor.db",
         **openfl_settings,
     ) -> None:
         require.whole("rounds_to_train", rounds_to_train, at_least=1)
         self.schedule: Schedule = assigner.schedule
-        self.final_state_path = Path(final_state_path)
-        evaluating = self.schedule.rounds == 0  # `--task_group evaluation`
         self.held = HeldCalls(idle_wait_s, waiting_sites)
         self._gathered = False
         with errors_end_the_process():
@@ -84,15 +88,6 @@ class Aggregator(OpenFLAggregator):
         enough = needed or len(authorized_cols)
         self.presence = Presence(self.gate, authorized_cols, enough, site_grace_s, time.monotonic)
         self.ending = Ending(self.presence, time.monotonic, self.held.release)
-        self._state = RunState(Path(persistent_db_path))
-        resumed = False
-        if persist_checkpoint and not evaluating:
-            resumed = self._state.claim(self.gate.bundle.digest)
-        record = Path(record_path)
-        record = record.with_name(f"evaluation-{record.name}") if evaluating else record
-        self.local_state = Path(persistent_db_path).parent
-        log = RoundLog(record, resumed=resumed)
-        self.rounds = self._rounds(log, openfl_settings, resumed=resumed)
         super().__init__(
             rounds_to_train=rounds_to_train + 1,
             federation_uuid=federation,
@@ -101,9 +96,30 @@ class Aggregator(OpenFLAggregator):
             straggler_handling_policy=straggler_handling_policy,
             persist_checkpoint=persist_checkpoint,
             persistent_db_path=persistent_db_path,
+            final_state_path=final_state_path,
             callbacks=[],  # OpenFL's default list is shared between instances
             **openfl_settings,
         )
+        self.local_state = Path(persistent_db_path).parent
+        with errors_end_the_process():
+            self._begin(Path(record_path), openfl_settings)
+        limits = Limits(
+            most_bytes=self.rounds.most_bytes(Path(self.init_state_path).stat().st_size)
+            + BESIDE_BYTES,
+            slowest_bytes_s=slowest_bytes_s,
+            calls_per_minute=calls_per_minute,
+        )
+        self.admission = Admission(limits, self.caller, time.monotonic)
+        server.install()
+
+    def _begin(self, record: Path, openfl_settings: Mapping[str, Any]) -> None:
+        """The first round, or the one that was interrupted."""
+        if self.schedule.rounds == 0:
+            record = record.with_name(f"evaluation-{record.name}")
+        resumed = self.claim(self.gate.bundle.digest)
+        log = RoundLog(record, resumed=resumed)
+        self.rounds = self._rounds(log, openfl_settings, resumed=resumed)
+        self.go_on()
         self.rounds.begin(self.round_number)
 
     def _rounds(
@@ -113,6 +129,16 @@ class Aggregator(OpenFLAggregator):
         return AggregatorRounds(self.gate, self.presence, self.schedule, log)
 
     # -- who is there ------------------------------------------------------------------------
+
+    @own_damage_ends_the_run
+    def caller(self, common_name: str, instance: str | None) -> str:
+        """The site that calls, before anything of its call is read. Refused: the gate's reason."""
+        return self.rounds.caller(common_name, instance)
+
+    def unkept(self, site: str, error: OSError) -> None:
+        """An upload cannot be written while it comes: the run ends with that reason."""
+        with suppress(OSError), self.ending.keeping(site, self.round_number):
+            raise error
 
     @own_damage_ends_the_run
     def valid_collaborator_cn_and_id(self, cert_common_name, collaborator_common_name) -> bool:
@@ -127,9 +153,10 @@ class Aggregator(OpenFLAggregator):
         """OpenFL's answer; when there is no work yet, the call is held until there is."""
         self.rounds.require_introduction(collaborator_name)
         if not self._time_to_quit() and not self._has_gathered():
-            return None, self.round_number, 0 if self._wait_for_work() else 1, False
+            waited = self._wait_for_work(collaborator_name)
+            return None, self.round_number, 0 if waited else 1, False
         answer = super().get_tasks(collaborator_name)
-        if answer[0] is None and not answer[3] and self._wait_for_work():
+        if answer[0] is None and not answer[3] and self._wait_for_work(collaborator_name):
             answer = super().get_tasks(collaborator_name)
         tasks, round_number, _, quit_now = answer
         if tasks is not None:
@@ -143,19 +170,29 @@ class Aggregator(OpenFLAggregator):
             self.held.release()
         return self._gathered
 
-    def _wait_for_work(self) -> bool:
+    def _wait_for_work(self, site: str) -> bool:
         """False at once if too many calls are held already; else True after the wait."""
         before = self.round_number, self._gathered
         return self.held.hold(
-            lambda: (self.round_number, self._gathered) != before or self._time_to_quit()
+            site,
+            lambda: (self.round_number, self._gathered) != before or self._time_to_quit(),
         )
 
     @own_damage_ends_the_run
     def get_aggregated_tensor(
         self, tensor_name, round_number, report, tags, require_lossless, requested_by
     ):
-        """OpenFL's answer, logged and its bytes counted."""
+        """OpenFL's answer, logged and its bytes counted. Refused: it is not what a round needs.
+
+        (OpenFL 1.9 would look for it in a thread of the server for a minute.)
+        """
         self.rounds.require_introduction(requested_by)
+        tags = tuple(sorted(tags))
+        asked = Fetch(requested_by, tensor_name, round_number, tags)
+        key = TensorKey(tensor_name, self.uuid, round_number, report, tags)
+        allowed = not report and self.rounds.may_fetch(asked, self.round_number)
+        if not allowed or self.tensor_db.get_tensor_from_cache(key) is None:
+            raise Refused(marked(f"{tensor_name[:80]!r} of round {round_number} is not here."))
         tensor = super().get_aggregated_tensor(
             tensor_name, round_number, report, tags, require_lossless, requested_by
         )
@@ -223,22 +260,10 @@ class Aggregator(OpenFLAggregator):
         void, self.collaborators_done = self.rounds.close(ended, self.collaborators_done)
         super()._end_of_round_check()
         self.rounds.ended(ended, sites, void)
-        checkpoint.forget_older_models(self.persistent_db, ended)
+        self.forget_older_models(ended)
         if ended == self.schedule.rounds - 1:
-            self._save_final_model()
+            self.save_final_model(ended + 1, self.rounds.final_model(ended + 1))
         self.held.release()
-
-    def _save_final_model(self) -> None:
-        number = self.schedule.rounds
-        tensors = self.tensor_db.get_tensors_by_round_and_tags(number, ("model",))
-        checkpoint.write_model(
-            self.final_state_path,
-            {key.tensor_name: tensor for key, tensor in tensors.items()},
-            self.rounds.final_model(number),
-            number,
-            self.compression_pipeline,
-        )
-        logger.info("Final model: %s", self.final_state_path)
 
     # -- the end of the run ------------------------------------------------------------------
 
@@ -256,8 +281,7 @@ class Aggregator(OpenFLAggregator):
         failure = self.rounds.leave(self.ending.failure)
         if failure:
             raise RunFailed(failure)
-        if self.persistent_db:
-            self._state.end()
+        self.ended_for_good()
         return True
 
     def _may_end(self) -> bool:
