@@ -8,7 +8,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from src.strict import json_value
 START = "0" * 64  # what stands in the first line as the hash of the line before
 
 Entry = dict[str, Any]
+Make = Callable[[int, str], Mapping[str, Any]]
 
 
 class HashChain:
@@ -39,22 +41,41 @@ class HashChain:
         """
         return self.append_made(lambda number, previous: content)
 
-    def append_made(self, make: Callable[[int, str], Mapping[str, Any]]) -> str:
+    def append_made(self, make: Make) -> str:
         """Append the line that `make` returns for its number and the hash of the line before.
 
         `make` runs while the file is locked, so lines of other threads and processes wait.
         """
+        with self.together() as append:
+            return append(make)
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[[Make], str]]:
+        """Append lines that belong together: nobody else's line comes between them.
+
+        In the block each call appends the line that it is given, as `append_made` does. They are
+        written at its end, or none of them if it raises.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self.path, flags, self._mode), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            number, previous = self._tail(file)
-            line = {**make(number, previous), "n": number, "previous": previous}
-            file.write(encoded(line))
+            first, previous = self._tail(file)
+            lines: list[bytes] = []
+
+            def append(make: Make) -> str:
+                nonlocal previous
+                number = first + len(lines)
+                line = {**make(number, previous), "n": number, "previous": previous}
+                lines.append(encoded(line))
+                previous = digest(line)
+                return previous
+
+            yield append
+            file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
-            if number == 0:
+            if first == 0:
                 _sync_folder(self.path.parent)
-        return digest(line)
 
     def repair(self) -> None:
         """Cut off a last line that a crash has torn. Nothing that `append` has returned is lost."""

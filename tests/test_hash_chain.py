@@ -43,6 +43,26 @@ def test_content_may_be_made_from_the_place_where_it_will_stand(made):
     assert hash_chain.read(made.path)[-1]["told"] == [5, head]
 
 
+def test_lines_that_belong_together_follow_each_other(made):
+    with made.together() as append:
+        head = append(lambda *_: {"number": 5})
+        append(lambda n, previous: {"number": n, "told": previous})
+    lines = hash_chain.read(made.path)
+    assert numbers(made) == [0, 1, 2, 3, 4, 5, 6]
+    assert lines[6]["told"] == head == hash_chain.digest(lines[5])
+
+
+def test_lines_that_belong_together_are_written_all_or_none(made):
+    def append_two() -> None:
+        with made.together() as append:
+            append(lambda *_: {"number": 5})
+            append(lambda *_: {"number": 1 // 0})
+
+    with pytest.raises(ZeroDivisionError):
+        append_two()
+    assert numbers(made) == [0, 1, 2, 3, 4]
+
+
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_altered_dropped_moved_or_doubled_line_is_found(made, data):

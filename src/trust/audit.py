@@ -37,20 +37,22 @@ class AuditLog:
 
     def write(self, event: str, **details: Any) -> str:
         """Append one line, which is on disk when this returns; return its hash."""
-        return self._chain.append_made(
-            lambda *_: {
-                "time": self._clock().isoformat(timespec="milliseconds"),
-                "party": self.party,
-                "event": event,
-                **details,
-            }
-        )
+        return self._chain.append_made(lambda *_: self._line(event, details))
+
+    def _line(self, event: str, details: dict[str, Any]) -> dict[str, Any]:
+        time = self._clock().isoformat(timespec="milliseconds")
+        return {"time": time, "party": self.party, "event": event, **details}
 
     def sign(self, key: RSAPrivateKey, certificate: x509.Certificate, **details: Any) -> None:
-        """Append a line and the party's signature over its hash, and so over all lines before."""
-        head = self.write("round ended", **details)
-        signed = signed_statement.sign(KIND, {"party": self.party, "head": head}, key, certificate)
-        self.write("signed", envelope=json.loads(signed))
+        """Append a line and the party's signature over its hash, and so over all lines before.
+
+        The two follow each other, whatever other threads and processes write.
+        """
+        with self._chain.together() as append:
+            head = append(lambda *_: self._line("round ended", details))
+            statement = {"party": self.party, "head": head}
+            signed = signed_statement.sign(KIND, statement, key, certificate)
+            append(lambda *_: self._line("signed", {"envelope": json.loads(signed)}))
 
 
 def digest_of(blobs: Iterable[bytes]) -> str:

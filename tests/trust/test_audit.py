@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -116,6 +116,26 @@ def test_threads_and_processes_do_not_break_the_chain(log, identity, clock):
     for thread in threads:
         thread.join()
     assert len(good(log, identity)) == 8 + 80
+
+
+def test_a_signature_stands_right_behind_what_it_signs(log, identity, clock):
+    """Two threads write while a third signs, as a heartbeat's and a task's do at a round's end."""
+    over = Event()
+
+    def write() -> None:
+        other = AuditLog(log.path, "one", clock)
+        while not over.is_set():
+            other.write("sending", site="one", round=2, what="x", digest="d")
+
+    threads = [Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 12):
+        log.sign(*identity, round=number)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert sum(line["event"] == "signed" for line in good(log, identity)) == 12
 
 
 def test_lines_longer_than_a_block_are_chained(log, identity):
