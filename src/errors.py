@@ -3,7 +3,9 @@
 KitError                   the message says what was expected, what came, where, and what to do
 ├── Refused                trust forbids it: the other party must be told, and nothing is retried
 │   ├── BudgetSpent        a release would cost more privacy than is left
-│   └── WrongSum           a sum that is not exactly its roster's: final for the run
+│   ├── WrongSum           a sum that is not exactly its roster's: final for the run
+│   ├── WorkspaceHeld      another process works in this workspace
+│   └── MaskReused         a second, different update for one site and round: ends the run
 ├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
 ├── InputError             what a person gave cannot be used: an argument, a file, a folder
 │   ├── SettingError       a setting out of its range, or two that exclude each other
@@ -27,9 +29,13 @@ these is an `OSError`, `ValueError` or `RuntimeError`.
 
 
 class KitError(Exception):
-    """The root. exit_code: with which a process ends that this error has ended."""
+    """The root. exit_code: with which a process ends that this error has ended.
+
+    command_code: the same of a command that a person has typed.
+    """
 
     exit_code = 1
+    command_code = 1
 
 
 class Refused(KitError):
@@ -44,6 +50,16 @@ class BudgetSpent(Refused):
 
 class WrongSum(Refused):
     """A sum that is not exactly its roster's. Final for the run: no second look is taken."""
+
+
+class WorkspaceHeld(Refused):
+    """Another process works in this workspace; the message says which."""
+
+    command_code = Refused.exit_code
+
+
+class MaskReused(Refused):
+    """A second, different update of one site for one round: its masks were used twice."""
 
 
 class Damaged(KitError):

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 MARK = "Refused: "  # before the reason, where it travels inside another error's text
 APPROVAL = "approval"  # the message with which a site introduces itself
 APPROVAL_NEEDED = "show your approval first"  # the refusal to which a site answers with it
+TAKEN_OVER = "another process of this site:"  # how the refusal of one of two processes begins
 
 
 def marked(reason: object) -> str:
@@ -40,7 +41,7 @@ def errors_end_the_process() -> Iterator[None]:
 
 @contextmanager
 def errors_end_the_command() -> Iterator[None]:
-    """At the top of a command line: an error of ours, or a file's, is one line; code 1.
+    """At the top of a command line: an error of ours, or a file's, is one line; mostly code 1.
 
     A bug keeps its traceback; so does an OSError that names no file, unless the disk is full.
     """
@@ -50,4 +51,4 @@ def errors_end_the_command() -> Iterator[None]:
         if isinstance(error, OSError) and error.filename is None and error.errno != errno.ENOSPC:
             raise
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.command_code if isinstance(error, KitError) else 1)

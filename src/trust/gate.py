@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from src.differential_privacy import ledger
 from src.differential_privacy.guarantee import guarantees
-from src.errors import Damaged, Refused
+from src.errors import Damaged, Refused, WorkspaceHeld
 from src.files import write_atomically
 from src.plan.view import Plan
 from src.refusal import marked
@@ -47,10 +47,11 @@ class SiteGate(Party):
     def open(self, name: str) -> str:
         """Check everything before any byte goes out; return the federation's name.
 
-        Refused: the reason, which is also logged.
+        The workspace is this process's from here on. Refused: the reason, which is also logged.
         """
         member = self.identify(name)
         try:
+            self.lock.take()
             self.check_aggregator()
             self.approval = self._approval(member)
             self._check_ledgers()
@@ -108,6 +109,7 @@ class AggregatorGate(Party):
         """Check everything before the server listens; return the federation's name.
 
         names: the sites that OpenFL expects; they must be those of the member list.
+        Refused: the reason; also that another process works in this workspace.
         """
         if sorted(names) != self.members.sites:
             raise Refused(
@@ -119,6 +121,11 @@ class AggregatorGate(Party):
         key_transport.refuse_foreign_keys(self.workspace)
         aggregator = self.members.aggregator
         self._identify(aggregator)
+        try:
+            self.lock.take()
+        except WorkspaceHeld as held:
+            self.audit.write("refused", reason=str(held))
+            raise
         self._approved: dict[str, str] = {}
         self._told: set[str] = set()
         self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
@@ -176,7 +183,7 @@ class AggregatorGate(Party):
             yield
         except Refused as refusal:
             self._tell(site, refusal)
-            raise Refused(marked(refusal)) from None
+            raise type(refusal)(marked(refusal)) from None
 
     def has_approved(self, site: str) -> bool:
         """Whether this process has seen the site's approval."""

@@ -21,6 +21,7 @@ from src.trust import (
 from src.trust import certificate as certificates
 from src.trust.audit import FILE, AuditLog, digest_of
 from src.trust.certificate import AGGREGATOR, SITE, CertificatePath
+from src.trust.lock import WorkspaceLock
 from src.trust.members import Member
 from src.trust.revocation import RevocationList
 
@@ -46,6 +47,7 @@ class Party:
         self.chain = CertificatePath.read(self.workspace / members.CHAIN_FILE)
         self.deny = RevocationList(self.workspace, self.chain.signing, self._log_revoked)
         self._revoked: set[str] = set()
+        self.lock = WorkspaceLock(self.workspace, now)
 
     @property
     def federation(self) -> str:

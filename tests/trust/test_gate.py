@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from src.errors import Damaged, Refused
+from src.errors import Damaged, MaskReused, Refused, WorkspaceHeld
 from src.refusal import MARK, reason_in
 from src.trust import audit, revocation
 from src.trust import gate as gate_module
@@ -65,6 +65,23 @@ def test_one_byte_of_code_changed_after_the_approval_is_refused_and_logged(parti
     lines = audit.verify(parties / "one" / audit.FILE, [gate.certificate])
     assert lines[-1]["event"] == "refused"
     assert "is for bundle" in lines[-1]["reason"]
+
+
+def test_a_second_process_in_the_workspace_is_refused_and_logged(parties, clock):
+    first = site_gate(parties, clock)
+    first.open("one")
+    second = site_gate(parties, clock)
+    with pytest.raises(WorkspaceHeld, match="is in use by process"):
+        second.open("one")
+    assert events(parties, "one")[-1] == "refused"
+    first.lock.release()
+    second.open("one")
+
+
+def test_a_second_aggregator_in_the_workspace_is_refused(parties, aggregator, clock):
+    with pytest.raises(WorkspaceHeld, match="is in use by process"):
+        AggregatorGate(str(parties / "aggregator"), clock).open(["one", "two"])
+    assert events(parties, "aggregator")[-1] == "refused"
 
 
 def test_a_site_that_approved_nothing_is_refused(parties, clock):
@@ -176,6 +193,7 @@ def test_a_revocation_is_logged_once_also_of_a_site_that_never_calls_again(
     assert events(parties, "aggregator").count("revoked") == 1
     lines = audit.verify(parties / "aggregator" / audit.FILE, [])
     assert next(line["site"] for line in lines if line["event"] == "revoked") == "two"
+    aggregator.lock.release()
     AggregatorGate(str(parties / "aggregator"), clock).open(["one", "two"])  # and at each start
     assert events(parties, "aggregator").count("revoked") == 2
 
@@ -234,6 +252,12 @@ def test_an_approval_of_what_runs_here_lets_a_site_in(parties, aggregator):
     aggregator.approve("one", (parties / "one/approvals/approval.json").read_bytes())
     assert aggregator.has_approved("one")
     assert not aggregator.has_approved("two")
+
+
+def test_a_refusal_keeps_its_kind_on_its_way_to_the_caller(parties, aggregator):
+    with pytest.raises(MaskReused, match=f"{MARK}twice"), aggregator.refusing("one"):
+        raise MaskReused("twice")
+    assert events(parties, "aggregator")[-1] == "refused"
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])

@@ -60,7 +60,7 @@ def model_bytes(path: Path) -> bytes:
 def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
     """An encrypted model, opened in a site's workspace with that site's keys.
 
-    Refused: this is no site's workspace, or the model does not hold.
+    Refused: this is no site's workspace, a process works in it, or the model does not hold.
     """
     plan = Plan.read(workspace / PLAN)
     encryption = plans.build(plan.pipeline).encryption
@@ -75,6 +75,7 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
         )
     gate = plans.build(plan.gate, workspace=str(workspace))
     gate.identify(names[0])
+    gate.lock.take()  # what is opened here is noted in the site's state of the run
     initial = workspace / plan.init_weights
     site = encrypting_site(
         encryption, gate, names[0], plan, workspace, lambda: read_plain_model(initial)
@@ -83,3 +84,4 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
         return site.open(message)
     finally:
         site.close()
+        gate.lock.release()
