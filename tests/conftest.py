@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from src.differential_privacy import ledger
+from src.secure_aggregation import mask_keys
 from tests import ceremonies
 from tests.ceremonies import Clock
 from tests.secure_aggregation import sealing
@@ -19,6 +22,16 @@ settings.register_profile("kit", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("kit")
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def apart(tmp_path_factory):
+    """These tests' ledgers and mask keys lie in folders of their own, not in this user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ledger.VARIABLE, str(tmp_path_factory.mktemp("ledgers") / "ledger"))
+        with tempfile.TemporaryDirectory(dir=mask_keys.memory_folder()) as memory:
+            patch.setenv(mask_keys.VARIABLE, memory)
+            yield
 
 
 @pytest.fixture(scope="session")

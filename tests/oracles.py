@@ -39,7 +39,7 @@ def unmasked(federation, name: str, message: bytes) -> np.ndarray:
     opened = site.opened
     salt = announcements.salt(opened.transcript, opened.roster)
     own = site.gate.members.site(name).sha256
-    private = site.state.mask_key(opened.round)
+    private = federation.mask_keys[name]
     keys = pair_keys(own, private, opened.roster.mask_keys, salt)
     seen = slots_seen(federation, message)
     return (seen + T - mask(own, keys, np.zeros_like(seen), T)) % np.uint64(T)

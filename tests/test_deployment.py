@@ -62,6 +62,18 @@ def test_privacy_ledgers_lie_outside_the_workspace_and_outlive_the_container():
     assert f"\nStateDirectory={named[1]}\nStateDirectoryMode=0700\n" in unit
 
 
+def test_mask_keys_lie_in_the_hosts_memory_and_outlive_the_service_but_not_the_host():
+    site = COMPOSE["services"]["site"]
+    place = site["environment"]["GLIOMA_MEMORY"]
+    assert f"${{GLIOMA_MEMORY:-/dev/shm}}:{place}" in site["volumes"]
+    assert place not in COMPOSE["services"]["site"].get("tmpfs", [])  # gone with the container
+    unit = UNIT.read_text()
+    named = re.search(r"^Environment=GLIOMA_MEMORY=/run/(\S+)$", unit, re.MULTILINE)
+    assert named is not None
+    assert f"\nRuntimeDirectory={named[1]}\nRuntimeDirectoryMode=0700\n" in unit
+    assert "\nRuntimeDirectoryPreserve=yes\n" in unit
+
+
 def test_every_variable_of_compose_is_explained():
     used = set(re.findall(r"\$\{(\w+)", (WORKSPACE / "compose.yaml").read_text()))
     explained = re.findall(r"^(\w+)=", (WORKSPACE / "site.env.example").read_text(), re.MULTILINE)

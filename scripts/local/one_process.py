@@ -116,9 +116,16 @@ class Federation:
         """A gate of its own for each party."""
         return SigningGate(list(self.cases), own)
 
-    def site(self, name: str, folder: Path | None = None, keys: SumKeys | None = None):
-        """A site as it starts: what it knows lies in its folder."""
+    def site(
+        self,
+        name: str,
+        folder: Path | None = None,
+        keys: SumKeys | None = None,
+        outside: Path | None = None,
+    ) -> EncryptingSite:
+        """A site as it starts: what it knows lies in its folder, in memory, and outside."""
         home = folder or self.folder / name
+        home.mkdir(parents=True, exist_ok=True)
         return EncryptingSite(
             self.encryption,
             self.gate(name),
@@ -127,6 +134,7 @@ class Federation:
             self.sizes,
             lambda: self.initial,
             home,
+            outside or self.folder / f"{name}-outside",
         )
 
     def restart(self, name: str) -> EncryptingSite:

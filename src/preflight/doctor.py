@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from src.errors import KitError
-from src.preflight import data, identity, machine, plan, privacy
+from src.preflight import data, identity, machine, masks, plan, privacy
 from src.preflight.finding import Check, Examination, Finding
 from src.trust.certificate import utc_now
 
@@ -24,6 +24,7 @@ RULES: dict[str, Check] = {
     "address": plan.address,
     "bundle": identity.approved,
     "encryption": plan.encryption,
+    "mask keys": masks.mask_keys,
     "noise": plan.noise,
     "message size": plan.size,
     "earlier run": plan.state,

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from src.errors import PlanError, Refused
+from src.errors import MaskReused, PlanError, Refused
 from src.model_vector import TENSOR
 from src.refusal import APPROVAL_NEEDED, marked
 from src.rounds import tensor_bytes
@@ -103,14 +103,24 @@ class EncryptedAggregatorRounds(AggregatorRounds):
         return super().sending(site, open_round, asked, what, self.encrypted.model(asked))
 
     def admit(self, answer: Answer, open_round: int, *, over: bool) -> Named | None:
-        """Only metrics, and one encrypted model, pass on; the model as its token."""
-        if over or answer.round < open_round:
+        """Only metrics, and one encrypted model, pass on; the model as its token.
+
+        MaskReused: it is a site's second update for a round, in time or late. That is logged.
+        """
+        late = over or answer.round < open_round
+        try:
+            with self.gate.refusing(answer.site):
+                if not late:
+                    self._check(answer, open_round)
+                take = self.encrypted.take_late if late else self.encrypted.take
+                for _, content in answer.models[:1]:
+                    take(answer.site, answer.round, content)
+        except MaskReused as reused:
+            self.gate.log("mask reused", site=answer.site, round=answer.round, reason=f"{reused}")
+            raise
+        if late:
             logger.warning("%s: too late for round %d.", answer.site, answer.round)
             return None
-        with self.gate.refusing(answer.site):
-            self._check(answer, open_round)
-            for _, content in answer.models:
-                self.encrypted.take(answer.site, answer.round, content)
         return [(name, tensor_bytes.encode(token(content))) for name, content in answer.models]
 
     def _check(self, answer: Answer, open_round: int) -> None:

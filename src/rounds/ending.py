@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from src.errors import Damaged
+from src.errors import Damaged, MaskReused
+from src.refusal import reason_in
 from src.rounds.presence import Presence
 
 
@@ -28,9 +29,15 @@ class Ending:
 
     @contextmanager
     def keeping(self, site: str, round_number: int) -> Iterator[None]:
-        """Around what keeps a site's answer: a disk that is full fails the run, with its reason."""
+        """Around what keeps a site's answer: a disk that is full fails the run, with its reason.
+
+        So does a mask that was used twice.
+        """
         try:
             yield
+        except MaskReused as reused:
+            self.fail(f"Round {round_number}: {reason_in(str(reused)) or reused}")
+            raise
         except (OSError, sqlite3.Error) as error:
             self.fail(
                 f"Round {round_number}: what {site} sent cannot be kept: {error}. "

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from src.differential_privacy import ledger
 from src.differential_privacy.distributed_noise import SharedNoise
 from src.errors import PlanError
 from src.model_vector import Manifest
@@ -31,7 +32,8 @@ def encrypting_site(
     """
     found = network(plan)  # None: one step for all of it
     sizes = [first_model().size] if found is None else tensor_sizes(found)
-    return EncryptingSite(encryption, gate, site, gate.sum_keys(), sizes, first_model, workspace)
+    keys, outside = gate.sum_keys(), ledger.folder()
+    return EncryptingSite(encryption, gate, site, keys, sizes, first_model, workspace, outside)
 
 
 def add_noise(noise: Any, encrypting: EncryptingSite, gate: Any, plan: Plan, data: Any) -> None:

@@ -147,10 +147,11 @@ class EncryptedSiteRounds(SiteRounds):
         if kept is not None:
             logger.info("Round %d: sending again what was sent before.", round_number)
             return Answer("send again", kept)
-        if self.encrypting.takes_part and self.encrypting.can_pay:
+        why = self.encrypting.absence
+        if not self.encrypting.can_pay:
+            why = "the budget of privacy is spent"
+        if not why:
             return Answer("train")
-        spent = not self.encrypting.can_pay
-        why = "the budget of privacy is spent" if spent else "not in its roster"
         logger.info("Round %d: %s; this site sends no update.", round_number, why)
         return Answer("announce only", self.encrypting.announce_only())
 

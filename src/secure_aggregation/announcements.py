@@ -14,11 +14,13 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from src.errors import Refused
+from src.errors import Refused, WireError
 from src.secure_aggregation.bfv import MOST_SUMMANDS
+from src.secure_aggregation.framing import canonical_hex
 
 KIND = "mask-announcement/v1"
 VOID = b"void"
+KEY_BYTES = 32  # of a mask key, and of a digest
 
 
 class Gate(Protocol):
@@ -82,12 +84,10 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
             statement["mask_key"],
             statement["transcript"],
         )
-        lengths = {
-            len(bytes.fromhex(announcement.mask_key)),
-            len(bytes.fromhex(announcement.transcript)),
-        }
+        canonical_hex(announcement.mask_key, KEY_BYTES)
+        canonical_hex(announcement.transcript, KEY_BYTES)
         found = (statement["run"], statement["bundle"], announcement.round)
-    except (ValueError, KeyError, TypeError) as error:
+    except (WireError, KeyError, TypeError) as error:
         raise Refused(f"{member.name}'s announcement cannot be read: {error!r}.") from None
     if found != (gate.members.run, gate.bundle.digest, round_number):
         raise Refused(
@@ -96,10 +96,6 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
     if (announcement.site, announcement.certificate) != (member.name, member.sha256):
         raise Refused(
             f"{member.name} has signed an announcement in the name of {announcement.site}."
-        )
-    if lengths != {32}:
-        raise Refused(
-            f"{member.name}'s announcement for round {round_number} holds no key or digest."
         )
     return announcement
 

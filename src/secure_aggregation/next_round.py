@@ -42,6 +42,7 @@ def follow(
         record.sum if void else number,
         record.voids + [number] * void,
         record.changes + [number + 1] * (sorted(announced) != list(roster)),
+        record.nonces if void else {site: answers.nonces[site] for site in roster},
     )
     over = encryption.over_limit(found.voids, found.changes)
     if over:

@@ -2,8 +2,10 @@
 
 Three kinds of messages travel, each a header and records (`framing`):
 
-    download      from the aggregator to every site: the rosters since the last sum, and that sum
-    update        from a site in the roster: its masked and encrypted share, and an announcement
+    download      from the aggregator to every site: the rosters since the last sum, that sum, and
+                  the nonces of the updates in it
+    update        from a site in the roster: its masked and encrypted share, the nonce of its MACs,
+                  and an announcement
     announcement  from a site that sends no update: only its announcement for the next round
 
 A round goes through these states, at each party by itself; the arrows are all that is allowed.
@@ -17,8 +19,9 @@ A round goes through these states, at each party by itself; the arrows are all t
      open        hands the model down, and puts each    has verified model, roster and the rounds
          |       answer on disk as it comes             before; may train, once
          |
-       sealed    -                                      holds its encrypted update in memory alone:
-         |                                              it must be kept, or it is lost
+       sealed    -                                      has noted outside the workspace that it
+         |                                              encrypts, and used up its mask key; if the
+         |                                              update is not kept, it is lost
          |
        kept      has ended the round: which answers     its whole message is on disk: from here the
        |    |    count is fixed                         round is answered with these bytes, or not
@@ -28,12 +31,15 @@ A round goes through these states, at each party by itself; the arrows are all t
 
 An ended round is followed by the next, which is gathered from the announcements that came with the
 answers. A site that sends no update goes from open to the end directly, and one that was away may
-miss rounds. After a restart a party begins in the state that its disk proves: a site in `gathered`
-(its `kept` message is found when the round is opened again), the aggregator in `open`.
+miss rounds; so does one whose mask key is gone, or whose update was lost between sealed and kept:
+it only announces, and the round is void. After a restart a party begins in the state that its disk
+proves: a site in `gathered` (its `kept` message is found when the round is opened again), the
+aggregator in `open`.
 """
 
 from enum import StrEnum
 
+VERSION = 2  # of the messages; parties of another understand nothing of each other
 DOWNLOAD, UPDATE, ANNOUNCEMENT = "download", "update", "announcement"  # kinds of messages
 LEAVE, STOP = "leave", "stop"  # why an answer brings no announcement: the budget of privacy
 

@@ -4,6 +4,7 @@
     model-R.sealed     what sites get as the model of round R
     uploads-R/SITE     a site's answer to round R, as it came
     uploads--1/SITE    a site's announcement for the first round
+    updates.jsonl      the digests of all updates that have come in the run
 
 A round has ended once the next one's two files are there; the older files are removed after that.
 """
@@ -31,6 +32,7 @@ class RoundRecord:
     sum: the round of that sum; None before the first.
     voids: the rounds that came to nothing.
     changes: the rounds whose roster is another than the round's before.
+    nonces: of the sum's uploads, by site.
     """
 
     round: int = 0
@@ -38,6 +40,7 @@ class RoundRecord:
     sum: int | None = None
     voids: list[int] = field(default_factory=list)
     changes: list[int] = field(default_factory=list)
+    nonces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class Answers:
             for site, header in self.headers.items()
             if header["announcement"]
         }
+
+    @property
+    def nonces(self) -> dict[str, str]:
+        """The nonces of the updates, by site."""
+        return {site: self.headers[site]["nonce"] for site in self.updates}
 
     @property
     def left(self) -> dict[str, str]:
@@ -86,6 +94,11 @@ class RoundFiles:
     def model(self, number: int) -> Path:
         """Where a round's model lies, or would."""
         return self.folder / f"model-{number}.sealed"
+
+    @property
+    def taken(self) -> Path:
+        """Where the digests of all updates lie."""
+        return self.folder / "updates.jsonl"
 
     def answer(self, number: int, site: str) -> Path:
         """Where a site's answer to a round lies, or would."""

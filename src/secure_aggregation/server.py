@@ -18,6 +18,7 @@ from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, ENDED, UPDAT
 from src.secure_aggregation.round_files import BEFORE_THE_FIRST, RoundFiles, RoundRecord
 from src.secure_aggregation.running_sum import RunningSum, records
 from src.secure_aggregation.settings import Encryption
+from src.secure_aggregation.taken import Taken
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +43,21 @@ class EncryptedRounds:
         most_record_bytes = bfv.MOST_BYTES[bfv.FRESH] + PER_RECORD
         self.most_bytes = self._chunks * most_record_bytes + MOST_UPLOAD_HEADER_BYTES
         self.sum = RunningSum(self._chunks)
+        self.taken = Taken(self.files.taken)
         self._lock = Lock()
         self._model: tuple[int, bytes] = (-1, b"")  # a round's download, read once for all sites
         self.round = Round()
         self.state = RoundRecord()
 
     def begin(self, round_number: int, *, resumed: bool) -> None:
-        """Start anew, or where an interrupted run is. RunStopped: its state is gone."""
+        """Start anew, or where an interrupted run is.
+
+        RunStopped: its state is gone, or a mask was used twice in it.
+        """
         self.sum.start()
         path = self.files.record(round_number)
+        if resumed and (alarm := self.taken.alarm):
+            raise RunStopped(alarm)
         if resumed and path.is_file():
             self._open(round_number)
         elif round_number:
@@ -73,6 +80,7 @@ class EncryptedRounds:
             "round": record.round,
             "rosters": record.rosters,
             "sum": record.sum,
+            "nonces": record.nonces,
         }
         self.files.write(record, framing.pack(download, sums))
 
@@ -118,8 +126,9 @@ class EncryptedRounds:
     def take(self, site: str, round_number: int, message: bytes) -> None:
         """Check one site's answer to the open round, and keep it.
 
-        An identical repeat is fine, and what comes after the round's end changes nothing. Refused:
-        anything that is not exactly what this round asks of this site; nothing of it is kept then.
+        An identical repeat is fine, and what comes after the round's end changes nothing; neither
+        does a mere announcement after an update. Refused: anything that is not exactly what this
+        round asks of this site; nothing of it is kept then. MaskReused: a second update.
         """
         if len(message) > self.most_bytes:
             raise Refused(f"{len(message)} bytes; an upload has {self.most_bytes} at most.")
@@ -129,24 +138,55 @@ class EncryptedRounds:
             )
         header = upload.header(message, self.gate, site, round_number, self._parameters)
         with self._lock:
-            if self.round.state in (State.KEPT, *ENDED):
-                logger.warning("%s: too late for round %d.", site, round_number)
+            if self.round.state not in (State.KEPT, *ENDED):
+                self._take(site, round_number, header, message)
                 return
-            self.round.require("to take an answer", State.OPEN)
-            path = self.files.answer(round_number, site)
-            if path.is_file():
-                if path.read_bytes() == message:
-                    return
-                raise Refused(f"{site} has answered round {round_number} already, differently.")
-            upload.check_announcement(header, self.gate, site, round_number)
+        self.take_late(site, round_number, message)
+
+    def _take(self, site: str, number: int, header: dict[str, Any], message: bytes) -> None:
+        self.round.require("to take an answer", State.OPEN)
+        path = self.files.answer(number, site)
+        if path.is_file():
+            self._compare(site, number, header, message)
+            return
+        upload.check_announcement(header, self.gate, site, number)
+        if header["kind"] == UPDATE:
+            self._check_roster(site, header.get("roster"))
+            self.sum.add(site, message)
+            self.taken.note(site, number, message)
+        elif header["kind"] != ANNOUNCEMENT:
+            raise Refused(f"an upload of kind {header['kind']!r}.")
+        else:
+            records(message, 0)
+        write_atomically(path, message)
+
+    def take_late(self, site: str, round_number: int, message: bytes) -> None:
+        """Look at an answer to a round that is over. MaskReused: it is a second update for it."""
+        if len(message) > self.most_bytes or not 0 <= round_number <= self.round.number:
+            return
+        try:
+            header = upload.header(message, self.gate, site, round_number, self._parameters)
             if header["kind"] == UPDATE:
-                self._check_roster(site, header.get("roster"))
-                self.sum.add(site, message)
-            elif header["kind"] != ANNOUNCEMENT:
-                raise Refused(f"an upload of kind {header['kind']!r}.")
-            else:
-                records(message, 0)
-            write_atomically(path, message)
+                records(message, self._chunks)
+        except Refused as refusal:
+            logger.warning("%s, too late for round %d: %s", site, round_number, refusal)
+            return
+        with self._lock:
+            if header["kind"] == UPDATE:
+                self.taken.note(site, round_number, message)
+
+    def _compare(self, site: str, number: int, header: dict[str, Any], message: bytes) -> None:
+        """Another answer to a round that was answered: only the same again is taken, as nothing."""
+        path = self.files.answer(number, site)
+        if path.read_bytes() == message:
+            return
+        first, second = framing.header_of(path)["kind"], header["kind"]
+        if (first, second) == (UPDATE, UPDATE):
+            records(message, self._chunks)
+            self.taken.note(site, number, message)
+        if (first, second) != (UPDATE, ANNOUNCEMENT):
+            raise Refused(f"{site} has answered round {number} already, differently.")
+        logger.warning("%s: its update of round %d is here; an announcement came.", site, number)
 
     def _check_roster(self, site: str, digest: Any) -> None:
         roster = self._roster()

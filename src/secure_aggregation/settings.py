@@ -9,6 +9,7 @@ from src import require
 from src.errors import SettingError
 from src.secure_aggregation import bfv
 from src.secure_aggregation.fixed_point import slots_for
+from src.secure_aggregation.protocol import VERSION
 
 PAYLOAD = bfv.N - 1  # slots of a chunk beside its MAC
 
@@ -100,7 +101,7 @@ class Encryption:
 
     def fingerprint(self, values: int) -> str:
         """SHA-256 over everything that both parties must agree on to understand the bytes."""
-        numbers = bfv.parameters() | {"bits": self.bits, "values": values}
+        numbers = bfv.parameters() | {"bits": self.bits, "values": values, "protocol": VERSION}
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A site's share of a sum: its model encoded, authenticated and masked, ready to be encrypted."""
+"""A site's share of a sum: its model encoded, then authenticated and masked for encryption."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from src.errors import Refused
 from src.secure_aggregation import announcements, bfv
@@ -14,7 +15,6 @@ from src.secure_aggregation.fixed_point import FixedPoint, to_residues
 from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.masks import mask, pair_keys
 from src.secure_aggregation.settings import PAYLOAD, Encryption
-from src.secure_aggregation.site_state import SiteState
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,16 @@ class Opened:
         return announcements.salt(self.transcript, self.roster)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """payload: slots (C, PAYLOAD). about: what the audit log says of it."""
+
+    payload: np.ndarray
+    about: dict[str, object]
+
+
 class Share:
-    """fixed, mac: of the run's keys. gate: a `SiteGate`. state: holds the mask keys.
+    """fixed, mac: of the run's keys. gate: a `SiteGate`.
 
     noise: set by plans that have it.
     """
@@ -57,31 +65,33 @@ class Share:
         site: str,
         fixed: FixedPoint,
         mac: Mac,
-        state: SiteState,
     ) -> None:
         self.encryption = encryption
         self.gate = gate
         self.site = site
         self._fixed = fixed
-        self._mac = mac
-        self._state = state
+        self.mac = mac
         self._total = encryption.total(gate.members.sites)
         self._modulus = bfv.plain_modulus()
 
-    def slots(self, opened: Opened, model: np.ndarray, cases: int) -> np.ndarray:
-        """Slots (C, N) of a trained model (P,), with the MAC of each chunk, masked.
+    def encode(self, opened: Opened, model: np.ndarray, cases: int) -> Encoded:
+        """A trained model (P,) as it will be summed; nothing is masked yet.
 
         Refused: more cases than the site's cap, or a ledger that does not pay for the noise.
         RunFailed: values that are not finite.
         """
         if self.noise is None:
-            encoded = self._encoded(opened, model, cases)
+            encoded, about = self._weighed(opened, model, cases)
         else:
             encoded = self.noise.encode(self._fixed, opened.model, model, opened.round)
-            self.gate.log("sealed", site=self.site, round=opened.round, noised=True)
-        return self._masked(opened, encoded)
+            about = {"noised": True}
+        payload = np.zeros((self.encryption.chunks(self._fixed.size), PAYLOAD), np.uint64)
+        payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
+        return Encoded(payload, about)
 
-    def _encoded(self, opened: Opened, model: np.ndarray, cases: int) -> np.ndarray:
+    def _weighed(
+        self, opened: Opened, model: np.ndarray, cases: int
+    ) -> tuple[np.ndarray, dict[str, object]]:
         """The slots (S,) of a model weighed by the site's cases. Refused: more than its cap."""
         cap = self.encryption.cap(self.site)
         if not 0 < cases <= cap:
@@ -96,15 +106,17 @@ class Share:
             logger.warning(
                 "Round %d: %d values were cut off at their field.", opened.round, cut_off
             )
-        self.gate.log("sealed", site=self.site, round=opened.round, cut_off=cut_off)
-        return encoded
+        return encoded, {"cut_off": cut_off}
 
-    def _masked(self, opened: Opened, encoded: np.ndarray) -> np.ndarray:
-        payload = np.zeros((self.encryption.chunks(self._fixed.size), PAYLOAD), np.uint64)
-        payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
+    def masked(
+        self, opened: Opened, payload: np.ndarray, private: X25519PrivateKey
+    ) -> tuple[np.ndarray, bytes]:
+        """(slots (C, N): the payload with the MAC of each chunk, masked; the MACs' nonce).
+
+        private: the site's mask key of the round, which is used here and never again.
+        """
         own = self.gate.members.site(self.site).sha256
-        salt = opened.salt
-        macs = self._mac.macs(payload, salt, [own])
-        private = self._state.mask_key(opened.round)
+        salt, nonce = opened.salt, self.mac.nonce(payload)
+        macs = self.mac.macs(payload, salt, {own: nonce})
         keys = pair_keys(own, private, opened.roster.mask_keys, salt)
-        return mask(own, keys, np.column_stack([payload, macs]), self._modulus)
+        return mask(own, keys, np.column_stack([payload, macs]), self._modulus), nonce

@@ -17,6 +17,8 @@ from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.fixed_point import FixedPoint
 from src.secure_aggregation.keys import SumKeys
 from src.secure_aggregation.mac import Mac
+from src.secure_aggregation.mask_keys import MaskKeys, public_half
+from src.secure_aggregation.mask_use import MaskUse
 from src.secure_aggregation.protocol import ANNOUNCEMENT, UPDATE, Round, State
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.share import Opened, Share
@@ -31,7 +33,8 @@ logger = logging.getLogger(__name__)
 class EncryptingSite:
     """site: its name. sizes: of the network's tensors. initial: the bundle's model, float32 (P,).
 
-    gate: a `SiteGate`. keys: of the run. folder: the workspace.
+    gate: a `SiteGate`. keys: of the run. folder: the workspace, locked by this process.
+    outside: the folder that outlives workspaces. Refused: no folder in memory for mask keys.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class EncryptingSite:
         sizes: Sequence[int],
         initial: Callable[[], np.ndarray],
         folder: Path,
+        outside: Path,
     ) -> None:
         self.encryption = encryption
         self.gate = gate
@@ -53,8 +57,11 @@ class EncryptingSite:
         mac = Mac(keys.mac, PAYLOAD, bfv.plain_modulus())
         self._ciphers = Ciphers(keys.he, encryption.chunks(self.fixed.size))
         self.verification = Verification(encryption, gate, self.fixed, mac, self._ciphers, initial)
-        self.state = SiteState.read(folder / FILE, gate.members.run, gate.bundle.digest)
-        self.share = Share(encryption, gate, site, self.fixed, mac, self.state)
+        run, bundle = gate.members.run, gate.bundle.digest
+        mask_keys = MaskKeys.of(folder, site, run + bundle)
+        self.state = SiteState.read(folder / FILE, mask_keys, run, bundle)
+        self.use = MaskUse(gate, site, self.state, outside)
+        self.share = Share(encryption, gate, site, self.fixed, mac)
         begun = State.GATHERING if self.state.round < 0 else State.GATHERED
         self.round = Round(self.state.round, begun)
         self.opened: Opened | None = None
@@ -66,7 +73,11 @@ class EncryptingSite:
         self._expected = round_number
 
     def start(self) -> None:
-        """Start the workers. RunFailed: this machine's TenSEAL does not add."""
+        """Start the workers. RunFailed: this machine's TenSEAL does not add.
+
+        Refused: what was sealed cannot be noted outside the workspace.
+        """
+        self.use.sealed.open()
         self._ciphers.start()
 
     def close(self) -> None:
@@ -85,10 +96,9 @@ class EncryptingSite:
         """The one announcement of this site for a round: made once, kept before it is sent."""
         text = self.state.announcement(round_number)
         if not text:
-            key = self.state.new_announcement(round_number)
+            key = self.state.keys.new()
             text = announcements.write(self.gate, self.site, round_number, key, transcript)
-            self.state.announcements[str(round_number)]["text"] = text
-            self.state.save()
+            self.state.announce(round_number, public_half(key), text)
         return text
 
     # -- what comes down ---------------------------------------------------------------------
@@ -159,10 +169,13 @@ class EncryptingSite:
 
     @property
     def takes_part(self) -> bool:
-        """Whether the opened round's roster holds this site's own announcement, unchanged."""
-        opened = self._opened()
-        mine = opened.roster.of(self.site)
-        return mine is not None and mine.text == self.state.announcement(opened.round)
+        """Whether this site sends an update in the opened round."""
+        return not self.absence
+
+    @property
+    def absence(self) -> str:
+        """Why this site only announces in the opened round; "" where it sends an update."""
+        return self.use.absence(self._opened())
 
     def _opened(self) -> Opened:
         if self.opened is None or self.opened.round != self.state.round:
@@ -191,13 +204,16 @@ class EncryptingSite:
         that are not finite.
         """
         opened = self._opened()
-        if not self.takes_part or self.state.upload:
-            raise Refused(
-                f"Round {opened.round}: this site is not in the roster, or has sent its update."
-            )
+        if self.state.upload or self.absence:
+            reason = self.absence if self.state.upload is None else "it has sent its update"
+            raise Refused(f"Round {opened.round}: this site sends no update: {reason}.")
         self.round.require("encrypting an update", State.OPEN)
-        ciphertexts = self._ciphers.encrypt(self.share.slots(opened, model, cases))
-        message = framing.pack(self._header(UPDATE), ciphertexts)
+        encoded = self.share.encode(opened, model, cases)
+        private = self.use.take(opened.round)
+        self.gate.log("sealed", site=self.site, round=opened.round, **encoded.about)
+        slots, nonce = self.share.masked(opened, encoded.payload, private)
+        ciphertexts = self._ciphers.encrypt(slots)
+        message = framing.pack(self._header(UPDATE) | {"nonce": nonce.hex()}, ciphertexts)
         self.round.to(State.SEALED)
         return message
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from src.errors import Refused, WireError
 from src.secure_aggregation import announcements, framing
-from src.secure_aggregation.protocol import LEAVE, STOP
+from src.secure_aggregation.mac import NONCE_BYTES
+from src.secure_aggregation.protocol import LEAVE, STOP, UPDATE
 
 
 def header(
@@ -21,6 +22,8 @@ def header(
         found = framing.header(message)
         wrong = [key for key, value in expected.items() if found[key] != value]
         _, announcement = found["kind"], found["announcement"]
+        if found["kind"] == UPDATE:
+            framing.canonical_hex(found["nonce"], NONCE_BYTES)
     except (WireError, KeyError, TypeError) as error:
         raise Refused(f"not a sealed upload: {error!r}.") from None
     if wrong or not isinstance(announcement, str):

@@ -6,7 +6,7 @@ Nothing is recorded here; the site does that.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from src.errors import Refused, WireError, WorkerRefused, WrongSum
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.announcements import VOID, Roster
 from src.secure_aggregation.fixed_point import FixedPoint, Sum, to_signed
-from src.secure_aggregation.mac import Mac
+from src.secure_aggregation.mac import NONCE_BYTES, Mac
 from src.secure_aggregation.protocol import DOWNLOAD
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.workers import Ciphers
@@ -25,13 +25,14 @@ from src.secure_aggregation.workers import Ciphers
 @dataclass(frozen=True)
 class Download:
     """What a download says. summed: the round of its sum, None before the first. rosters: of the
-    rounds from that sum, or from the beginning, to its own.
+    rounds from that sum, or from the beginning, to its own. nonces: of the sum's uploads, by site.
     """
 
     message: bytes
     round: int
     summed: int | None
     rosters: dict[int, Roster]
+    nonces: dict[str, bytes]
 
     @property
     def voids(self) -> set[int]:
@@ -86,9 +87,10 @@ class Verification:
             if summed is None:
                 framing.records(message, count=0, most_bytes=0)
             rosters = self._rosters(header["rosters"], round_number, summed)
+            nonces = _nonces(header["nonces"], [] if summed is None else rosters[summed].sites)
         except (WireError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Refused(f"What came as a model cannot be read: {error!r}.") from None
-        return Download(message, round_number, summed, rosters)
+        return Download(message, round_number, summed, rosters, nonces)
 
     def _rosters(self, told: dict, round_number: int, summed: int | None) -> dict[int, Roster]:
         first = 0 if summed is None else summed
@@ -121,7 +123,7 @@ class Verification:
         else:
             # who was there when the sum was made has signed what it had seen until then
             seen = {summed: rosters[summed + 1].transcript}
-            payload, found = self._sum(download.message, rosters[summed], seen[summed])
+            payload, found = self._sum(download, rosters[summed], seen[summed])
             outcome = hashlib.sha256(payload.tobytes()).digest()
             seen[summed + 1] = announcements.extend(seen[summed], rosters[summed], outcome)
             model = found.mean()
@@ -136,16 +138,24 @@ class Verification:
                 )
         return seen, model
 
-    def _sum(self, message: bytes, roster: Roster, transcript: bytes) -> tuple[np.ndarray, Sum]:
+    def _sum(self, download: Download, roster: Roster, transcript: bytes) -> tuple[np.ndarray, Sum]:
         """(payload slots (C, N - 1), the sum) after the MAC of every chunk was checked."""
         count = self.encryption.chunks(self._fixed.size)
         longest = bfv.MOST_BYTES[bfv.SUM]
         try:
-            slots = self._ciphers.decrypt(framing.records(message, count=count, most_bytes=longest))
+            records = framing.records(download.message, count=count, most_bytes=longest)
+            slots = self._ciphers.decrypt(records)
         except (WireError, WorkerRefused) as error:
             raise Refused(f"The sum of round {roster.round} is damaged: {error}") from None
         payload = np.ascontiguousarray(slots[:, :PAYLOAD])
-        self._check_macs(payload, slots[:, PAYLOAD], roster, transcript)
+        macs = self._macs(payload, roster, transcript, download.nonces)
+        wrong = np.flatnonzero(macs != slots[:, PAYLOAD])
+        if len(wrong):
+            raise WrongSum(
+                f"The sum of round {roster.round} is not the sum over its roster "
+                f"({', '.join(roster.sites)}): {len(wrong)} of {len(macs)} macs are wrong. The "
+                "aggregator or a site has changed it."
+            )
         signed = to_signed(payload.reshape(-1)[: self._fixed.slots], bfv.plain_modulus())
         try:
             return payload, self._fixed.decode(signed, len(roster.announcements), self.total)
@@ -154,15 +164,19 @@ class Verification:
                 f"The sum of round {roster.round} is no mean: {error} A site has lied."
             ) from None
 
-    def _check_macs(
-        self, payload: np.ndarray, found: np.ndarray, roster: Roster, transcript: bytes
-    ) -> None:
-        sites = [announcement.certificate for announcement in roster.announcements]
-        macs = self._mac.macs(payload, announcements.salt(transcript, roster), sites)
-        wrong = np.flatnonzero(macs != found)
-        if len(wrong):
-            raise WrongSum(
-                f"The sum of round {roster.round} is not the sum over its roster "
-                f"({', '.join(roster.sites)}): {len(wrong)} of {len(macs)} macs are wrong. The "
-                "aggregator or a site has changed it."
-            )
+    def _macs(
+        self, payload: np.ndarray, roster: Roster, transcript: bytes, nonces: Mapping[str, bytes]
+    ) -> np.ndarray:
+        """The MACs (C,) that the sum of this roster's uploads has."""
+        by_certificate = {
+            announcement.certificate: nonces[announcement.site]
+            for announcement in roster.announcements
+        }
+        return self._mac.macs(payload, announcements.salt(transcript, roster), by_certificate)
+
+
+def _nonces(told: Any, sites: list[str]) -> dict[str, bytes]:
+    """The nonces of exactly these sites' uploads. WireError: others, or one is none."""
+    if not isinstance(told, dict) or sorted(told) != sites:
+        raise WireError(f"expected the nonces of {', '.join(sites) or 'nobody'}.")
+    return {site: framing.canonical_hex(nonce, NONCE_BYTES) for site, nonce in told.items()}

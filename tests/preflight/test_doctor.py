@@ -66,7 +66,7 @@ def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
     assert wrong(findings) == []
     expected = set(doctor.RULES) - {"noise"}  # the default plan has none
-    expected -= {"encryption key", "data"} if name is None else set()
+    expected -= {"encryption key", "mask keys", "data"} if name is None else set()
     expected -= {"roster", "earlier run", "port"} if name else set()
     assert {finding.rule for finding in findings} == expected
 
@@ -287,6 +287,14 @@ def private_plan(parties, clock, patch):
     patch.setenv("GLIOMA_LEDGER", str(parties / "one/local_state/ledger"))
 
 
+def mask_keys_on_a_disk(parties, clock, patch):
+    patch.setenv("GLIOMA_MEMORY", str(ROOT))
+
+
+def ledgers_in_the_workspace(parties, clock, patch):
+    patch.setenv("GLIOMA_LEDGER", str(parties / "one/local_state/ledger"))
+
+
 def other_keys(parties, clock, patch):
     """The desk has made new keys for another run; the old list is still here."""
     desk = open_desk(parties / "desk", clock)
@@ -334,6 +342,8 @@ PLANTED = {
         "encryption",
     ),
     "nothing encrypted": (SITE, no_encryption, "encryption"),
+    "mask keys on a disk": (SITE, mask_keys_on_a_disk, "mask keys"),
+    "sealed rounds noted in the workspace": (SITE, ledgers_in_the_workspace, "mask keys"),
     "privacy per site with three sites": (
         SITE,
         change_plan(

@@ -116,7 +116,14 @@ class Site:
         self.gate = SiteGate(str(workspace), lambda: CEREMONY)
         self.gate.open(name)
         encrypting = EncryptingSite(
-            ENCRYPTION, self.gate, name, self.gate.sum_keys(), SIZES, lambda: INITIAL, workspace
+            ENCRYPTION,
+            self.gate,
+            name,
+            self.gate.sum_keys(),
+            SIZES,
+            lambda: INITIAL,
+            workspace,
+            workspace.with_name(f"{name}-outside"),
         )
         encrypting.start()
         self.encrypting = encrypting
@@ -174,7 +181,8 @@ def run(folder: Path) -> dict:
         voids.append(aggregator.end_round())
 
     play("one", "two", "three", "four")
-    sites["four"].rounds.close()  # its machine has lost its power, in round 1
+    sites["four"].rounds.close()  # its process is killed, in round 1
+    sites["four"].gate.lock.release()
     aggregator.now += GRACE_S + 1
     for name in ("one", "two", "three"):
         aggregator.called(name)  # their hearts beat

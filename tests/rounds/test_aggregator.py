@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from src.errors import Damaged, PlanError, Refused
+from src.errors import Damaged, MaskReused, PlanError, Refused
 from src.model_vector import TENSOR
 from src.rounds import tensor_bytes
 from src.rounds.aggregator import AggregatorRounds, Answer
@@ -13,6 +13,7 @@ from src.rounds.encrypted_aggregator import EncryptedAggregatorRounds
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
 from src.rounds.schedule import Schedule
+from src.secure_aggregation import framing
 from src.secure_aggregation.encrypted_sum import token
 from tests.open_gate import OpenGate
 from tests.rounds.test_presence import Clock
@@ -175,6 +176,20 @@ def test_a_second_model_or_one_of_another_name_is_refused(encrypted, three):
 def test_an_answer_that_is_too_late_is_dropped(encrypted, three):
     assert encrypted.admit(trained(sealed(three)), 1, over=False) is None
     assert encrypted.admit(trained(b""), 0, over=True) is None
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_a_second_update_for_a_round_is_logged_as_masks_used_twice(encrypted, three, late):
+    message = sealed(three)
+    encrypted.admit(trained(message), 0, over=False)
+    assert encrypted.admit(trained(message), int(late), over=False) is None or not late
+    records = framing.records(message, count=1, most_bytes=1 << 20)
+    second = framing.pack(framing.header(message) | {"extra": 1}, records)
+    with pytest.raises(MaskReused):
+        encrypted.admit(trained(second), int(late), over=False)
+    event, about = encrypted.gate.events[-1]
+    assert (event, about["site"], about["round"]) == ("mask reused", "one", 0)
+    assert "two different updates" in about["reason"]
 
 
 def test_a_site_that_only_announced_does_not_count_in_the_round(encrypted, three, log):

@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from src.errors import Damaged, Refused
+from src.errors import Damaged, MaskReused, Refused
+from src.refusal import marked
 from src.rounds.ending import Ending
 from src.rounds.presence import Presence
 from tests.open_gate import OpenGate
@@ -50,6 +51,13 @@ def test_a_round_that_cannot_end_any_more_fails_the_run(ending, clock):
     assert "Round 4 waits for two" in ending.failure
     assert ending.released  # whoever waits for work hears of it
     assert may_leave(ending, "one")
+
+
+def test_masks_that_were_used_twice_end_the_run_with_that_reason(ending):
+    with pytest.raises(MaskReused), ending.keeping("one", 4):
+        raise MaskReused(marked("one has sent two different updates for round 3."))
+    assert ending.failure == "Round 4: one has sent two different updates for round 3."
+    assert ending.released
 
 
 def test_sites_get_some_time_to_hear_that_the_run_has_failed(ending, clock):

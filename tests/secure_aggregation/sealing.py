@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from scripts.local import one_process
 from src.secure_aggregation import bfv
@@ -23,9 +24,20 @@ class Federation(one_process.Federation):
         self, folder: Path, cases: dict[str, int], size: int = 20, **settings: object
     ) -> None:
         self.size = size
+        self.mask_keys: dict[str, X25519PrivateKey] = {}  # of the opened round, looked at in memory
         initial = np.linspace(-1, 1, size).astype(np.float32)
         sizes = [size // 2, size - size // 2]
         super().__init__(folder, cases, initial, sizes, **({"most_cases": 10} | settings))
+
+    def open(self, name: str) -> np.ndarray:
+        """The open round's model; the site's mask key is remembered, before it is used up."""
+        model = super().open(name)
+        state = self.sites[name].state
+        if state.announcement(state.round):
+            public = state.announcements[str(state.round)]["mask_key"]
+            private = (state.keys.folder / public).read_bytes()
+            self.mask_keys[name] = X25519PrivateKey.from_private_bytes(private)
+        return model
 
 
 def models_of(federation: Federation, seed: int = 0) -> dict[str, np.ndarray]:

@@ -71,6 +71,7 @@ def test_two_rosters_in_one_round_give_no_sum_that_anybody_can_read_or_takes(fou
         members = [announcements.read(four.gate(), text, 0).site for text in roster]
         header = framing.header(honest) | {"round": 1, "sum": 0}
         header["rosters"] = {"0": roster, "1": following}
+        header["nonces"] = {member: framing.header(sent[member])["nonce"] for member in members}
         total = summed([sent[member] for member in members])
         with pytest.raises(Refused, match=r"macs are wrong|another model, or after other rounds"):
             four.sites[name].open(framing.pack(header, [total]))
@@ -86,6 +87,7 @@ def test_the_same_sum_over_one_roster_is_taken_so_the_refusals_mean_something(fo
     assert uniformity(read_with_key(four, total)) < 1e-12  # the masks are gone
     header = framing.header(four.aggregator.model(0)) | {"round": 1, "sum": 0}
     header["rosters"]["1"] = [framing.header(message)["announcement"] for message in sent.values()]
+    header["nonces"] = {name: framing.header(message)["nonce"] for name, message in sent.items()}
     assert four.sites["one"].open(framing.pack(header, [total])).shape == (20,)
 
 
@@ -103,8 +105,11 @@ def forged(federation, message: bytes) -> bytes:
     roster = announcements.roster(gate, header["rosters"][str(number)], number, 3, in_force=False)
     following = announcements.roster(gate, header["rosters"][str(number + 1)], number + 1, 3)
     tagger = Mac(federation.keys.mac, PAYLOAD, T)
-    sites = [announcement.certificate for announcement in roster.announcements]
-    macs = tagger.macs(payload, announcements.salt(following.transcript, roster), sites)
+    nonces = {
+        announcement.certificate: bytes.fromhex(header["nonces"][announcement.site])
+        for announcement in roster.announcements
+    }
+    macs = tagger.macs(payload, announcements.salt(following.transcript, roster), nonces)
     cipher = bfv.Cipher(federation.keys.he)
     return framing.pack(header, [cipher.encrypt(np.column_stack([payload, macs])[0])])
 

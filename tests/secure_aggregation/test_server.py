@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from src.errors import PlanError, Refused, RunStopped, SettingError, WorkerRefused
+from src.errors import MaskReused, PlanError, Refused, RunStopped, SettingError, WorkerRefused
 from src.secure_aggregation import bfv, framing
 from src.secure_aggregation.encrypted_sum import EncryptedSum, token
 from src.secure_aggregation.site import EncryptingSite
@@ -55,6 +55,8 @@ def with_header(message: bytes, **changes) -> bytes:
         (lambda m: with_header(m, kind="download"), "of kind"),
         (lambda m: with_header(m, announcement="{}"), "signed statement"),
         (lambda m: with_header(m, announcement=5), "another round"),
+        (lambda m: with_header(m, nonce=framing.header(m)["nonce"].upper()), "hexadecimal digits"),
+        (lambda m: with_header(m, nonce=None), "hexadecimal digits"),
         (lambda m: with_header(m, kind="announcement"), "damaged"),
         (lambda m: framing.pack(framing.header(m), [b"no ciphertext"]), "not a ciphertext"),
         (lambda m: framing.pack(framing.header(m), [bytes(33_000)]), "not a ciphertext"),
@@ -83,12 +85,91 @@ def test_damaged_ciphertexts_are_noticed_before_they_are_added(three, upload):
         three.aggregator.take("one", 0, bytes(message))
 
 
-def test_an_identical_repeat_is_fine_and_another_upload_is_not(three, upload):
+def test_an_identical_repeat_is_fine(three, upload):
     three.aggregator.take("one", 0, upload)
     three.aggregator.take("one", 0, upload)
-    with pytest.raises(Refused, match="already, differently"):
-        three.aggregator.take("one", 0, with_header(upload, extra=1))
     assert stored(three) == ["one"]
+
+
+# -- a second update for one round: somebody has used masks twice ---------------------------------
+
+
+def second(upload: bytes) -> bytes:
+    """Another update of the same site and round."""
+    return with_header(upload, extra=1)
+
+
+def test_a_second_update_in_a_round_is_told_from_any_other_refusal(three, upload):
+    three.aggregator.take("one", 0, upload)
+    with pytest.raises(MaskReused, match="one has sent two different updates for round 0"):
+        three.aggregator.take("one", 0, second(upload))
+    assert stored(three) == ["one"]
+
+
+@pytest.mark.parametrize("moment", ["closed", "next round", "restarted"])
+def test_a_second_update_is_noticed_when_it_comes_late_too(three, upload, moment):
+    aggregator = three.aggregator
+    aggregator.take("one", 0, upload)
+    for name in ("two", "three"):
+        three.open(name)
+        aggregator.take(name, 0, three.answer(name, models_of(three)[name]))
+    aggregator.close(THREE)
+    take = aggregator.take
+    if moment != "closed":
+        aggregator.advance()
+        take = aggregator.take_late
+    if moment == "restarted":
+        aggregator.stop()
+        three.aggregator = three.new_aggregator()
+        three.aggregator.begin(1, resumed=True)
+        take = three.aggregator.take_late
+    take("one", 0, upload)  # the same bytes once more
+    take("one", 0, b"nonsense") if moment != "closed" else None
+    with pytest.raises(MaskReused, match="two different updates for round 0"):
+        take("one", 0, second(upload))
+
+
+def test_an_update_that_came_too_late_is_remembered_as_the_first(four):
+    models = models_of(four)
+    four.open("four")
+    late = four.answer("four", models["four"])
+    four.play(models, absent=("four",))
+    four.aggregator.take_late("four", 0, late)
+    four.aggregator.take_late("four", 0, late)
+    with pytest.raises(MaskReused):
+        four.aggregator.take_late("four", 0, second(late))
+
+
+def test_a_run_in_which_a_mask_was_used_twice_is_not_resumed(three, upload):
+    three.aggregator.take("one", 0, upload)
+    with pytest.raises(MaskReused):
+        three.aggregator.take("one", 0, second(upload))
+    three.aggregator.stop()
+    three.aggregator = three.new_aggregator()
+    with pytest.raises(RunStopped, match="its masks were used twice"):
+        three.aggregator.begin(0, resumed=True)
+
+
+def test_what_is_damaged_or_no_update_is_no_second_update(three, upload):
+    three.aggregator.take("one", 0, upload)
+    for other in (upload[:-1] + b"x", with_header(upload, kind="download")):
+        with pytest.raises(Refused) as refused:
+            three.aggregator.take("one", 0, other)
+        assert not isinstance(refused.value, MaskReused)
+    assert stored(three) == ["one"]
+
+
+def test_a_mere_announcement_after_an_update_changes_nothing(three, upload):
+    """A site whose workspace was set back does not know that it has answered."""
+    three.aggregator.take("one", 0, upload)
+    three.aggregator.take("one", 0, three.sites["one"].announce_only())
+    assert (three.folder / "aggregator" / "uploads-0" / "one").read_bytes() == upload
+
+
+def test_an_update_after_an_announcement_is_refused(three, upload):
+    three.aggregator.take("one", 0, three.sites["one"].announce_only())
+    with pytest.raises(Refused, match="already, differently"):
+        three.aggregator.take("one", 0, upload)
 
 
 def test_a_copied_ciphertext_is_refused(three, upload):
@@ -217,7 +298,7 @@ def test_more_void_rounds_or_changes_than_allowed_stop_the_run(tmp_path, limit):
 def test_older_rounds_leave_the_disk(three):
     three.play(models_of(three))
     left = sorted(path.name for path in (three.folder / "aggregator").iterdir())
-    assert left == ["model-1.sealed", "round-1.json", "uploads--1"]
+    assert left == ["model-1.sealed", "round-1.json", "updates.jsonl", "uploads--1"]
     assert json.loads((three.folder / "aggregator" / "round-1.json").read_text())["sum"] == 0
 
 

@@ -58,7 +58,7 @@ def test_the_aggregator_is_told_no_case_number_and_no_scale(three):
     three.open("one")
     header = framing.header(three.answer("one", models_of(three)["one"]))
     told = {"kind", "run", "round", "site", "parameters", "roster", "announcement", "records"}
-    assert set(header) == told
+    assert set(header) == told | {"nonce"}
 
 
 # -- six ways of tampering with a sum -----------------------------------------------------------
@@ -186,6 +186,25 @@ def test_swapped_chunks_are_refused(tmp_path):
     federation.close()
 
 
+def with_nonces(message: bytes, change) -> bytes:
+    """A download in which other nonces of the sum's updates stand."""
+    header = framing.header(message)
+    records = framing.records(message, count=1, most_bytes=bfv.MOST_BYTES[bfv.SUM])
+    return framing.pack(header | {"nonces": change(header["nonces"])}, records)
+
+
+def test_other_nonces_than_the_updates_had_make_a_sum_that_is_refused(three):
+    three.play(models_of(three))
+    honest = three.aggregator.model(1)
+
+    def swapped(nonces):
+        return nonces | {"one": nonces["two"], "two": nonces["one"]}
+
+    with pytest.raises(Refused, match="macs are wrong"):
+        three.sites["one"].open(with_nonces(honest, swapped))
+    assert three.sites["two"].open(honest).shape == (20,)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -199,6 +218,11 @@ def test_swapped_chunks_are_refused(tmp_path):
         lambda message: framing.pack(framing.header(message) | {"rosters": {}}),
         lambda message: framing.pack(framing.header(message) | {"round": 7}),
         lambda message: framing.pack(framing.header(message) | {"sum": None}, [b"left over"]),
+        lambda message: with_nonces(message, lambda nonces: {}),
+        lambda message: with_nonces(message, lambda nonces: nonces | {"four": "00" * 16}),
+        lambda message: with_nonces(message, lambda nonces: nonces | {"one": "00" * 15}),
+        lambda message: with_nonces(message, lambda nonces: nonces | {"one": "AB" * 16}),
+        lambda message: with_nonces(message, list),
         lambda message: framing.pack(framing.header(message) | {"rosters": {"0": 5, "1": 6}}),
     ],
 )
@@ -262,7 +286,7 @@ def test_two_models_shown_to_two_sites_make_the_round_fail(three):
     models = models_of(three)
     three.play(models)
     honest = three.aggregator.model(1)
-    withheld = framing.pack(framing.header(honest) | {"sum": None})
+    withheld = framing.pack(framing.header(honest) | {"sum": None, "nonces": {}})
     three.sites["one"].open(withheld)
     three.sites["two"].open(honest)
     three.sites["three"].open(honest)
@@ -311,8 +335,11 @@ def forged(federation, name: str, key: str, **claims) -> str:
         ({"bundle": "ff" * 32}, "not for round 0"),
         ({"certificate": "ff" * 32}, "in the name of"),
         ({"transcript": "ff" * 32}, "split"),
-        ({"mask_key": "11"}, "no key or digest"),
+        ({"mask_key": "11"}, "expected 64 hexadecimal digits in lower case"),
         ({"mask_key": 5}, "cannot be read"),
+        ({"mask_key": "AB" * 32}, "in lower case"),
+        ({"mask_key": " ".join(["ab"] * 32)}, "in lower case"),
+        ({"transcript": "AB" * 32}, "in lower case"),
     ],
 )
 def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, claims, reason):
@@ -433,31 +460,29 @@ def test_an_altered_upload_on_disk_is_not_sent(three):
         three.sites["one"].kept()
 
 
-def test_before_anything_was_kept_a_restarted_site_trains_again_with_its_announcement(three):
-    models = models_of(three)
-    three.open("one")
-    three.sites["one"].seal(models["one"], 5)  # killed before a byte left
-    announcement = three.sites["one"].state.announcement(1)
-    three.restart("one")
-    assert three.play(models) is None
-    assert three.sites["one"].state.announcement(1) == announcement
-    assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
-
-
-def test_an_upload_that_was_written_but_not_recorded_has_not_left_and_is_made_anew(three):
-    """Killed between the two files: the record says what was sent, and it says nothing."""
-    models = models_of(three)
-    three.open("one")
-    site = three.sites["one"]
-    record = site.folder / FILE
-    before = record.read_bytes()
-    site.keep(site.seal(models["one"], 5))
-    record.write_bytes(before)
-    three.restart("one")
-    three.open("one")
-    assert three.sites["one"].kept() is None
-    assert three.play(models) is None
-    assert np.abs(three.open("two") - mean_of(three, models)).max() < bound_of(three)
+@pytest.mark.parametrize("recorded", [False, True], ids=["sealed", "written-not-recorded"])
+def test_an_update_that_was_lost_before_it_was_kept_is_not_made_again(four, recorded):
+    """Killed between the note outside and the record: it only announces, and the round is void."""
+    models = models_of(four)
+    four.open("one")
+    site = four.sites["one"]
+    before = (site.folder / FILE).read_bytes()
+    sealed = site.seal(models["one"], 5)
+    announcement = site.state.announcement(1)
+    if recorded:
+        before = (site.folder / FILE).read_bytes()
+        site.keep(sealed)
+        (site.folder / FILE).write_bytes(before)
+    again = four.restart("one")
+    four.open("one")
+    assert again.kept() is None
+    assert "nothing is encrypted twice" in again.absence
+    with pytest.raises(Refused, match="nothing is encrypted twice"):
+        again.seal(models["one"], 5)
+    assert four.play(models) == "no update from one"
+    assert again.state.announcement(1) == announcement
+    assert four.play(models) is None
+    assert np.abs(four.open("two") - mean_of(four, models)).max() < bound_of(four)
 
 
 def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
@@ -473,8 +498,8 @@ def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
     assert set(after["announcements"]) == {"1"}
     assert after["upload"] is None
     assert not record.with_name("upload").exists()
-    old_key = before["announcements"]["0"]["key"]
-    assert old_key not in record.read_text()
+    held = {path.name for path in three.sites["one"].state.keys.folder.iterdir()}
+    assert held == {after["announcements"]["1"]["mask_key"]}
 
 
 def test_a_site_that_lost_its_record_reports_anew_and_misses_one_round(four):
