@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from src.errors import Refused, WireError
+from src.fields import Fields
 from src.secure_aggregation.bfv import MOST_SUMMANDS
-from src.secure_aggregation.framing import canonical_hex
 
 KIND = "mask-announcement/v1"
 VOID = b"void"
@@ -76,19 +76,18 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
     """
     member, statement = gate.verify(KIND, text.encode(), in_force=in_force)
     try:
+        told = Fields(statement)
         announcement = Announcement(
             text,
-            statement["round"],
-            statement["site"],
-            statement["certificate"],
-            statement["mask_key"],
-            statement["transcript"],
+            told.whole("round"),
+            told.text("site"),
+            told.hex("certificate", KEY_BYTES),
+            told.hex("mask_key", KEY_BYTES),
+            told.hex("transcript", KEY_BYTES),
         )
-        canonical_hex(announcement.mask_key, KEY_BYTES)
-        canonical_hex(announcement.transcript, KEY_BYTES)
-        found = (statement["run"], statement["bundle"], announcement.round)
-    except (WireError, KeyError, TypeError) as error:
-        raise Refused(f"{member.name}'s announcement cannot be read: {error!r}.") from None
+        found = (told.text("run"), told.text("bundle"), announcement.round)
+    except WireError as error:
+        raise Refused(f"{member.name}'s announcement cannot be read: {error}") from None
     if found != (gate.members.run, gate.bundle.digest, round_number):
         raise Refused(
             f"{member.name}'s announcement is not for round {round_number} of this run and bundle."

@@ -7,7 +7,6 @@ the digest too.
 
 import hashlib
 import json
-import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,17 +46,6 @@ def header_of(path: Path) -> dict[str, Any]:
         start = file.read(8)
         (length,) = struct.unpack("<I", start[4:]) if len(start) == 8 else (0,)
         return header(start + file.read(min(length, MOST_HEADER_BYTES)))
-
-
-def canonical_hex(text: Any, size: int) -> bytes:
-    """The bytes that a text of a header or an announcement writes in the one way that is allowed.
-
-    (`bytes.fromhex` takes capitals and spaces, so that one key could pass for two.) WireError: not
-    exactly 2 * size digits, lower case.
-    """
-    if not isinstance(text, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * size}}}", text, re.ASCII):
-        raise WireError(f"expected {2 * size} hexadecimal digits in lower case, got {text!r:.80}.")
-    return bytes.fromhex(text)
 
 
 def _header(message: bytes) -> tuple[dict[str, Any], int]:

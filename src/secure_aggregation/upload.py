@@ -6,6 +6,7 @@ from src.errors import Refused, WireError
 from src.secure_aggregation import announcements, framing
 from src.secure_aggregation.mac import NONCE_BYTES
 from src.secure_aggregation.protocol import LEAVE, STOP, UPDATE
+from src.strict import hex_bytes
 
 
 def header(
@@ -23,7 +24,7 @@ def header(
         wrong = [key for key, value in expected.items() if found[key] != value]
         _, announcement = found["kind"], found["announcement"]
         if found["kind"] == UPDATE:
-            framing.canonical_hex(found["nonce"], NONCE_BYTES)
+            hex_bytes(found["nonce"], NONCE_BYTES)
     except (WireError, KeyError, TypeError) as error:
         raise Refused(f"not a sealed upload: {error!r}.") from None
     if wrong or not isinstance(announcement, str):

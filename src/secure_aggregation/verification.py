@@ -20,6 +20,7 @@ from src.secure_aggregation.mac import NONCE_BYTES, Mac
 from src.secure_aggregation.protocol import DOWNLOAD
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.workers import Ciphers
+from src.strict import hex_bytes
 
 
 @dataclass(frozen=True)
@@ -179,4 +180,4 @@ def _nonces(told: Any, sites: list[str]) -> dict[str, bytes]:
     """The nonces of exactly these sites' uploads. WireError: others, or one is none."""
     if not isinstance(told, dict) or sorted(told) != sites:
         raise WireError(f"expected the nonces of {', '.join(sites) or 'nobody'}.")
-    return {site: framing.canonical_hex(nonce, NONCE_BYTES) for site, nonce in told.items()}
+    return {site: hex_bytes(nonce, NONCE_BYTES) for site, nonce in told.items()}

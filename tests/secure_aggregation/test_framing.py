@@ -60,13 +60,3 @@ def test_a_header_that_claims_too_much_or_nests_too_deep_is_refused():
     deep = b"[" * 100000
     with pytest.raises(WireError):
         framing.header(framing.MAGIC + len(deep).to_bytes(4, "little") + deep)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["AB" * 16, "ab" * 15 + "a", "ab" * 15, "ab" * 17, "a b" + "ab" * 15, "ab" * 16 + "\n", "", 7],
-)
-def test_bytes_are_written_in_one_way_alone(text):
-    assert framing.canonical_hex("ab" * 16, 16) == b"\xab" * 16
-    with pytest.raises(WireError, match="32 hexadecimal digits in lower case"):
-        framing.canonical_hex(text, 16)

@@ -335,11 +335,13 @@ def forged(federation, name: str, key: str, **claims) -> str:
         ({"bundle": "ff" * 32}, "not for round 0"),
         ({"certificate": "ff" * 32}, "in the name of"),
         ({"transcript": "ff" * 32}, "split"),
-        ({"mask_key": "11"}, "expected 64 hexadecimal digits in lower case"),
+        ({"mask_key": "11"}, "expected 64 digits 0-9 a-f"),
         ({"mask_key": 5}, "cannot be read"),
-        ({"mask_key": "AB" * 32}, "in lower case"),
-        ({"mask_key": " ".join(["ab"] * 32)}, "in lower case"),
-        ({"transcript": "AB" * 32}, "in lower case"),
+        ({"mask_key": "AB" * 32}, "expected 64 digits 0-9 a-f"),
+        ({"mask_key": " ".join(["ab"] * 32)}, "expected 64 digits 0-9 a-f"),
+        ({"transcript": "AB" * 32}, "expected 64 digits 0-9 a-f"),
+        ({"round": True}, "round must be a whole number"),
+        ({"round": 0.0}, "round must be a whole number"),
     ],
 )
 def test_only_reports_for_this_round_run_bundle_and_past_make_a_roster(four, claims, reason):
