@@ -11,6 +11,7 @@ from typing import Any
 import click
 import yaml
 
+from scripts.local import locks, sbom
 from scripts.options import ROOT
 from src.errors import InputError
 from src.plan import plan as plans
@@ -65,27 +66,22 @@ def complete_plan(
 
 
 def build_workspace(plan: dict[str, Any], out: Path) -> None:
-    """Write the workspace `out`, whole or not at all. InputError: `out` exists."""
+    """Write the workspace `out`, whole or not at all.
+
+    InputError: `out` exists, or the SBOM that would go with it is not of the locks.
+    """
     if out.exists():
         raise InputError(f"{out} exists. Name another --out, or move it away.")
+    sbom.check()
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for folder in FRAME:
         (part / folder).mkdir(parents=True, mode=0o700)
     shutil.copy2(ROOT / "workspace" / ".workspace", part)
-    (part / "requirements.txt").write_text(pinned_requirements())
+    (part / "requirements.txt").write_text(locks.requirements())
     shutil.copytree(ROOT / "src", part / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (part / "plan").mkdir()
     (part / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=True))
     for name in ("cols.yaml", "data.yaml"):
         shutil.copy2(ROOT / "plan" / name, part / "plan" / name)
     part.rename(out)
-
-
-def pinned_requirements() -> str:
-    """requirements.txt and constraints.txt in one: `fx workspace export` carries no second file."""
-    direct = (ROOT / "workspace" / "requirements.txt").read_text()
-    names = {line.split("==")[0].lower() for line in direct.splitlines()}
-    others = (ROOT / "workspace" / "constraints.txt").read_text().splitlines()
-    below = [line for line in others if line.split("==")[0].lower() not in names]
-    return direct + "".join(f"{line}\n" for line in below)

@@ -1,6 +1,7 @@
 """Rules about this machine: versions, disk, clock, port."""
 
 import platform
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -20,11 +21,10 @@ PYTHON = "3.11"
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the pinned packages are installed; other versions would compute other numbers."""
-    lines = (examination.workspace / "requirements.txt").read_text().splitlines()
-    lines = [line.partition("#")[0].strip() for line in lines]
-    pins = [line.partition("==") for line in lines if line]
+    locked = (examination.workspace / "requirements.txt").read_text()
+    pins = re.findall(r"^([\w.-]+)==([^\s;]+)", locked, re.MULTILINE)
     wrong = []
-    for name, _, pin in pins:
+    for name, pin in pins:
         found = _installed(name)
         if found != pin:
             wrong.append(f"{name} {found or 'is missing'} (expected {pin})")
@@ -32,7 +32,7 @@ def versions(examination: Examination) -> Iterator[tuple[State, str]]:
         wrong.append(f"Python {platform.python_version()} (expected {PYTHON})")
     if wrong:
         some = ", ".join(wrong[:5]) + (" …" if len(wrong) > 5 else "")
-        yield "fail", f"{some}. pip install -r requirements.txt"
+        yield "fail", f"{some}. Install what is locked (runbook, 1)"
     else:
         yield "ok", f"{len(pins)} packages as pinned, Python {platform.python_version()}"
 

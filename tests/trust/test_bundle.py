@@ -40,6 +40,7 @@ def test_sha256sum_checks_the_manifest(site, tmp_path):
     [
         "src/model_vector.py",
         "src/evaluation/metrics.py",
+        "src/sbom.cdx.json",
         "save/init.pbuf",
         "requirements.txt",
         "cert/members.json",
