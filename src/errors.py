@@ -5,6 +5,7 @@ KitError                   the message says what was expected, what came, where,
 │   ├── BudgetSpent        a release would cost more privacy than is left
 │   ├── WrongSum           a sum that is not exactly its roster's: final for the run
 │   ├── WorkspaceHeld      another process works in this workspace
+│   ├── TakenOver          another process of the site speaks for it now, maybe of a copied machine
 │   └── MaskReused         a second, different update for one site and round: ends the run
 ├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
 ├── InputError             what a person gave cannot be used: an argument, a file, a folder
@@ -56,6 +57,10 @@ class WorkspaceHeld(Refused):
     """Another process works in this workspace; the message says which."""
 
     command_code = Refused.exit_code
+
+
+class TakenOver(Refused):
+    """Another process of the same site has introduced itself since; this one is heard no more."""
 
 
 class MaskReused(Refused):

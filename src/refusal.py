@@ -16,6 +16,7 @@ MARK = "Refused: "  # before the reason, where it travels inside another error's
 APPROVAL = "approval"  # the message with which a site introduces itself
 APPROVAL_NEEDED = "show your approval first"  # the refusal to which a site answers with it
 TAKEN_OVER = "another process of this site:"  # how the refusal of one of two processes begins
+TWO_PROCESSES = "two processes"  # the event in both parties' audit logs
 
 
 def marked(reason: object) -> str:

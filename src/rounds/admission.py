@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from src import require
-from src.errors import Busy, Refused
+from src.errors import Busy, Refused, TakenOver
 from src.refusal import marked
 
 BESIDE_BYTES = 65_536  # of a message, beside the model in it: header, names, metrics
@@ -120,6 +120,8 @@ class Admission:
         """The site that calls. Refused: it may not."""
         try:
             return self._identify(common_name, instance)
+        except TakenOver:  # of one process; another one of the site, under the same name, may call
+            raise
         except Refused as refusal:
             self._refused[common_name] = (self._clock() + REFUSED_S, str(refusal))
             while len(self._refused) > MOST_REFUSED:

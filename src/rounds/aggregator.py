@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from src.errors import Damaged, Refused
+from src.errors import Damaged, Refused, TakenOver
 from src.model_vector import TENSOR
-from src.refusal import APPROVAL_NEEDED, marked
+from src.refusal import APPROVAL_NEEDED, TWO_PROCESSES, marked
 from src.rounds import tensor_bytes
+from src.rounds.instances import Instances, speaking
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
 from src.rounds.schedule import Schedule, brings_update
@@ -79,6 +80,8 @@ class AggregatorRounds:
         self.schedule = schedule
         self._log = log
         self._collected: dict[str, Collected] = {}
+        self.instances = Instances()
+        self._alarmed: set[tuple[str, str | None]] = set()
 
     def begin(self, round_number: int) -> None:
         """The engine knows its round: the first, or the one that was interrupted."""
@@ -106,8 +109,20 @@ class AggregatorRounds:
         instance: which process of the site it is, as that says of itself; None: it does not.
         """
         site = self.gate.caller(common_name)
+        try:
+            with self.gate.refusing(site):
+                self.instances.check(site, instance)
+        except TakenOver as taken:
+            self._alarm(site, instance, taken)
+            raise
         self.presence.heard(site)
         return site
+
+    def _alarm(self, site: str, instance: str | None, taken: TakenOver) -> None:
+        """Two processes of one site are at work: a line of the log, once for each that is heard."""
+        if (site, instance) not in self._alarmed:
+            self._alarmed.add((site, instance))
+            self.gate.log(TWO_PROCESSES, site=site, instance=instance, reason=str(taken))
 
     def check(self, common_name: str, site: str) -> None:
         """Asked at every call; it is a sign of life too. Refused: with the gate's reason."""
@@ -115,12 +130,21 @@ class AggregatorRounds:
         self.presence.heard(site)
 
     def introduced(self, site: str, blobs: Sequence[bytes]) -> None:
-        """Take what a site introduces itself with. Refused: it has approved something else."""
+        """Take what a site introduces itself with: its approval, and which process it is.
+
+        (`doctor` shows the approval alone.) Refused: it has approved something else.
+        """
         self.gate.approve(site, blobs[0] if blobs else b"")
+        if blobs[1:]:
+            with self.gate.refusing(site):
+                self.instances.introduced(site, blobs[1].decode(errors="replace"))
 
     def require_introduction(self, site: str) -> None:
-        """Refused, with the word that makes a site introduce itself, until it has done so."""
-        if not self.gate.has_approved(site):
+        """Refused, with the word that makes a site introduce itself, until it has done so.
+
+        Each process of a site does, whatever an earlier one has shown.
+        """
+        if not (self.gate.has_approved(site) and self.instances.speaks(site, speaking())):
             raise Refused(marked(APPROVAL_NEEDED))
 
     # -- work --------------------------------------------------------------------------------

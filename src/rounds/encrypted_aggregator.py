@@ -71,9 +71,9 @@ class EncryptedAggregatorRounds(AggregatorRounds):
     def introduced(self, site: str, blobs: Sequence[bytes]) -> None:
         """The approval, and the announcement for the first round where it is brought."""
         super().introduced(site, blobs)
-        if blobs[1:]:
+        if blobs[2:]:
             with self.gate.refusing(site):
-                self.encrypted.introduced(site, blobs[1])
+                self.encrypted.introduced(site, blobs[2])
 
     def require_introduction(self, site: str) -> None:
         """Both are needed; `doctor` shows an approval alone."""

@@ -16,8 +16,9 @@ from src.errors import Damaged
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.view import Plan
-from src.refusal import errors_end_the_process
+from src.refusal import TAKEN_OVER, TWO_PROCESSES, errors_end_the_process
 from src.rounds.duties import Duties
+from src.rounds.instances import new_instance
 from src.rounds.schedule import Schedule
 from src.secure_aggregation.site import EncryptingSite
 
@@ -53,11 +54,19 @@ class SiteRounds:
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
+        self.instance = new_instance()
         self._round: int | None = None
 
     def introduction(self) -> list[bytes]:
-        """What a site shows before anything else: its approval of the bundle."""
-        return [self.gate.approval]
+        """What a site shows before anything else: its approval of the bundle, and which process of
+        the site it is.
+        """
+        return [self.gate.approval, self.instance.encode()]
+
+    def refused(self, reason: str) -> None:
+        """The aggregator says no: that goes into the audit log, by its kind."""
+        event = TWO_PROCESSES if reason.startswith(TAKEN_OVER) else "refused"
+        self.gate.log(event, site=self.gate.name, reason=reason)
 
     def told(self, round_number: int, *, work: bool, over: bool) -> None:
         """The aggregator has named a round, with work in it or none; the one before it has ended.
@@ -132,7 +141,7 @@ class EncryptedSiteRounds(SiteRounds):
         self.encrypting = encrypting
 
     def introduction(self) -> list[bytes]:
-        """The approval, and this site's announcement for round 0 until that has begun."""
+        """As in the clear, and this site's announcement for round 0 until that has begun."""
         return [*super().introduction(), *self.encrypting.introduction()]
 
     def expect(self, round_number: int) -> None:

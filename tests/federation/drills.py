@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.local.processes import Party
+from src import hash_chain
 from src.engines.openfl.model_file import read_model
 from src.trust import audit
 from tests.federation.conftest import CASES
@@ -68,6 +69,8 @@ def logs_agree(federation) -> None:
     for name, workspace in federation.sites.items():
         lines = audit.verify(workspace / audit.FILE, federation.certificates())
         assert audit.cross_check(own, lines, name) == []
+    told = {line["event"] for line in own}
+    assert not told & {"two processes", "mask reused"}  # a restart is no alarm
     if federation.encrypted:
         assert max(map(len, uploads(own).values())) == 1
 
@@ -85,11 +88,32 @@ def start_all(federation) -> list[Party]:
     return [federation.start_aggregator(), *(federation.start_site(name) for name in CASES)]
 
 
-def mean_of_noise(rounds: int) -> np.ndarray:
+def void_rounds(federation) -> set[int]:
+    """The rounds that came to nothing; after a restart a round's last line counts."""
+    outcome = {line["round"]: "void" in line for line in rounds(federation)}
+    return {number for number, void in outcome.items() if void}
+
+
+def lost_updates(federation) -> set[int]:
+    """The rounds of which a site has encrypted an update that never came."""
+    sealed = {
+        (name, line["round"])
+        for name, workspace in federation.sites.items()
+        for line in seen(workspace)
+        if line["event"] == "sealed"
+    }
+    path = federation.aggregator / "local_state" / "sealed" / "updates.jsonl"
+    came = {(line["site"], line["round"]) for line in hash_chain.read(path)}
+    return {number for _, number in sealed - came}
+
+
+def mean_of_noise(rounds: int | set[int]) -> np.ndarray:
+    """The mean of what the sites have added in these rounds, or in the first so many."""
+    rounds = range(rounds) if isinstance(rounds, int) else rounds
     total = sum(CASES.values())
     return sum(
         cases / total * noise(site, r).astype(np.float64)
-        for r in range(rounds)
+        for r in rounds
         for site, cases in CASES.items()
     )
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from src.errors import Damaged, MaskReused, PlanError, Refused
+from src.errors import Damaged, MaskReused, PlanError, Refused, TakenOver
 from src.model_vector import TENSOR
 from src.rounds import tensor_bytes
 from src.rounds.aggregator import AggregatorRounds, Answer
 from src.rounds.encrypted_aggregator import EncryptedAggregatorRounds
+from src.rounds.instances import spoken_by
 from src.rounds.presence import Presence
 from src.rounds.round_log import RoundLog
 from src.rounds.schedule import Schedule
@@ -76,6 +77,34 @@ def test_a_site_that_has_approved_nothing_is_asked_to(plain, monkeypatch):
     monkeypatch.setattr(plain.gate, "has_approved", lambda site: False)
     with pytest.raises(Refused, match="show your approval"):
         plain.require_introduction("one")
+
+
+A, B = "a" * 32, "b" * 32
+
+
+def test_two_processes_of_a_site_are_told_logged_once_and_no_sign_of_life(plain):
+    plain.introduced("one", [b"signed", A.encode()])
+    plain.introduced("one", [b"signed", B.encode()])
+    plain.presence.clock.now += 61
+    for _ in range(3):
+        with pytest.raises(TakenOver, match="another process of this site"):
+            plain.caller("one", A)
+    assert "one" in plain.presence.gone()
+    assert [e for e, *_ in plain.gate.events].count("two processes") == 1
+    assert plain.caller("one", B) == "one"
+
+
+def test_a_process_that_has_not_introduced_itself_is_asked_to(plain):
+    plain.introduced("one", [b"signed", A.encode()])
+    with spoken_by(A):
+        plain.require_introduction("one")
+    assert plain.caller("one", B) == "one"  # a restart: nobody has taken over from it
+    with spoken_by(B), pytest.raises(Refused, match="show your approval"):
+        plain.require_introduction("one")
+    plain.introduced("one", [b"signed", B.encode()])
+    with spoken_by(B):
+        plain.require_introduction("one")
+    assert "two processes" not in [e for e, *_ in plain.gate.events]
 
 
 def test_what_comes_and_goes_is_logged_and_counted(plain, log):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from src.errors import Refused
+from src.refusal import TAKEN_OVER
 from src.rounds.site import EncryptedSiteRounds, SiteRounds
 from tests.open_gate import OpenSiteGate
 from tests.secure_aggregation.sealing import FOUR, THREE, Federation, models_of
@@ -97,6 +98,16 @@ def test_a_refusal_ends_the_process_and_stands_in_the_log(plain):
     assert plain.gate.events == [("ended", {"how": "Refused: revoked"})]
 
 
+def test_each_process_of_a_site_has_an_instance_of_its_own():
+    assert len({SiteRounds(OpenSiteGate()).instance for _ in range(20)}) == 20
+
+
+def test_a_refusal_because_another_process_took_over_is_logged_by_its_kind(plain):
+    plain.refused("revoked")
+    plain.refused(f"{TAKEN_OVER} bb… has taken over from aa….")
+    assert [event for event, _ in plain.gate.events] == ["refused", "two processes"]
+
+
 def test_a_run_that_is_over_is_logged_so(plain):
     with plain.to_the_end():
         pass
@@ -107,15 +118,17 @@ def test_a_run_that_is_over_is_logged_so(plain):
 
 
 def test_a_site_shows_its_approval_and_its_first_announcement(federation):
-    approval, announcement = rounds_of(federation).introduction()
-    assert approval == b"signed"
+    rounds = rounds_of(federation)
+    approval, instance, announcement = rounds.introduction()
+    assert (approval, instance.decode()) == (b"signed", rounds.instance)
     federation.aggregator.introduced("one", announcement)
 
 
 def test_after_round_zero_only_the_approval_is_shown(federation):
     federation.gather()
     federation.open("one")
-    assert rounds_of(federation).introduction() == [b"signed"]
+    rounds = rounds_of(federation)
+    assert rounds.introduction() == [b"signed", rounds.instance.encode()]
 
 
 def test_a_round_that_was_answered_is_answered_with_the_same_bytes(federation):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from openfl.protocols import aggregator_pb2, base_pb2
+from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
 
+from src.engines.openfl.instance import WithInstance
 from src.errors import AggregatorUnreachable, Refused
 from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
 from src.rounds.duties import Duties
@@ -57,6 +58,18 @@ class AggregatorClient:
         self.patience_s = patience_s
         self.on_work = on_work
         client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
+        self._name_the_process()
+
+    def reconnect(self) -> None:
+        """Make the connection anew."""
+        self.client.reconnect()
+        self._name_the_process()
+
+    def _name_the_process(self) -> None:
+        """From now on each call says which process of the site it comes from."""
+        named = grpc.intercept_channel(self.client.channel, WithInstance(self.site.instance))
+        self.client.channel = named
+        self.client.stub = aggregator_pb2_grpc.AggregatorStub(named)
 
     @property
     def stub(self) -> Any:
@@ -144,7 +157,7 @@ class AggregatorClient:
                 if reason == APPROVAL_NEEDED:
                     reason = STARTS_ANEW
                 if reason:
-                    self.gate.log("refused", site=self.gate.name, reason=reason)
+                    self.site.refused(reason)
                     raise Refused(f"The aggregator at {self.client.uri}: {reason}") from None
                 text = details(error)
                 faults += not isinstance(error, grpc.RpcError) or error.code() not in PASSING
@@ -161,7 +174,7 @@ class AggregatorClient:
             introduced = False  # it may be another process that answers next
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
-            self.client.reconnect()
+            self.reconnect()
 
     def _introduced(self, function: Callable, arguments: tuple) -> tuple[Callable, tuple]:
         """The same call, to be made after the approval was shown."""

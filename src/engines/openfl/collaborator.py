@@ -144,4 +144,4 @@ class Site(Collaborator):
                 logger.debug("Heartbeat not delivered: %s", error)
             if time.monotonic() - heard > SILENCE_S:  # e.g. a power cut there: nothing ends a call
                 heard = time.monotonic()
-                line.client.reconnect()
+                line.reconnect()

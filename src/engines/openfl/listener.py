@@ -22,6 +22,7 @@ from openfl.protocols import base_pb2
 from src.errors import Busy, Refused, RunFailed
 from src.refusal import marked
 from src.rounds.admission import Admission, Stream
+from src.rounds.instances import METADATA, spoken_by
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ THREADS = 8  # in which OpenFL answers; as many as OpenFL 1.9's own server has
 AT_WORK = 2  # of these, for one site
 MOST_PIECE_BYTES = 2 * 2**20 + 4096  # OpenFL 1.9 sends streams in pieces of 2 MiB
 IN_MEMORY_BYTES = 2**20  # of an upload that is on its way; what is larger waits on the disk
-INSTANCE = "instance"  # metadata: which process of a site calls
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_PIECE_BYTES),
     ("grpc.max_send_message_length", -1),
@@ -47,6 +47,7 @@ class Caller:
 
     identity: Mapping[str, Any]
     site: str
+    instance: str | None = None  # which process of the site it is; None: not told
 
     def auth_context(self) -> Mapping[str, Any]:
         """What TLS has proved."""
@@ -66,6 +67,12 @@ class Method:
     answer: Callable[[Any, Caller], bytes]
     stream: bool = False
     quick: bool = False
+
+
+def _answer(method: Method, message: Any, caller: Caller) -> bytes:
+    """The answer, made in this thread while it is known which process has called."""
+    with spoken_by(caller.instance):
+        return method.answer(message, caller)
 
 
 class Listener:
@@ -172,14 +179,14 @@ class Listener:
         names = list(identity.get("x509_common_name", ()))
         common_name = names[0].decode(errors="replace") if len(names) == 1 else ""
         metadata = dict(context.invocation_metadata() or ())
-        instance = metadata.get(INSTANCE)
+        instance = metadata.get(METADATA)
         if instance is not None and not isinstance(instance, str):
-            raise Refused(marked(f"metadata {INSTANCE!r} is no text."))
+            raise Refused(marked(f"metadata {METADATA!r} is no text."))
         self._admission.refuse_again(common_name)
         found = self._loop.run_in_executor(
             self._door, self._admission.caller, common_name, instance
         )
-        return Caller(identity, await found)
+        return Caller(identity, await found, instance)
 
     # -- reading and writing, within bounds ------------------------------------------------------
 
@@ -226,12 +233,12 @@ class Listener:
     async def _answered(self, method: Method, message: Any, caller: Caller, context: Any) -> None:
         """Have the message answered in a thread, and write the answer."""
         if method.quick:
-            answer = await self._loop.run_in_executor(self._door, method.answer, message, caller)
+            answer = await self._loop.run_in_executor(self._door, _answer, method, message, caller)
             await self._write(answer, context)
             return
         turns = self._at_work.setdefault(caller.site, asyncio.Semaphore(AT_WORK))
         await turns.acquire()
-        work = self._loop.run_in_executor(self._pool, method.answer, message, caller)
+        work = self._loop.run_in_executor(self._pool, _answer, method, message, caller)
         try:
             answer = await asyncio.shield(work)
         except asyncio.CancelledError:  # the caller is gone; the thread is still at work
