@@ -54,10 +54,12 @@ def pem(key: RSAPrivateKey, certificate: x509.Certificate) -> Identity:
 class Base:
     """Folders and processes, which both targets have alike.
 
-    port: the aggregator's.
+    plan: its file in plan/. port: the aggregator's. process: its id, while it listens.
     """
 
     folder: Path
+    plan: str = "plan.yaml"
+    process: int = 0
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -73,7 +75,7 @@ class Base:
 
     def build(self, stock: bool) -> dict[str, Path]:
         """Make the aggregator's workspace, and a data folder for each site."""
-        plan = complete_plan(ROOT / "plan" / "plan.yaml", rounds=2, port=self.port)
+        plan = complete_plan(ROOT / "plan" / self.plan, rounds=2, port=self.port)
         plan["data_loader"] = {"template": "openfl_parts.SiteNumber", "settings": {}}
         plan["task_runner"] = NOISE | {"settings": {"flat": not stock}}
         if stock:
@@ -90,6 +92,7 @@ class Base:
     def listening(self) -> Iterator[None]:
         """Run the aggregator's process during the block."""
         party = Party.start("aggregator", self.aggregator, "aggregator", "start")
+        self.process = party.process.pid
         with running([party]):
             wait_for_port(party, self.port)
             yield

@@ -43,18 +43,19 @@ class Limits:
 class Stream:
     """One message on its way, to the aggregator or from it. clock: seconds."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float], most_bytes: int) -> None:
         self._limits = limits
         self._clock = clock
+        self._most_bytes = most_bytes
         self._began = clock()
         self._bytes = 0
 
     def took(self, size: int) -> None:
         """A piece has passed. Refused: there is more of it than a message has."""
         self._bytes += max(size, LEAST_PIECE_BYTES)
-        if self._bytes > self._limits.most_bytes:
+        if self._bytes > self._most_bytes:
             raise Refused(
-                marked(f"more than {self._limits.most_bytes} bytes; no message of this run is so.")
+                marked(f"more than {self._most_bytes} bytes; no such message has so many.")
             )
 
     def seconds_left(self, more: int = 0) -> float:
@@ -106,9 +107,10 @@ class Admission:
         self._allowances: dict[str, Allowance] = {}
         self._uploads: dict[str, Callable[[], object]] = {}
 
-    def stream(self) -> Stream:
-        """A message that begins now."""
-        return Stream(self.limits, self._clock)
+    def stream(self, *, small: bool = False) -> Stream:
+        """A message that begins now. small: there is no model in it."""
+        most = BESIDE_BYTES if small else self.limits.most_bytes
+        return Stream(self.limits, self._clock, most)
 
     def refuse_again(self, common_name: str) -> None:
         """Refused: as it was a moment ago. Costs nothing, however often it is asked."""

@@ -94,6 +94,17 @@ class Diverging(NoiseRunner):
         return sent, kept
 
 
+class Wavering(NoiseRunner):
+    """Its scores are others each time, as noised ones are."""
+
+    def validate_task(self, col_name, round_num, input_tensor_dict, **kwargs):
+        tags = ("metric", "validate_agg")
+        dice = np.array(np.random.default_rng().random())
+        return {TensorKey("dice", col_name, round_num, True, tags): dice}, {}
+
+    evaluate_task = validate_task
+
+
 class RaisingRule:
     """A rule with a fault in it."""
 

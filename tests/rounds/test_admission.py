@@ -72,6 +72,13 @@ def test_a_message_longer_than_any_of_the_run_is_refused_while_it_comes(door):
         stream.took(1)
 
 
+def test_a_request_has_no_room_for_a_model(door):
+    request = door.stream(small=True)
+    request.took(module.BESIDE_BYTES)
+    with pytest.raises(Refused, match="more than 65536 bytes"):
+        request.took(1)
+
+
 def test_pieces_without_content_do_not_go_on_for_ever(door):
     stream = door.stream()
     for _ in range(1000 // module.LEAST_PIECE_BYTES):

@@ -166,7 +166,7 @@ class Listener:
         with self._admission.call(caller.site) as wait_s:
             await asyncio.sleep(wait_s)
             if not method.stream:
-                message = await self._next(context, self._admission.stream())
+                message = await self._next(context, self._admission.stream(small=True))
                 await self._answered(method, message or b"", caller, context)
                 return
             with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=self._folder) as upload:

@@ -18,6 +18,7 @@ from openfl.protocols import aggregator_pb2
 from openfl.transport.grpc.aggregator_server import AggregatorGRPCServer
 from openfl.transport.grpc.common import create_header
 
+from src.engines.openfl import messages
 from src.engines.openfl.listener import Caller, Listener, Method
 from src.errors import PlanError, Refused
 from src.refusal import marked
@@ -86,7 +87,8 @@ class AggregatorServer(AggregatorGRPCServer):
     def _sent(self, message: IO[bytes], caller: Caller) -> bytes:
         """As `SendLocalTaskResults`, which OpenFL would begin by reading from the network."""
         with self._one_at_a_time:
-            results = parsed(aggregator_pb2.TaskResults, message.read())
+            content = messages.within_bounds(message.read())
+            results = parsed(aggregator_pb2.TaskResults, content)
             self.validate_collaborator(results, caller)
             self.check_request(results)
             self.aggregator.send_local_task_results(
