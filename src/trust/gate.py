@@ -27,10 +27,10 @@ from src.trust import (
 )
 from src.trust import certificate as certificates
 from src.trust.party import COLLABORATORS, Party
+from src.trust.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
-MOST_REFUSALS = 1000
 PINNED = Path("local_state/aggregator.crt")
 
 
@@ -127,7 +127,7 @@ class AggregatorGate(Party):
             self.audit.write("refused", reason=str(held))
             raise
         self._approved: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._refusals = Refusals(self.now)
         self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
         return self.federation
 
@@ -136,7 +136,7 @@ class AggregatorGate(Party):
         try:
             name, _ = certificates.parse_common_name(common_name)
         except Refused as refusal:
-            self._tell(common_name, refusal)
+            self._tell(common_name, common_name, refusal)
             raise Refused(marked(refusal)) from None
         self.check(common_name, name)
         return name
@@ -161,7 +161,7 @@ class AggregatorGate(Party):
                 )
             certificates.in_force(member.certificate, name=site, now=self.now())
         except Refused as refusal:
-            self._tell(f"{common_name} as {site}", refusal)
+            self._tell(common_name, f"{common_name} as {site[:80]}", refusal)
             raise Refused(marked(refusal)) from None
 
     def approve(self, site: str, content: bytes) -> None:
@@ -171,7 +171,7 @@ class AggregatorGate(Party):
         try:
             found = approval.verify(content, member, run, digest, name=f"{site}'s approval")
         except Refused as refusal:
-            self._tell(site, refusal)
+            self._tell(site, site, refusal)
             raise Refused(marked(refusal)) from None
         self._approved[site] = found["approved"]
         self.audit.write("approved", site=site, bundle=digest, approved=found["approved"])
@@ -182,7 +182,7 @@ class AggregatorGate(Party):
         try:
             yield
         except Refused as refusal:
-            self._tell(site, refusal)
+            self._tell(site, site, refusal)
             raise type(refusal)(marked(refusal)) from None
 
     def has_approved(self, site: str) -> bool:
@@ -193,17 +193,14 @@ class AggregatorGate(Party):
         """Whether the site's certificate is on the revocation list now."""
         return self._is_revoked(self.members.site(site))
 
-    def _tell(self, who: str, refusal: Refused) -> None:
-        """Log a refusal once, however often the caller comes back with it.
+    def round_ended(self, round_number: int) -> None:
+        """As every party; refusals that were left out of the log are counted in it before."""
+        for line in self._refusals.left_out():
+            self.audit.write("refused", reason=line)
+        super().round_ended(round_number)
 
-        Callers choose what they say: after MOST_REFUSALS different refusals no more are logged, so
-        that nobody can fill the disk.
-        """
-        told = f"{who}: {refusal}"
-        if told in self._told or len(self._told) > MOST_REFUSALS:
-            return
-        self._told.add(told)
-        if len(self._told) > MOST_REFUSALS:
-            told = "further refusals are not logged in this run"
-        logger.warning("Refused %s", told)
-        self.audit.write("refused", reason=told)
+    def _tell(self, caller: str, who: str, refusal: Refused) -> None:
+        """Log a refusal; see `Refusals` for how many. caller: who is held to their number."""
+        for line in self._refusals.lines(caller, f"{who}: {refusal}"):
+            logger.warning("Refused %s", line)
+            self.audit.write("refused", reason=line)

@@ -7,9 +7,9 @@ import pytest
 from src.errors import Damaged, MaskReused, Refused, WorkspaceHeld
 from src.refusal import MARK, reason_in
 from src.trust import audit, revocation
-from src.trust import gate as gate_module
 from src.trust.certificate import read_certificate, subject
 from src.trust.gate import PINNED, AggregatorGate, SiteGate
+from src.trust.refusals import MOST_A_MINUTE
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, approve, hand_out, make_request, open_desk, words_of
 
@@ -240,11 +240,14 @@ def test_a_refusal_is_logged_once_however_often_the_caller_comes_back(parties, a
     assert events(parties, "aggregator").count("refused") == 1
 
 
-def test_a_caller_with_ever_new_lies_does_not_fill_the_disk(parties, aggregator, monkeypatch):
-    monkeypatch.setattr(gate_module, "MOST_REFUSALS", 5)
-    for number in range(50):
+def test_a_caller_with_ever_new_lies_does_not_fill_the_disk(parties, aggregator):
+    for number in range(MOST_A_MINUTE + 20):
         refusal(aggregator, common_name(parties, "one"), f"lie{number}")
-    assert events(parties, "aggregator").count("refused") == 6
+    assert events(parties, "aggregator").count("refused") == MOST_A_MINUTE
+    aggregator.round_ended(0)
+    log = (parties / "aggregator" / audit.FILE).read_text()
+    assert log.count('"event": "refused"') == MOST_A_MINUTE + 1
+    assert "20 further refusals since" in log
 
 
 def test_an_approval_of_what_runs_here_lets_a_site_in(parties, aggregator):
