@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from src.errors import Refused, WireError, WorkerRefused, WrongSum
+from src.fields import Fields
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.announcements import VOID, Roster
 from src.secure_aggregation.fixed_point import FixedPoint, Sum, to_signed
@@ -20,7 +21,6 @@ from src.secure_aggregation.mac import NONCE_BYTES, Mac
 from src.secure_aggregation.protocol import DOWNLOAD
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.workers import Ciphers
-from src.strict import hex_bytes
 
 
 @dataclass(frozen=True)
@@ -80,34 +80,35 @@ class Verification:
         Refused: damaged, of another run, or with a roster that does not hold.
         """
         try:
-            header = framing.header(message)
-            found = (header["kind"], header["run"], header["parameters"])
+            header = Fields(framing.header(message))
+            found = tuple(header.text(key, most=1000) for key in ("kind", "run", "parameters"))
             if found != self._expected:
                 raise Refused(f"expected a model of {self._expected}, got {found}.")
-            round_number, summed = header["round"], header["sum"]
+            round_number = header.whole("round")
+            summed = None if header.is_none("sum") else header.whole("sum")
             if summed is None:
                 framing.records(message, count=0, most_bytes=0)
-            rosters = self._rosters(header["rosters"], round_number, summed)
-            nonces = _nonces(header["nonces"], [] if summed is None else rosters[summed].sites)
-        except (WireError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Refused(f"What came as a model cannot be read: {error!r}.") from None
+            rosters = self._rosters(header.fields("rosters"), round_number, summed)
+            sites = [] if summed is None else rosters[summed].sites
+            nonces = _nonces(header.fields("nonces"), sites)
+        except WireError as error:
+            raise Refused(f"What came as a model cannot be read: {error}") from None
         return Download(message, round_number, summed, rosters, nonces)
 
-    def _rosters(self, told: dict, round_number: int, summed: int | None) -> dict[int, Roster]:
+    def _rosters(self, told: Fields, round_number: int, summed: int | None) -> dict[int, Roster]:
         first = 0 if summed is None else summed
         numbers = range(first, round_number + 1)
         fewest = 1 if summed is None else 2  # a sum is of a round before
-        if not fewest <= len(numbers) <= self.encryption.max_void + 2 or set(told) != {
-            str(n) for n in numbers
-        }:
+        if not fewest <= len(numbers) <= self.encryption.max_void + 2:
             raise Refused(
                 f"Round {round_number} builds on round {summed}: more than max_void "
-                f"({self.encryption.max_void}) rounds between came to nothing, or a roster is "
-                "missing."
+                f"({self.encryption.max_void}) rounds between came to nothing."
             )
+        told.only(*(str(n) for n in numbers))
+        texts = {n: told.texts(str(n), most=bfv.MOST_SUMMANDS) for n in numbers}
         return {
             n: announcements.roster(
-                self.gate, told[str(n)], n, self.min_sites, in_force=n == round_number
+                self.gate, texts[n], n, self.min_sites, in_force=n == round_number
             )
             for n in numbers
         }
@@ -176,8 +177,8 @@ class Verification:
         return self._mac.macs(payload, announcements.salt(transcript, roster), by_certificate)
 
 
-def _nonces(told: Any, sites: list[str]) -> dict[str, bytes]:
+def _nonces(told: Fields, sites: list[str]) -> dict[str, bytes]:
     """The nonces of exactly these sites' uploads. WireError: others, or one is none."""
-    if not isinstance(told, dict) or sorted(told) != sites:
+    if sorted(name for name, _ in told.items()) != sites:
         raise WireError(f"expected the nonces of {', '.join(sites) or 'nobody'}.")
-    return {site: hex_bytes(nonce, NONCE_BYTES) for site, nonce in told.items()}
+    return {site: bytes.fromhex(told.hex(site, NONCE_BYTES)) for site in sites}

@@ -15,10 +15,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from src import hash_chain
-from src.errors import Damaged, Refused
+from src.errors import Damaged, Refused, WireError
+from src.fields import Fields
 from src.trust import fingerprint, signed_statement
 
 KIND = "audit"
+FORMS = {  # what a line of an event has, where somebody reads it again
+    **dict.fromkeys(("sending", "sent", "received"), ("site", "round", "what", "digest")),
+    "sealed": ("site", "round"),
+    "mask reused": ("site", "round", "reason"),
+    "privacy booked": ("ledger", "head", "run", "round"),
+    "signed": ("envelope",),
+}
 FILE = Path("logs/audit.jsonl")
 
 
@@ -72,17 +80,37 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
         raise Damaged(f"{path}: no such log. A party writes it from its first start on.")
     lines = hash_chain.read(path)
     for line in lines:
+        _check_form(line, f"{path}: line {line['n']}")
         if line["event"] == "signed":
             _check_signature(line, line["previous"], known, f"{path}: line {line['n']}")
     return lines
 
 
+def _check_form(line: hash_chain.Entry, place: str) -> None:
+    """Damaged: a value is missing, or not of the type, that a line of this event has."""
+    try:
+        fields = Fields(line)
+        for key in ("time", "party", "event"):
+            fields.text(key)
+        for key in FORMS.get(line["event"], ()):
+            if key == "round":
+                fields.whole(key)
+            elif key == "envelope":
+                fields.fields(key)
+            else:
+                fields.text(key)
+    except WireError as error:
+        raise Damaged(f"{place} is no line of an audit log: {error}") from None
+
+
 def _check_signature(line, head: str, known: dict[str, x509.Certificate], place: str) -> None:
-    keyid = line["envelope"]["signatures"][0]["keyid"]
-    if keyid not in known:
-        raise Damaged(f"{place}: signed with certificate {keyid[:16]}…, which is not this party's.")
     content = json.dumps(line["envelope"]).encode()
     try:
+        keyid = signed_statement.signer(content)
+        if keyid not in known:
+            raise Damaged(
+                f"{place}: signed with certificate {keyid[:16]}…, which is not this party's."
+            )
         signed = signed_statement.verify(KIND, content, known[keyid], name=place)
     except Refused as refusal:
         raise Damaged(str(refusal)) from refusal

@@ -61,7 +61,7 @@ def reused(lines: list[dict]) -> list[str]:
     run = ""
     for line in lines:
         if line["event"] == "started":
-            run = line.get("run", "")
+            run = str(line.get("run", ""))
         if line["event"] == "sealed":
             about = (run, line["site"], line["round"])
             sealed[about] += 1
