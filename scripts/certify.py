@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from scripts import options
 from src.errors import InputError
+from src.verbs.screen import Screen
+from src.verbs.screen import words as bold_words
 
-console = Console(highlight=False)
+console = Screen()
 desk_option = click.option(
     "--desk",
     type=click.Path(path_type=Path, file_okay=False),
@@ -86,7 +87,7 @@ def init(desk: Path, passphrase_file: Path | None, federation: str, policy: Path
     authority = Authority.create(desk, federation, ask, utc_now, policy or POLICY)
     words = fingerprint.words(fingerprint.of_certificate(authority.root))
     console.print(f"Authority: {desk} (keys encrypted; keep it off the network)")
-    console.print(f"Words:     [bold]{words}[/]", soft_wrap=True)
+    console.print(bold_words("Words:     ", words), soft_wrap=True)
     _next(f"enrol --desk {desk} --aggregator ADDRESS --site NAME --site NAME …")
 
 
@@ -154,11 +155,11 @@ def deliver(
             f"Keys:      encrypted for each site, erased here at {keys['sealed_and_erased']}"
         )
     root = fingerprint.of_certificate(ceremony.authority.root)
-    console.print(f"Authority: [bold]{fingerprint.words(root)}[/]", soft_wrap=True)
+    console.print(bold_words("Authority: ", fingerprint.words(root)), soft_wrap=True)
     if workspace:
         digest = bundle.read(workspace).digest
         console.print(f"Bundle:    {digest}", soft_wrap=True)
-        console.print(f"Words:     [bold]{fingerprint.words(digest)}[/]", soft_wrap=True)
+        console.print(bold_words("Words:     ", fingerprint.words(digest)), soft_wrap=True)
     console.print("Next: carry each package to its party; read out both rows of words")
 
 

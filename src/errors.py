@@ -28,15 +28,22 @@ and, for its path, `OSError`. Everything else is a bug, which keeps its tracebac
 these is an `OSError`, `ValueError` or `RuntimeError`.
 """
 
+from src.printable import printable_lines
+
 
 class KitError(Exception):
     """The root. exit_code: with which a process ends that this error has ended.
 
     command_code: the same of a command that a person has typed.
+
+    A message may quote a bundle or the other party: it is printable wherever it is shown or logged.
     """
 
     exit_code = 1
     command_code = 1
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class Refused(KitError):

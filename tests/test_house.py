@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The ground: single files, each may import those before it.
 GROUND = [
+    "isolated",
+    "printable",
     "errors",
     "refusal",
     "require",

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from scripts import options
+from src.verbs.screen import Screen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ seed = click.option(
 
 def console() -> Console:
     """A console that is wide enough for the tables."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Screen(markup=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def keep(

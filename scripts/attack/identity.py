@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
+
+from src.verbs.screen import Screen
 
 
 @click.command()
@@ -13,7 +14,7 @@ def identity(json_path: Path | None) -> None:
     """Attack identity and approval: stock OpenFL 1.9, and this kit."""
     from scripts.attack.identity_attacks import against_both, show
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     results = against_both(console)
     show(console, results)
     if json_path:

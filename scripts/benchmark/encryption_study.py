@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 from monai.networks.nets import UNet
-from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT, own_environment
 from src.errors import RunFailed
 from src.files import write_atomically
+from src.verbs.screen import Screen
 
 FLARE = ["nvflare[HE]==2.9.0"]
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
@@ -89,7 +89,7 @@ def encryption(json_path: Path | None, repeats: int, alone: bool, widths: str) -
 
     NVIDIA FLARE is installed by pip into an environment of its own on first use.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = Screen(markup=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     folder = Path(tempfile.mkdtemp(prefix="encryption-"))
     try:
         values = write_work(folder, [int(width) for width in widths.split(",")])

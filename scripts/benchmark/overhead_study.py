@@ -32,6 +32,7 @@ from scripts.benchmark.peers.openfl_contender import OpenFL
 from scripts.options import ROOT
 from src.errors import InputError, KitError, RunFailed
 from src.files import write_atomically
+from src.verbs.screen import Screen
 
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
 OURS = "this kit, not encrypted"
@@ -61,7 +62,7 @@ def overhead(
     The bytes need a network namespace and therefore root.
     """
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = Screen(markup=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     chosen = contenders(peers, only)
     if not can_isolate():
         console.print("Bytes are left out: `unshare -n` is not permitted here; run it as root.")

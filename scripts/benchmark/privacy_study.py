@@ -44,6 +44,7 @@ from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
+from src.verbs.screen import Screen
 
 PUBLIC, PRIVATE = 0, (1, 2, 3)  # hospitals: whose style is public, and who adapts
 PLAIN_STEPS = 40  # a round, of the last row: enough to fit the patients that it sees
@@ -67,7 +68,7 @@ def privacy(
     It takes an hour on two cores with the default sizes.
     """
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     plan = complete_plan(plan_path, changes=changes)
     levels = [float(word) for word in epsilons.split(",")]
     began = time.monotonic()

@@ -23,7 +23,6 @@ import psutil
 import torch
 from opacus.grad_sample import GradSampleModule
 from opacus.optimizers import DPOptimizer
-from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmark.meter.steps import Steps, peak_mb
@@ -34,6 +33,7 @@ from src.files import write_atomically
 from src.model.losses import DiceBCE
 from src.model.unet import GliomaUNet
 from src.trainable import trainable_names
+from src.verbs.screen import Screen
 
 CROPS, BATCH, SIDE = 8, 2, 64
 PLAIN, OURS, OURS_PART = "plain SGD", "this kit", "this kit, norms and head"
@@ -45,7 +45,7 @@ REPEATS = 2  # counted steps in a process, after one that is not
 def private_step(turns: int, side: int, json_path: Path | None) -> None:
     """CPU seconds and peak memory of a private step, and its ratio to the plain one."""
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for turn in range(turns):
         for name in CONTENDERS:

@@ -27,6 +27,7 @@ from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
+from src.verbs.screen import Screen
 
 ROUNDS = 10  # of falling learning rate
 DECAY = 0.8
@@ -50,7 +51,7 @@ def pretrain(
     --data must be public. Without it, synthetic patients are made and thrown away again.
     """
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     plan = complete_plan(plan_path, seed=seed, changes=changes)
     out = out or Path("runs") / "init.pt"
     with tempfile.TemporaryDirectory() as scratch:

@@ -34,6 +34,7 @@ from src.data.layouts import find_cases
 from src.data.phantom_site import site_for
 from src.data.quality import assess_case, findings_of
 from src.errors import InputError
+from src.verbs.screen import Screen
 
 __all__ = ["DEFAULT_SITES", "divide", "make_phantoms", "prepare_sites", "site_folders"]
 
@@ -63,7 +64,7 @@ def prepare(
     """
     if out is None:
         raise click.UsageError("--out is missing: where shall the site folders go?")
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     with progress_bar(console) as tell:
         made = prepare_sites(
             out,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from scripts.local import finished_run
@@ -22,6 +21,7 @@ from src.plan import plan as plans
 from src.plan import rules
 from src.plan.view import Plan
 from src.training.compute import Compute
+from src.verbs.screen import Screen
 
 CELLS = ("WT", "TC", "ET", "mean")
 
@@ -41,7 +41,7 @@ def evaluate(
     Either --run, or --model with --data (every labelled case there is scored).
     """
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     if run is not None:
         plan_path = finished_run.plan_of(run)
         model = model or finished_run.final_model(run)

@@ -7,7 +7,6 @@ length and all in one direction. What comes out better than that does not exist.
 import math
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from scripts.local.workspace import complete_plan
@@ -19,6 +18,7 @@ from src.errors import PlanError
 from src.plan import plan as plans
 from src.plan.view import Plan
 from src.trainable import trainable_names
+from src.verbs.screen import Screen, words
 
 SITE_SIZES = (4, 8, 16, 32, 64, 128, 256, 511)  # 511: the largest site of FeTS 2022
 HOPELESS, DOUBTFUL = 10.0, 1.0  # length of a whole run's noise in lengths of its largest signal
@@ -27,7 +27,7 @@ HOPELESS, DOUBTFUL = 10.0, 1.0  # length of a whole run's noise in lengths of it
 def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> None:
     """What a plan with differential privacy costs: epsilon by round, noise by site size."""
 
-    console = Console(highlight=False)
+    console = Screen()
     plan = Plan(complete_plan(plan_path, rounds=rounds, changes=changes))
     found = guarantees(plan)
     if not found:
@@ -38,7 +38,7 @@ def privacy(plan_path: Path, rounds: int | None, changes: tuple[str, ...]) -> No
     sizes = {name: values.numel() for name, values in network.named_parameters()}
     for guarantee in found:
         values = sum(sizes[name] for name in trainable_names(network, guarantee.trainable))
-        console.print(f"\n[bold]{guarantee.what}[/]: {_words(guarantee, plan)}.\n", soft_wrap=True)
+        console.print(words("\n", guarantee.what), f"{_words(guarantee, plan)}.\n", soft_wrap=True)
         console.print(_by_round(guarantee))
         if guarantee.of == "validation":
             continue

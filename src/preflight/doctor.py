@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from src.errors import KitError
 from src.preflight import data, identity, machine, masks, plan, privacy
 from src.preflight.finding import Check, Examination, Finding
+from src.printable import printable_lines
 from src.trust.certificate import utc_now
 
 RULES: dict[str, Check] = {
@@ -70,5 +72,6 @@ def table(findings: list[Finding]) -> Table:
     shown = Table("", "rule", "found", box=None, padding=(0, 1))
     for finding in findings:
         colour = COLOUR[finding.state]
-        shown.add_row(f"[{colour}]{finding.state}[/]", finding.rule, finding.text)
+        state = Text(finding.state, style=colour)
+        shown.add_row(state, finding.rule, printable_lines(finding.text))
     return shown

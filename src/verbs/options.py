@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-console = Console(highlight=False)
+from src.verbs.screen import Screen
+
+console = Screen()
 
 workspace = click.option(
     "--workspace",

@@ -8,6 +8,7 @@ from src.trust import fingerprint, package
 from src.trust.certificate import utc_now
 from src.verbs import options
 from src.verbs.options import console
+from src.verbs.screen import words
 
 
 @click.command()
@@ -22,6 +23,6 @@ def receive(file: Path, workspace: Path, new_authority: bool) -> None:
     for path in received.files:
         console.print(f"  {path}", soft_wrap=True)
     if received.root_is_new:
-        words = fingerprint.words(fingerprint.of_certificate(received.root))
-        console.print(f"Authority: [bold]{words}[/]", soft_wrap=True)
+        root = fingerprint.words(fingerprint.of_certificate(received.root))
+        console.print(words("Authority: ", root), soft_wrap=True)
         console.print("Compare these words with the desk by telephone. Next: python -m src show")

@@ -7,6 +7,7 @@ import click
 from src.trust import encryption_key, fingerprint
 from src.verbs import options
 from src.verbs.options import console
+from src.verbs.screen import words
 
 
 @click.command("request-encryption-key")
@@ -18,5 +19,5 @@ def request_encryption_key(name: str, workspace: Path) -> None:
     package = workspace / f"col_{name}_to_agg_cert_request.zip"
     console.print(f"Request:     {package}   (carry it to the desk)", soft_wrap=True)
     console.print(f"Fingerprint: {sha256}", soft_wrap=True)
-    console.print(f"Words:       [bold]{fingerprint.words(sha256)}[/]", soft_wrap=True)
+    console.print(words("Words:       ", fingerprint.words(sha256)), soft_wrap=True)
     console.print("Next:        read the words to the desk by telephone")

@@ -8,6 +8,7 @@ from cryptography import x509
 from src.errors import InputError
 from src.trust import fingerprint
 from src.verbs.options import console
+from src.verbs.screen import words
 
 
 @click.command("request-words")
@@ -20,5 +21,5 @@ def request_words(request: Path) -> None:
         raise InputError(f"{request}: expected a certificate request in PEM: {error}") from error
     sha256 = fingerprint.of_requests(found)
     console.print(f"Fingerprint: {sha256}", soft_wrap=True)
-    console.print(f"Words:       [bold]{fingerprint.words(sha256)}[/]", soft_wrap=True)
+    console.print(words("Words:       ", fingerprint.words(sha256)), soft_wrap=True)
     console.print("Next:        carry the file to the desk, read it the words by telephone")

@@ -15,6 +15,7 @@ from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
 
 from src.engines.openfl.instance import WithInstance
 from src.errors import AggregatorUnreachable, Refused
+from src.printable import printable
 from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
 from src.rounds.duties import Duties
 from src.rounds.schedule import brings_update
@@ -212,6 +213,7 @@ def refusal(error: Exception) -> str | None:
 
 
 def details(error: Exception) -> str:
-    """What a failed call tells, in one line."""
+    """What a failed call tells, in one line that can be shown whoever wrote it."""
     text = str(error.details() if isinstance(error, grpc.RpcError) else error)  # type: ignore
-    return text.strip().partition("\n")[0].removeprefix("Exception calling application: ")
+    line = text.strip().partition("\n")[0].removeprefix("Exception calling application: ")
+    return printable(line)

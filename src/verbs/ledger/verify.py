@@ -19,4 +19,4 @@ def verify(name: str, workspace: Path) -> None:
     """Find an altered, dropped, reordered or forged line, and a lost ledger."""
     members.read(workspace, utc_now()).site(name)
     for state, text in check(folder(), workspace, utc_now()):
-        console.print(text if state == "ok" else f"[yellow]{text}[/]", soft_wrap=True)
+        console.print(text, style=None if state == "ok" else "yellow", soft_wrap=True)
