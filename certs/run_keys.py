@@ -13,6 +13,8 @@ from typing import Any
 from certs.authority import Authority
 from src.files import write_atomically
 from src.plan import plan as plans
+from src.plan.sources import Sources
+from src.secure_aggregation.chosen import encryption_of
 from src.secure_aggregation.keys import SumKeys
 from src.trust import bundle, key_transport
 from src.trust.members import Member, Members
@@ -21,7 +23,7 @@ from src.trust.members import Member, Members
 def encrypts(workspace: Path) -> bool:
     """Whether the plan in this workspace encrypts the sites' updates."""
     plan = plans.read(workspace / bundle.PLAN)
-    return plans.build(plan["compression_pipeline"]).encryption is not None
+    return encryption_of(plan["compression_pipeline"], Sources.of(workspace)) is not None
 
 
 def commit(keys: SumKeys) -> dict[str, str]:

@@ -33,12 +33,13 @@ from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import VARIABLE
 from src.differential_privacy.ledger_file import ledger_files
 from src.errors import InputError
-from src.plan import plan as plans
 from src.plan import rules
 from src.plan.declared import declared
 from src.plan.parts import Declares
 from src.plan.view import Plan
 from src.preflight.doctor import examine
+from src.secure_aggregation.chosen import encryption_of
+from src.verbs.screen import Screen
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
 
@@ -62,7 +63,7 @@ def simulate(
     Without --data it makes synthetic patients.
     """
 
-    console = Console(highlight=False)
+    console = Screen(markup=True)
     began = time.monotonic()
     run = out or Path("runs") / plan_path.stem
     make_room(run, overwrite)
@@ -131,10 +132,10 @@ def _cap_cases(plan: dict[str, Any], folders: dict[str, Path]) -> None:
     """
 
     section = plan["compression_pipeline"]
-    pipeline = plans.build(section)
-    if pipeline.encryption is not None:
-        pipeline.encryption.needed(len(folders))
-    if pipeline.encryption is not None and not rules.is_private(plan):
+    encryption = encryption_of(section)
+    if encryption is not None:
+        encryption.needed(len(folders))
+    if encryption is not None and not rules.is_private(plan):
         settings = section.setdefault("settings", {})
         found = {
             name: len(find_cases(folder, read_dataset_yaml(folder).kind))
@@ -247,7 +248,7 @@ def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str,
 def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
     """How updates were encrypted, without the sites' caps; None: they were not."""
 
-    encryption = plans.build(plan["compression_pipeline"]).encryption
+    encryption = encryption_of(plan["compression_pipeline"])
     return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
 
 

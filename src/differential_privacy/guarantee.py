@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
 from src.plan import plan as plans
 from src.plan.declared import declared
+from src.plan.sources import Sources, is_here
 from src.plan.view import Plan
+from src.secure_aggregation.chosen import encryption_of
 
 Bound = Callable[[Iterable[DpEvent]], float]
 
@@ -44,25 +47,30 @@ class Guarantee:
         return accountant.epsilon([self.a_round] * rounds, self.delta)
 
 
-def guarantees(plan: Plan) -> list[Guarantee]:
-    """A plan's guarantees, in the order in which a site spends; empty if it is not private."""
+def guarantees(plan: Plan, sources: Sources | None = None) -> list[Guarantee]:
+    """A plan's guarantees, in the order in which a site spends; empty if it is not private.
+
+    sources: where the plan's classes are read; None: of the kit that runs. A mechanism that only
+    came with a bundle is not built by the kit that looks at it, and so is left out.
+    """
+    spending = partial(_spending, sources=sources)
     rounds, found = plan.rounds, []
-    if local := _spending(plan.runner.get("local")):
+    if local := spending(plan.runner.get("local")):
         event = local.a_round(rounds)
         found.append(_guarantee("training", "training", "patient", local, event, rounds))
-    if noise := _spending(plan.noise):
-        event = noise.a_round(plans.build(plan.pipeline).encryption, rounds)
+    if noise := spending(plan.noise):
+        event = noise.a_round(encryption_of(plan.pipeline, sources), rounds)
         found.append(_guarantee("a noised update", "training", "site", noise, event, rounds))
-    if reported := _spending(plan.runner.get("reported_metrics")):
+    if reported := spending(plan.runner.get("reported_metrics")):
         event = reported.a_round(rounds)
         scores = ("noised validation scores", "validation", "patient")
         found.append(_guarantee(*scores, reported, event, rounds))
     return found
 
 
-def _spending(part: Mapping[str, Any] | None) -> Any:
-    """The part, built, if it declares that it spends privacy; else None."""
-    if part and declared(part).spends:
+def _spending(part: Mapping[str, Any] | None, sources: Sources | None) -> Any:
+    """The part, built, if it declares that it spends privacy and is of this kit; else None."""
+    if part and declared(part, sources).spends and is_here(part["template"]):
         return plans.build(part)
     return None
 

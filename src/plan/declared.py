@@ -1,17 +1,22 @@
 """What the parts of a plan declare of themselves: read in one place, and refused where missing.
 
 A declaration holds for the class that carries it. What a class inherits was said of another one,
-so a subclass declares itself anew.
+so a subclass declares itself anew. It is read from the source, and nothing is imported for it; so
+it is written out, as words and truth values.
 """
 
+import ast
 import difflib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from src.errors import PlanError
+from src.plan.engine_classes import NAMED, NETWORK
 from src.plan.parts import Declares
-from src.plan.plan import load_template, parts
+from src.plan.plan import parts
+from src.plan.signature import attributes, own_attributes
+from src.plan.sources import Class, Sources, running
 
 NAME = "DECLARES"
 OLD_FLAGS = {  # class attributes of earlier releases, and the field that says the same now
@@ -25,7 +30,7 @@ OLD_FLAGS = {  # class attributes of earlier releases, and the field that says t
     "VALIDATES": "validated_on",
     "SAME_EVERYWHERE": "same_everywhere",
 }
-NETWORK = "openfl.federation.Network"  # OpenFL 1.9 names a class that does not exist here
+DECLARES = f"{Declares.__module__}.{Declares.__name__}"
 
 # By place in the plan: what a part there must say of itself, whatever it says.
 DEMANDED = {
@@ -46,46 +51,63 @@ BOOKED = (
 SPENDING = ("a_round", "allowed", "describe", "releases")
 
 
-def declared(part: Mapping[str, Any]) -> Declares:
+def declared(part: Mapping[str, Any], sources: Sources | None = None) -> Declares:
     """What the part's own class declares; `Declares()`, which says nothing, where it is silent.
 
-    PlanError: it says it in a word that nobody reads.
+    sources: where the class is read; None: of the kit that runs.
+    PlanError: it says it in a word that nobody reads, or not written out.
     """
-    template = load_template(part["template"])
-    own = vars(template)
+    template = part["template"]
+    if template in NAMED or template == NETWORK:
+        return Declares()
+    found = (sources or running()).find(template)
+    own = own_attributes(found)
     for flag, field in OLD_FLAGS.items():
         if flag in own:
             raise PlanError(
-                f"{part['template']} has the class attribute {flag}, which nobody reads. Say it as "
+                f"{template} has the class attribute {flag}, which nobody reads. Say it as "
                 f"{NAME} = Declares({field}=…), of src.plan.parts."
             )
     if NAME not in own:
         words = [word for word in own if word.isupper()]
         for word in difflib.get_close_matches(NAME, words, n=1, cutoff=0.75):
-            raise PlanError(f"{part['template']} has {word}; did you mean {NAME}?")
+            raise PlanError(f"{template} has {word}; did you mean {NAME}?")
         return Declares()
-    if not isinstance(own[NAME], Declares):
+    return _written_out(found, own[NAME])
+
+
+def _written_out(found: Class, said: ast.expr | None) -> Declares:
+    """The declaration that an expression writes out. PlanError: it is another one."""
+    if not isinstance(said, ast.Call) or found.module.dotted(said.func) != DECLARES or said.args:
+        shown = "something else" if said is None else ast.unparse(said)
         raise PlanError(
-            f"{part['template']}.{NAME} must be a Declares of src.plan.parts, got {own[NAME]!r}."
+            f"{found.template}.{NAME} must be a Declares of src.plan.parts, got {shown!r}."
         )
-    return own[NAME]
+    try:
+        return Declares(**{word.arg: ast.literal_eval(word.value) for word in said.keywords})  # type: ignore[misc]
+    except (ValueError, TypeError) as error:
+        raise PlanError(
+            f"{found.template}.{NAME}: expected fields of Declares with words, True or False "
+            f"written out, so that they can be read without running anything ({error})."
+        ) from None
 
 
-def declarations(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Declares]]:
+def declarations(
+    plan: Mapping[str, Any], sources: Sources | None = None
+) -> Iterator[tuple[str, Mapping[str, Any], Declares]]:
     """(place, part, what it declares) of every part, outer parts first."""
     for place, part in parts(plan):
-        if part["template"] != NETWORK:
-            yield place, part, declared(part)
+        yield place, part, declared(part, sources)
 
 
-def is_private(plan: Mapping[str, Any]) -> bool:
+def is_private(plan: Mapping[str, Any], sources: Sources | None = None) -> bool:
     """Whether a part of the plan guarantees differential privacy."""
-    return any(says.spends for _, _, says in declarations(plan))
+    return any(says.spends for _, _, says in declarations(plan, sources))
 
 
-def check_declared(place: str, part: Mapping[str, Any]) -> None:
+def check_declared(place: str, part: Mapping[str, Any], sources: Sources) -> None:
     """PlanError if the part leaves something unsaid that must be said at its place."""
-    says = declared(part)
+    says = declared(part, sources)
     demanded = [fields for where, fields in DEMANDED.items() if fnmatchcase(place, where)]
     for field in demanded[0] if demanded else ():
         if getattr(says, field) is None:
@@ -102,5 +124,5 @@ def check_declared(place: str, part: Mapping[str, Any]) -> None:
             f"A mechanism stands in {', '.join(word.rpartition('.')[2] for word in BOOKED)}."
         )
     for method in SPENDING:
-        if not hasattr(load_template(part["template"]), method):
+        if method not in attributes(part["template"], sources):
             raise PlanError(f"{part['template']} declares spends, but has no method {method}.")

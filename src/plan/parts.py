@@ -2,7 +2,7 @@
 
 A part is a class that a plan names. One that a plan's guarantees rest on carries `DECLARES`, and
 `src.plan.declared` refuses a plan whose parts are silent. Each place has a Protocol below, and
-`src.plan.offered` refuses a part that lacks one of its methods. Only types are imported here, so
+`src.plan.places` refuses a part that lacks one of its methods. Only types are imported here, so
 that a plan can be read where torch is not installed.
 """
 

@@ -5,8 +5,6 @@ One grammar, OpenFL's own: every exchangeable part is `template` (a dotted class
 rule or mechanism is one file in `src/` and one plan that names it.
 """
 
-import difflib
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +12,8 @@ from typing import Any
 
 from src.errors import PlanError, SettingError, WireError
 from src.files import bounded
-from src.plan import moved
+from src.plan.signature import arguments
+from src.plan.sources import MARK, Sources, did_you_mean, running
 from src.strict import MOST_YAML_BYTES, yaml_value
 
 Section = dict[str, Any]
@@ -38,14 +37,21 @@ def read(path: Path) -> dict[str, Section]:
     `defaults: defaults/x.yaml` in a section is looked up beside the plan; the section's own
     `settings` win over the defaults' key by key. (OpenFL 1.9 looks defaults up inside its own
     package and reads a missing file as empty, so they are unfolded here, before OpenFL sees them.)
+    The plan of a built workspace has none.
     """
     plan = _mapping(path)
+    built = (path.parent.parent / MARK).is_file()
     unknown = set(plan) - set(SECTIONS)
     if unknown:
-        raise PlanError(f"{path}: unknown section {_did_you_mean(unknown.pop(), SECTIONS)}.")
+        raise PlanError(f"{path}: unknown section {did_you_mean(unknown.pop(), SECTIONS)}.")
     for name, section in plan.items():
         if not isinstance(section, dict):
             raise PlanError(f"{path}: section {name} must be a mapping, got {section!r}.")
+        if built and "defaults" in section:
+            raise PlanError(
+                f"{path}: {name} names defaults, and the plan of a workspace is complete: what is "
+                "looked up elsewhere is signed by nobody. Build the workspace anew."
+            )
         plan[name] = _with_defaults(section, path, name)
     missing = [name for name in SECTIONS if name not in plan]
     if missing:
@@ -54,6 +60,23 @@ def read(path: Path) -> dict[str, Section]:
             f"`{missing[0]}: {{defaults: defaults/{missing[0]}.yaml}}`."
         )
     return plan
+
+
+def as_openfl_reads(path: Path) -> dict[str, Any]:
+    """The plan in a file as OpenFL 1.9 has it in `Plan.config`, where there are no defaults."""
+    plan = _mapping(path)
+    for section in plan.values():
+        if isinstance(section, dict) and section.get("settings") is None:
+            section["settings"] = {}
+    return plan
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same plan for OpenFL."""
+    try:
+        return as_openfl_reads(one) == as_openfl_reads(other)
+    except PlanError:
+        return False
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -110,7 +133,7 @@ def change(plan: dict[str, Section], assignments: Iterable[str]) -> None:
         if last not in node and ("template" in node or "settings" in node):
             node = node.setdefault("settings", {})
         elif last not in node:
-            raise PlanError(f"--set {assignment}: no key {_did_you_mean(last, node)}.")
+            raise PlanError(f"--set {assignment}: no key {did_you_mean(last, node)}.")
         try:
             node[last] = yaml_value(value)
         except WireError as error:
@@ -122,7 +145,7 @@ def _inside(node: Mapping[str, Any], step: str, assignment: str) -> Any:
         if isinstance(candidate.get(step), dict):
             return candidate[step]
     known = [*node, *(node.get("settings") or {})]
-    raise PlanError(f"--set {assignment}: no part {_did_you_mean(step, known)}.")
+    raise PlanError(f"--set {assignment}: no part {did_you_mean(step, known)}.")
 
 
 def build(part: Mapping[str, Any], **given: Any) -> Any:
@@ -131,8 +154,8 @@ def build(part: Mapping[str, Any], **given: Any) -> Any:
     PlanError: the template does not exist, or a setting is unknown or refused by the class.
     """
     settings = part.get("settings") or {}
-    template = load_template(part.get("template"))
     check_settings(part, given=given)
+    template = load_template(part.get("template"))
     try:
         return template(**settings, **given)
     except SettingError as error:
@@ -140,52 +163,43 @@ def build(part: Mapping[str, Any], **given: Any) -> Any:
 
 
 def load_template(template: Any) -> type:
-    """The class that a dotted path names. PlanError: there is none; the message says what is."""
-    if not isinstance(template, str) or "." not in template:
-        raise PlanError(f"template must be a dotted class path, got {template!r}.")
-    if template in moved.TEMPLATES:
-        raise PlanError(f"template {template} has moved to {moved.TEMPLATES[template]}.")
-    module_name, _, name = template.rpartition(".")
+    """The class that a dotted path names, imported: one of this kit, or of the bundle that runs.
+
+    PlanError: there is none, or no plan may name it; then nothing was imported.
+    """
+    found = running().find(template)
     try:
-        module = import_module(module_name)
+        module = import_module(found.module.name)
     except ModuleNotFoundError as error:
-        if error.name and not module_name.startswith(error.name):
+        if error.name and not found.module.name.startswith(error.name):
             raise  # the module is there, something that it needs is not
-        raise PlanError(f"template {template}: there is no module {module_name}.") from None
-    if not hasattr(module, name):
-        known = [key for key in vars(module) if not key.startswith("_")]
-        raise PlanError(f"template {template}: no {_did_you_mean(name, known)} in {module_name}.")
-    found = getattr(module, name)
-    if not isinstance(found, type):
-        raise PlanError(f"template {template} is a {type(found).__name__}, expected a class.")
-    return found
+        raise PlanError(f"template {template}: there is no module {found.module.name}.") from None
+    loaded = getattr(module, found.node.name, None)
+    origin = getattr(module, "__file__", None)
+    same = origin is not None and Path(origin).resolve() == found.module.path.resolve()
+    named = isinstance(loaded, type) and f"{loaded.__module__}.{loaded.__qualname__}"
+    if not isinstance(loaded, type) or not same or named != template:
+        raise PlanError(
+            f"template {template}: expected the class that {found.module.path} defines, got "
+            f"{loaded!r} of {origin}. Nothing was built."
+        )
+    return loaded
 
 
-def check_settings(part: Mapping[str, Any], *, given: Iterable[str] = ()) -> None:
+def check_settings(
+    part: Mapping[str, Any], *, given: Iterable[str] = (), sources: Sources | None = None
+) -> None:
     """PlanError if a setting is none of the template's arguments, or a needed one is missing."""
-    template = part["template"]
-    known, needed = arguments(load_template(template))
-    settings = set(part.get("settings") or {})
-    for setting in sorted(settings - known):
-        raise PlanError(f"{template}: unknown setting {_did_you_mean(setting, known)}.")
-    for setting in sorted(needed - settings - set(given)):
+    template = part.get("template")
+    takes = arguments(template, sources or running())
+    settings = part.get("settings") or {}
+    if not isinstance(settings, Mapping) or not all(isinstance(name, str) for name in settings):
+        raise PlanError(f"{template}: settings must be a mapping of names, got {settings!r}.")
+    for setting in sorted(set(settings) - takes.all):
+        if not takes.open:
+            raise PlanError(f"{template}: unknown setting {did_you_mean(setting, takes.all)}.")
+    for setting in sorted(takes.needed - set(settings) - set(given)):
         raise PlanError(f"{template}: setting {setting!r} is missing.")
-
-
-def arguments(template: type) -> tuple[set[str], set[str]]:
-    """(all, needed) argument names of a class, followed upwards while it takes **kwargs."""
-    known: set[str] = set()
-    needed: set[str] = set()
-    for cls in template.__mro__[:-1]:
-        if "__init__" not in vars(cls):
-            continue
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()
-        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        needed |= {p.name for p in named if p.default is p.empty} - known
-        known |= {p.name for p in named}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return known, needed
 
 
 def parts(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -193,18 +207,10 @@ def parts(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     stack: list[tuple[str, Any]] = [(name, section) for name, section in plan.items()]
     while stack:
         place, node = stack.pop(0)
+        if isinstance(node, list):
+            node = dict(enumerate(node))
         if not isinstance(node, dict):
             continue
         if "template" in node:
             yield place, node
         stack.extend((f"{place}.{key}", value) for key, value in node.items())
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    if moved.SETTINGS.get(word) in known:
-        return f"{word!r}, which is now {moved.SETTINGS[word]!r}"
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"{word!r}; did you mean {close[0]!r}?"
-    return f"{word!r}; there are: {', '.join(known) or 'none'}"

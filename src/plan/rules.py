@@ -7,17 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from src.plan.declared import NETWORK, check_declared, declared, is_private
-from src.plan.offered import check_offered
-from src.plan.plan import (
-    PlanError,
-    Section,
-    build,
-    check_settings,
-    load_template,
-    parts,
-)
+from src.errors import PlanError, SettingError
+from src.plan import sources as sources_of
+from src.plan.declared import check_declared, declared, is_private
+from src.plan.engine_classes import NETWORK
+from src.plan.places import check_place
+from src.plan.plan import Section, build, check_settings, parts
 from src.plan.shape import check_shape
+from src.plan.signature import arguments
+from src.plan.sources import Sources
 from src.plan.view import Plan
 
 # OpenFL hands these to the constructors itself; a plan that sets them would be overruled.
@@ -31,63 +29,37 @@ GIVEN_BY_OPENFL = {
 }
 
 
-def check(plan: Mapping[str, Section], *, name: str = "the plan") -> None:
+def check(
+    plan: Mapping[str, Section], *, name: str = "the plan", sources: Sources | None = None
+) -> None:
     """PlanError if the plan cannot be run; the one table of what is refused, and why.
 
-    Held at build time by `scripts workspace`, and again by each site before it trains.
+    Held at build time by `scripts workspace`, and again by each site before it trains. Nothing that
+    the plan names is imported before all of it was checked; then only this kit's own classes are
+    built, where settings could contradict each other.
+
+    sources: where the plan's classes are read; None: of the kit that runs.
     """
     check_shape(plan, name)
+    sources = sources or sources_of.running()
     for place, part in parts(plan):
-        if part["template"] == NETWORK:
-            continue
         try:
-            _check_place(place, part)
-            check_declared(place, part)
-            check_settings(part, given=GIVEN_BY_OPENFL.get(place, ()))
+            check_place(place, part, sources)
+            if part["template"] == NETWORK:
+                continue
+            check_declared(place, part, sources)
+            check_settings(part, given=GIVEN_BY_OPENFL.get(place, ()), sources=sources)
         except PlanError as error:
             raise PlanError(f"{name}: {place}: {error}") from None
     for where, refused, why in REFUSED:
         if _value(plan, where) == refused:
             raise PlanError(f"{name}: {where} is {refused}: {why}")
     _check_gates(plan, name)
-    _check_encryption(plan, name)
-    _check_privacy(plan, name)
+    _check_encryption(plan, name, sources)
+    _check_privacy(plan, name, sources)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
-    _check_local(plan, name)
-    for place, part in parts(plan):
-        check_offered(place, part, name)
-
-
-# (last word of a place, method that a class there must have, why): not every class fits everywhere
-FITTING = (
-    (
-        "compression_pipeline",
-        "at_site",
-        "is none of this kit's. OpenFL's own round, drop or cast values: sums would be wrong, and "
-        "bounds of privacy void. Take one of src.engines.openfl.pipeline.",
-    ),
-    (
-        "aggregation_type",
-        "call",
-        "is no aggregation that OpenFL could call. A rule of this kit stands inside "
-        "src.engines.openfl.aggregation_function.Rule.",
-    ),
-    (
-        "assigner",
-        "schedule",
-        "is no schedule of this kit's. OpenFL's own never validate the final model. Take "
-        "src.engines.openfl.assigner.TrainThenValidate.",
-    ),
-)
-
-
-def _check_place(place: str, part: Mapping[str, Any]) -> None:
-    for word, method, why in FITTING:
-        if place.rpartition(".")[2] == word and not hasattr(
-            load_template(part["template"]), method
-        ):
-            raise PlanError(f"{part['template']} {why}")
+    _check_local(plan, name, sources)
 
 
 GATES = {
@@ -129,14 +101,15 @@ def _check_gates(plan: Mapping[str, Section], name: str) -> None:
             raise PlanError(f"{name}: {section}.gate must be {template} without settings.")
 
 
-def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
+def _check_encryption(plan: Mapping[str, Section], name: str, sources: Sources) -> None:
     """Sealed updates and rules that must look into them do not go together, nor the reverse."""
     pipeline = plan["compression_pipeline"]["template"]
-    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
-    _check_aggregator(plan, name, sealed=sealed)
+    sealed = bool(declared(plan["compression_pipeline"], sources).encrypted)
+    aggregates = bool(declared(plan["aggregator"], sources).encrypted)
+    _check_aggregator(plan, name, sealed=sealed, aggregates=aggregates)
     for task, section in plan["tasks"].items():
         rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
-        adds = rule is not None and bool(declared(rule).encrypted)
+        adds = rule is not None and bool(declared(rule, sources).encrypted)
         if "train" in task and sealed != adds:
             raise PlanError(
                 f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
@@ -150,12 +123,32 @@ def _check_encryption(plan: Mapping[str, Section], name: str) -> None:
                 )
             )
     if sealed:
-        build(plan["compression_pipeline"])  # settings that contradict each other
+        _check_encryption_settings(plan["compression_pipeline"], name)
 
 
-def _check_aggregator(plan: Mapping[str, Section], name: str, *, sealed: bool) -> None:
+ENCRYPTION = "src.secure_aggregation.settings.Encryption"
+
+
+def _check_encryption_settings(pipeline: Mapping[str, Any], name: str) -> None:
+    """Settings that contradict each other: the kit's own classes are built of them, and dropped."""
+    settings = dict(pipeline.get("settings") or {})
+    noise = settings.pop("noise", None)
+    known = arguments(ENCRYPTION, sources_of.running()).all
+    settings = {key: value for key, value in settings.items() if key in known}
+    settings["cases"] = settings.get("cases") or {}
+    try:
+        encryption = build({"template": ENCRYPTION, "settings": settings})
+        if noise is not None and sources_of.is_here(noise["template"]):
+            build(noise).check(encryption)
+    except (PlanError, SettingError) as error:
+        raise PlanError(f"{name}: compression_pipeline: {error}") from None
+
+
+def _check_aggregator(
+    plan: Mapping[str, Section], name: str, *, sealed: bool, aggregates: bool
+) -> None:
     """The aggregator of encrypted updates and the one that reads them are two parts."""
-    if bool(declared(plan["aggregator"]).encrypted) != sealed:
+    if aggregates != sealed:
         raise PlanError(
             f"{name}: aggregator: {plan['aggregator']['template']} with "
             f"{plan['compression_pipeline']['template']}: take "
@@ -181,19 +174,19 @@ BESIDE_PRIVACY = (
 )
 
 
-def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
+def _check_privacy(plan: Mapping[str, Section], name: str, sources: Sources) -> None:
     """What a guarantee of differential privacy would not cover is refused beside it."""
-    if not is_private(plan):
+    if not is_private(plan, sources):
         return
     for where, why in BESIDE_PRIVACY:
         part = _value(plan, where)
-        if part and not declared(part).per_patient:
+        if part and not declared(part, sources).per_patient:
             raise PlanError(
                 f"{name}: {where}: {part['template']} does not declare per_patient=True: {why}. "
                 "Take another, or declare it in its class after proving it."
             )
     reported_metrics = _value(plan, "task_runner.reported_metrics")
-    if reported_metrics and not declared(reported_metrics).private:
+    if reported_metrics and not declared(reported_metrics, sources).private:
         raise PlanError(
             f"{name}: task_runner.reported_metrics: {reported_metrics['template']}: metrics of "
             f"private cases are a "
@@ -206,7 +199,7 @@ def _check_privacy(plan: Mapping[str, Section], name: str) -> None:
             f"{name}: data_loader.split is {split or 'balanced'}: one patient more could move "
             "another between training and validation. Set it to independent."
         )
-    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
+    sealed = bool(declared(plan["compression_pipeline"], sources).encrypted)
     local = _value(plan, "task_runner.local") or {}
     when_spent = (local.get("settings") or {}).get("when_spent", "leave")
     if not sealed and when_spent == "leave":
@@ -265,13 +258,13 @@ def _check_tasks(tasks: Mapping[str, Section], name: str) -> None:
         )
 
 
-def _check_local(plan: Mapping[str, Section], name: str) -> None:
+def _check_local(plan: Mapping[str, Section], name: str, sources: Sources) -> None:
     """Scores of a model before its noise, or of one that is to be read in a sum alone, are a leak.
 
     Refused wherever it is defined: what is not defined cannot be asked for.
     """
-    sealed = bool(declared(plan["compression_pipeline"]).encrypted)
-    if not sealed and not is_private(plan):
+    sealed = bool(declared(plan["compression_pipeline"], sources).encrypted)
+    if not sealed and not is_private(plan, sources):
         return
     for task, section in plan["tasks"].items():
         if (section.get("kwargs") or {}).get("apply") == "local":

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from src.plan import rules
+from src.plan.sources import Sources
 from src.plan.view import Plan
+from src.secure_aggregation.chosen import encryption_of
+from src.secure_aggregation.settings import Encryption
 from src.trust import bundle, members
 
 State = Literal["ok", "warn", "fail"]
@@ -45,8 +48,18 @@ class Examination:
         """The plan, checked. PlanError: it must not run."""
         path = self.workspace / bundle.PLAN
         plan = Plan.read(path)
-        rules.check(plan.raw, name=str(path))
+        rules.check(plan.raw, name=str(path), sources=self.sources)
         return plan
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Where the classes of the plan are read: in the workspace, unrun."""
+        return Sources.of(self.workspace)
+
+    @cached_property
+    def encryption(self) -> Encryption | None:
+        """The encryption that the plan chooses."""
+        return encryption_of(self.plan.pipeline, self.sources)
 
     @cached_property
     def members(self) -> members.Members:

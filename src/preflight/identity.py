@@ -7,7 +7,6 @@ from pathlib import Path
 from src.errors import Refused, WireError
 from src.fields import Fields
 from src.files import bounded
-from src.plan import plan as plans
 from src.preflight.finding import Examination, State
 from src.strict import MOST_YAML_BYTES, yaml_value
 from src.trust import approval, key_transport, members
@@ -104,7 +103,7 @@ def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the keys of encrypted sums are this run's at a site, and absent at the aggregator."""
     if examination.name is None:
         key_transport.refuse_foreign_keys(examination.workspace)
-    if plans.build(examination.plan.pipeline).encryption is None:
+    if examination.encryption is None:
         yield "ok", "the plan does not encrypt"
     elif examination.name is None:
         yield "ok", "none here, as it must be"

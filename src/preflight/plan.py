@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.plan import plan as plans
+from src.plan.sources import is_here
 from src.preflight.finding import Examination, State
 from src.rounds.run_state import RunState
 from src.secure_aggregation.bfv import MOST_BYTES, SUM
@@ -36,7 +37,7 @@ def size(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the model, as it travels, fits into one message of OpenFL's and its checkpoint."""
     path = examination.workspace / examination.plan.init_weights
     found, limit, why = path.stat().st_size, LARGEST_BLOB_BYTES, "OpenFL 1.9's checkpoint holds"
-    encryption = plans.build(examination.plan.pipeline).encryption
+    encryption = examination.encryption
     if encryption is not None:  # its initial weights are float32
         found = encryption.chunks(found // 4) * MOST_BYTES[SUM]
         limit, why = LARGEST_MESSAGE_BYTES, "OpenFL 1.9 sends"
@@ -48,7 +49,7 @@ def size(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether enough sites are enrolled for the plan's encryption."""
-    found = plans.build(examination.plan.pipeline).encryption
+    found = examination.encryption
     if found is None:
         yield "warn", "updates are not encrypted: the aggregator reads every site's model"
         return
@@ -61,22 +62,26 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether anything can be learnt under the plan's privacy per site."""
-    pipeline = plans.build(examination.plan.pipeline)
-    if pipeline.noise is None:
+    part = examination.plan.noise
+    if not part:
         return
+    if not is_here(part["template"]):
+        yield "warn", f"{part['template']} comes with this bundle; its code was not run. Read it."
+        return
+    mechanism = plans.build(part)
     from src.engines.openfl.model_file import read_plain_model
     from src.rounds.preparation import shared_noise
 
     sites = len(examination.members.sites)
     initial = examination.workspace / examination.plan.init_weights
     shared, _ = shared_noise(
-        pipeline.noise,
-        pipeline.encryption,
+        mechanism,
+        examination.encryption,
         examination.plan,
         sites,
         lambda: read_plain_model(initial).size,
     )
-    for warning in pipeline.noise.warnings(shared, examination.plan):
+    for warning in mechanism.warnings(shared, examination.plan):
         yield "warn", warning
     yield "ok", f"{shared.values} values are noised, counting on {shared.contributors} honest sites"
 

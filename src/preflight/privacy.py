@@ -16,7 +16,7 @@ from src.trust import ledger_check
 
 def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
     """At a site, verify the ledgers of a private plan, and compare its guarantees with the rest."""
-    in_plan = guarantees(examination.plan)
+    in_plan = guarantees(examination.plan, examination.sources)
     if not in_plan:
         yield "ok", "the plan guarantees no differential privacy"
         return

@@ -7,6 +7,7 @@ import pytest
 from src.errors import PlanError
 from src.plan import moved, rules
 from src.plan import plan as plans
+from src.plan.sources import running
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 
@@ -24,7 +25,7 @@ def test_an_old_template_is_refused_with_its_new_path(old, new):
 
 @pytest.mark.parametrize("new", moved.TEMPLATES.values())
 def test_every_new_path_exists(new):
-    assert plans.load_template(new)
+    assert plans.load_template(new).__name__ == running().find(new).node.name
 
 
 def test_an_old_plan_is_refused_where_the_old_path_stands(plan):
@@ -54,7 +55,8 @@ def test_set_on_an_old_name_tells_the_new_one(plan):
 
 
 def test_a_setting_of_ones_own_may_be_called_as_an_old_one_was():
-    rules.check_settings({"template": f"{__name__}.Tuned", "settings": {"tune": 1}})
+    part = {"template": f"{__name__}.Tuned", "settings": {"tune": 1}}
+    plans.check_settings(part)
 
 
 class Tuned:

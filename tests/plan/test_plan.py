@@ -1,11 +1,12 @@
 """Plans: what unfolds, what changes, and what is refused with which words."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from torch import nn
 
+from src.data.patches import Patches
 from src.errors import PlanError
 from src.plan import plan as plans
 from src.plan import rules
@@ -258,8 +259,19 @@ def private():
     return plans.read(PLANS / "dp.yaml")
 
 
-class Unproven:
-    """A part that declares nothing of patients."""
+class Unproven(nn.Module):
+    """A network or loss that declares nothing of patients."""
+
+
+class UnprovenPatches(Patches):
+    """Patches that declare nothing."""
+
+
+class Silent(FedAvg):
+    """An algorithm that declares nothing."""
+
+
+PATCH = "{size: [48, 64, 48], tumour_fraction: 0.7, augment: true}"
 
 
 class Coupling(FedAvg):
@@ -285,15 +297,15 @@ class Coupling(FedAvg):
         (["data_loader.split=balanced"], "data_loader.split is balanced: one patient more"),
         (["compression_pipeline.most_cases=100"], "most_cases must be 1"),
         (
-            ["task_runner.loss={template: monai.losses.DiceLoss, settings: {}}"],
-            r"task_runner.loss: monai.losses.DiceLoss does not declare per_patient=True",
+            [f"task_runner.loss={{template: {__name__}.Unproven, settings: {{}}}}"],
+            r"task_runner.loss: \S+\.Unproven does not declare per_patient=True",
         ),
         (
-            [f"task_runner.algorithm={{template: {__name__}.Unproven, settings: {{}}}}"],
-            "Unproven does not declare leaves",
+            [f"task_runner.algorithm={{template: {__name__}.Silent, settings: {{}}}}"],
+            "Silent does not declare leaves",
         ),
         (
-            [f"data_loader.patches={{template: {__name__}.Unproven, settings: {{}}}}"],
+            [f"data_loader.patches={{template: {__name__}.UnprovenPatches, settings: {PATCH}}}"],
             "a patch that depends on other patients",
         ),
         (
@@ -303,8 +315,7 @@ class Coupling(FedAvg):
     ],
     ids=["coupling", "metrics", "split", "weights", "loss", "algorithm", "patches", "model"],
 )
-def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words, monkeypatch):
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[Unproven.__module__])
+def test_what_a_private_plan_would_not_cover_is_refused(private, changes, words):
     rules.check(private)
     plans.change(private, changes)
     with pytest.raises(PlanError, match=words):

@@ -12,6 +12,7 @@ from src.plan import plan as plans
 from src.plan.view import Plan
 from src.rounds import tensor_bytes
 from src.rounds.preparation import encrypting_site
+from src.secure_aggregation.chosen import encryption_of
 from src.secure_aggregation.framing import is_sealed
 
 PLAN = Path("plan/plan.yaml")
@@ -63,7 +64,7 @@ def open_at_site(workspace: Path, message: bytes) -> np.ndarray:
     Refused: this is no site's workspace, a process works in it, or the model does not hold.
     """
     plan = Plan.read(workspace / PLAN)
-    encryption = plans.build(plan.pipeline).encryption
+    encryption = encryption_of(plan.pipeline)
     if encryption is None:
         raise Refused(f"{workspace / PLAN} does not encrypt; this model is of another run.")
     names = [path.stem.removeprefix("col_") for path in workspace.glob("cert/client/col_*.crt")]

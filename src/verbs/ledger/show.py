@@ -10,11 +10,13 @@ from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import folder
 from src.differential_privacy.spending import Booked, DataSet, spending
 from src.plan import rules
+from src.plan.sources import Sources
 from src.plan.view import Plan
 from src.trust.bundle import PLAN
 from src.trust.ledger_check import read
 from src.verbs import options
 from src.verbs.options import console
+from src.verbs.screen import words
 
 
 @click.command()
@@ -23,8 +25,9 @@ from src.verbs.options import console
 def show(name: str, workspace: Path) -> None:
     """By data set: what each run has booked, the epsilon spent, and what is left of the plan's."""
     plan = Plan.read(workspace / PLAN)
-    rules.check(plan.raw, name=str(workspace / PLAN))
-    found = spending(read(folder()), guarantees(plan), name)
+    sources = Sources.of(workspace)
+    rules.check(plan.raw, name=str(workspace / PLAN), sources=sources)
+    found = spending(read(folder()), guarantees(plan, sources), name)
     for data_set in found:
         _show_data_set(data_set)
     if not found:
@@ -37,15 +40,15 @@ def _show_data_set(data_set: DataSet) -> None:
     ledger_file = data_set.ledger_file
     since = ledger_file.lines[0]["time"][:10]
     about = f"{ledger_file.site}, {ledger_file.patients} patients, since {since}"
-    console.print(f"[bold]{ledger_file.path.name}[/]  {about}", soft_wrap=True)
+    console.print(words("", ledger_file.path.name), f" {about}", soft_wrap=True)
     for other in data_set.shared_with:
         console.print(f"  shares patients with {other}, counted in", soft_wrap=True)
     if data_set.booked:
         console.print(_booked_table(data_set.booked))
     for spent in data_set.spent:
         console.print(
-            f"  spent of each {spent.unit}: epsilon [bold]{spent.rdp:.3f}[/] (by PRV "
-            f"{spent.prv:.3f}) at delta {spent.delta:g}"
+            words(f"  spent of each {spent.unit}: epsilon ", f"{spent.rdp:.3f}"),
+            f"(by PRV {spent.prv:.3f}) at delta {spent.delta:g}",
         )
         if spent.budget is not None:
             console.print(

@@ -1,4 +1,4 @@
-"""What a part must offer: a part of another place, or one that lacks a method, is refused."""
+"""What may stand where: a part of another place, of another kind or library is refused."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from src.errors import PlanError
 from src.plan import plan as plans
 from src.plan import rules
-from src.plan.offered import OFFERS
 from src.plan.parts import Declares
+from src.plan.places import PLACES, at
 
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 
@@ -31,7 +31,8 @@ def test_every_place_is_taken_in_a_shipped_plan():
     read = [plans.read(PLANS / f"{name}.yaml") for name in SHIPPED]
     places = {place for plan in read for place, _ in plans.parts(plan)}
     places = {place.replace("tasks.train.", "tasks.*.") for place in places}
-    assert set(OFFERS) <= places
+    assert set(PLACES) <= places
+    assert all(at(place) is not at("nowhere") for place in PLACES)
 
 
 @pytest.mark.parametrize(
