@@ -15,12 +15,14 @@ VERBS = {
     "receive": "Take a package or a newer revocation list from the desk.",
     "request-encryption-key": "Add the site's second key to its certificate request.",
     "request-words": "Print the words of the aggregator's certificate request.",
+    "start": "Verify what was approved, then become `fx … start`.",
     "show": "Show what would run here, what leaves, who takes part, what has changed.",
 }
 
 main = LazyGroup("src.verbs", VERBS, help=__doc__)
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path.cwd()))  # templates of the plan, as `fx` finds them
+    if not sys.flags.safe_path:
+        sys.path.insert(0, str(Path.cwd()))  # templates of the plan, as `fx` finds them
     with errors_end_the_command():
         main(prog_name="python -m src")

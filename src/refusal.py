@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from src.errors import KitError
+from src.printable import printable, printable_lines
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,9 @@ def marked(reason: object) -> str:
 
 
 def reason_in(text: str) -> str | None:
-    """The reason inside a message that has travelled; None if there is none."""
+    """The reason inside a message that has travelled, printable; None if there is none."""
     _, mark, reason = text.partition(MARK)
-    return reason.strip() if mark else None
+    return printable(reason.strip()) if mark else None
 
 
 @contextmanager
@@ -41,9 +42,10 @@ def errors_end_the_process() -> Iterator[None]:
 
 
 @contextmanager
-def errors_end_the_command() -> Iterator[None]:
+def errors_end_the_command(*, own_codes: bool = False) -> Iterator[None]:
     """At the top of a command line: an error of ours, or a file's, is one line; mostly code 1.
 
+    own_codes: end with the error's own code, as a process of `fx` does.
     A bug keeps its traceback; so does an OSError that names no file, unless the disk is full.
     """
     try:
@@ -51,5 +53,8 @@ def errors_end_the_command() -> Iterator[None]:
     except (KitError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None and error.errno != errno.ENOSPC:
             raise
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(error.command_code if isinstance(error, KitError) else 1)
+        words = printable_lines(error)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {words}", err=True)
+        if not isinstance(error, KitError):
+            sys.exit(1)
+        sys.exit(error.exit_code if own_codes else error.command_code)

@@ -11,8 +11,8 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from src.differential_privacy import ledger
-from src.secure_aggregation import mask_keys
 from src.plan import sources
+from src.secure_aggregation import mask_keys
 from tests import ceremonies
 from tests.ceremonies import Clock
 from tests.secure_aggregation import sealing

@@ -26,6 +26,7 @@ from scripts.local.simulation import make_room, steps
 from scripts.options import ROOT
 from scripts.partition.preparation import make_phantoms, site_folders
 from scripts.report.run_record import VALIDATION
+from src.verbs.screen import Screen
 
 SITES = ("one", "two", "three")  # as the runbook enrols them
 ADDRESS = "aggregator.example"
@@ -124,7 +125,7 @@ def rehearse(
 ) -> None:
     """Type the runbook on separate hosts: ceremony, run, audit. Needs root, not Docker."""
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Screen(markup=True, width=None if sys.stdout.isatty() else 120)
     folder = (out or Path("runs") / "rehearsal").absolute()
     make_room(folder, overwrite, mark="hosts")
     say = steps(console, time.monotonic())
@@ -148,7 +149,7 @@ def rehearse(
             say(f"wire       {host}: {sent:.1f} MB sent, {received:.1f} MB received")
     home = folder / "hosts"
     _show_rounds(console, home / "aggregator" / "glioma")
-    console.print(f"\nFinal model: {home / SITES[0] / 'glioma' / 'final.pt'}", soft_wrap=True)
+    console.print(f"\nFinal model: {home / SITES[0] / 'final.pt'}", soft_wrap=True)
     console.print(f"What was typed, and what the screens showed: {folder}/hosts/*/typed.log")
 
 

@@ -48,7 +48,9 @@ class WorkerProcess:
         self._end()
         (ours, theirs), shared = socket.socketpair(), MemoryFile()
         passed = [theirs.fileno(), shared.number]
-        command = [sys.executable, "-m", "src.secure_aggregation.worker"]
+        isolated = ROOT / "src" / "isolated.py"  # no compiled copy of the code is read
+        program = "src.secure_aggregation.worker"
+        command = [sys.executable, "-P", "-B", str(isolated), str(ROOT), program]
         one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [*command, *map(str, passed), str(self._most_bytes)],

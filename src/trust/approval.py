@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from src.errors import Refused
 from src.files import write_atomically
 from src.trust import bundle as bundles
-from src.trust import signed_statement
+from src.trust import compiled, signed_statement
 from src.trust.bundle import Bundle
 from src.trust.members import Member
 
@@ -32,11 +32,10 @@ def approve(
 ) -> Path:
     """Sign the bundle, keep its texts for the next comparison, and return the approval's file.
 
-    Compiled copies of the code are deleted, so that whatever runs is compiled from what was
+    Compiled copies of the code are removed, so that whatever runs is compiled from what was
     approved.
     """
-    for folder in bundles.compiled(workspace):
-        shutil.rmtree(folder)
+    compiled.remove(workspace)
     statement = {
         "site": member.name,
         "run": run,

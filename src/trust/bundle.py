@@ -1,23 +1,22 @@
 """The bundle is everything that decides what a run does, as one SHA-256 manifest and one digest.
 
-It holds the complete plan, all code, the initial weights, the pinned requirements and the member
-list. It does not hold what is a party's own: keys, data, logs, state.
+It holds the complete plan, all code and what lies beside it, the initial weights, the pinned
+requirements and the member list. It does not hold what is a party's own: keys, data, logs, state.
+`src.trust.walk` passes nothing over: what is neither is refused.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.machinery import all_suffixes
 from pathlib import Path
 
 from src.errors import Refused
-from src.plan import plan as plans
 from src.plan.view import Plan
 from src.trust import fingerprint, members
+from src.trust.walk import CODE, PLAN, REQUIREMENTS, bundle_files
 
-PLAN = Path("plan/plan.yaml")
-OWN = ("cert", "data", "logs", "local_state", "save", "cache", "evaluation", "approvals", "plan")
-CODE = tuple(all_suffixes())  # what Python would import: .py, .pyc, .so
+__all__ = ["CODE", "PLAN", "Bundle", "differences", "read"]
+SAVE = "save"
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,14 @@ def read(workspace: Path, *, members_signed: bool = True) -> Bundle:
     """The bundle that lies in a workspace now.
 
     members_signed: False before the desk has signed a member list; such a bundle cannot be run.
-    Refused: a file is missing, or is a link to something outside.
+    Refused: a file is missing, or something lies in the workspace that is neither of the bundle nor
+        a party's own; the message names it and says what to do.
     """
+    paths = {*bundle_files(workspace), PLAN, Path(REQUIREMENTS), _init_weights(workspace)}
+    if members_signed:
+        paths.add(members.FILE)
     files = {}
-    listed = [members.FILE] if members_signed else []
-    for path in sorted({*_fixed(workspace), *listed, *_code(workspace)}):
+    for path in sorted(paths):
         full = workspace / path
         if full.is_symlink() or not full.is_file():
             raise Refused(f"{full}: expected a file of the bundle, and no link. Import it anew.")
@@ -61,34 +63,15 @@ def read(workspace: Path, *, members_signed: bool = True) -> Bundle:
     return Bundle(files)
 
 
-def _fixed(workspace: Path) -> list[Path]:
-    plan = Plan.read(workspace / PLAN)
-    for place, part in plans.parts(plan.raw):
-        top = str(part["template"]).partition(".")[0]
-        if top in OWN:
-            raise Refused(f"{workspace / PLAN}: {place}: {part['template']} lies outside the code.")
-    return [PLAN, Path("requirements.txt"), Path(plan.init_weights)]
-
-
-def _code(workspace: Path) -> Iterator[Path]:
-    """Everything that Python could import from the workspace, and all of src/, uncompiled."""
-    for top in workspace.iterdir():
-        if top.name in OWN or top.name.startswith(".") or top.name == "__pycache__":
-            continue
-        for path in [top] if not top.is_dir() else sorted(top.rglob("*")):
-            relative = path.relative_to(workspace)
-            wanted = relative.parts[0] == "src" or path.name.endswith(CODE)
-            if wanted and not path.is_dir() and "__pycache__" not in relative.parts:
-                yield relative
-
-
-def compiled(workspace: Path) -> list[Path]:
-    """Compiled copies of the code. Python runs them unread, so none may come with a bundle."""
-    return [
-        folder
-        for folder in workspace.rglob("__pycache__")
-        if not folder.relative_to(workspace).parts[0].startswith(".")
-    ]
+def _init_weights(workspace: Path) -> Path:
+    """Where the plan says that they lie. Refused: not in save/, as a file of its own."""
+    path = Path(Plan.read(workspace / PLAN).init_weights)
+    if path.parent != Path(SAVE) or path.name.endswith(CODE):
+        raise Refused(
+            f"{workspace / PLAN}: aggregator.init_state_path is {path}; expected a file in "
+            f"{SAVE}/, such as save/init.pbuf."
+        )
+    return path
 
 
 def differences(old: Bundle, new: Bundle) -> list[str]:

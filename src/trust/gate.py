@@ -16,7 +16,9 @@ from src.differential_privacy import ledger
 from src.differential_privacy.guarantee import guarantees
 from src.errors import Damaged, Refused, WorkspaceHeld
 from src.files import write_atomically
+from src.plan.sources import Sources
 from src.plan.view import Plan
+from src.printable import printable
 from src.refusal import marked
 from src.trust import (
     approval,
@@ -44,10 +46,11 @@ class SiteGate(Party):
         self._identify(member)
         return member
 
-    def open(self, name: str) -> str:
-        """Check everything before any byte goes out; return the federation's name.
+    def ready(self, name: str) -> None:
+        """Check all that can be checked before anything of the plan runs.
 
-        The workspace is this process's from here on. Refused: the reason, which is also logged.
+        The workspace is this process's from here on. Refused, Damaged: the reason, which is also
+        logged.
         """
         member = self.identify(name)
         try:
@@ -58,6 +61,14 @@ class SiteGate(Party):
         except (Refused, Damaged) as error:
             self.audit.write("refused", site=name, reason=str(error))
             raise
+
+    def open(self, name: str) -> str:
+        """Check everything before any byte goes out; return the federation's name.
+
+        Refused: the reason, which is also logged.
+        """
+        self.ready(name)
+        self._check_compiled()
         # The only certificate that this site's connections accept (gRPC takes a leaf as anchor)
         self.pinned = self.workspace / PINNED
         pem = self.members.aggregator.certificate.public_bytes(Encoding.PEM)
@@ -79,7 +90,8 @@ class SiteGate(Party):
 
     def _check_ledgers(self) -> None:
         """Damaged if the plan is private and a ledger was altered or lost."""
-        if guarantees(Plan.read(self.workspace / bundle.PLAN)):
+        plan = Plan.read(self.workspace / bundle.PLAN)
+        if guarantees(plan, Sources.of(self.workspace)):
             list(ledger_check.check(ledger.folder(), self.workspace, self.now()))
 
     def sum_keys(self) -> Any:
@@ -105,6 +117,19 @@ class SiteGate(Party):
 class AggregatorGate(Party):
     """The aggregator's gate: only members speak, and only if they approved the same bundle."""
 
+    def ready(self) -> None:
+        """Check all that can be checked before anything of the plan runs.
+
+        The workspace is this process's from here on. Refused: the reason.
+        """
+        key_transport.refuse_foreign_keys(self.workspace)
+        self._identify(self.members.aggregator)
+        try:
+            self.lock.take()
+        except WorkspaceHeld as held:
+            self.audit.write("refused", reason=str(held))
+            raise
+
     def open(self, names: list[str]) -> str:
         """Check everything before the server listens; return the federation's name.
 
@@ -118,14 +143,8 @@ class AggregatorGate(Party):
                 f"the desk lists {', '.join(self.members.sites)}. Take the desk's package: "
                 "python -m src receive"
             )
-        key_transport.refuse_foreign_keys(self.workspace)
-        aggregator = self.members.aggregator
-        self._identify(aggregator)
-        try:
-            self.lock.take()
-        except WorkspaceHeld as held:
-            self.audit.write("refused", reason=str(held))
-            raise
+        self.ready()
+        self._check_compiled()
         self._approved: dict[str, str] = {}
         self._refusals = Refusals(self.now)
         self.audit.write("started", bundle=self.bundle.digest, run=self.members.run)
@@ -201,6 +220,6 @@ class AggregatorGate(Party):
 
     def _tell(self, caller: str, who: str, refusal: Refused) -> None:
         """Log a refusal; see `Refusals` for how many. caller: who is held to their number."""
-        for line in self._refusals.lines(caller, f"{who}: {refusal}"):
+        for line in self._refusals.lines(caller, printable(f"{who}: {refusal}")):
             logger.warning("Refused %s", line)
             self.audit.write("refused", reason=line)

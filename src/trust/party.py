@@ -14,6 +14,7 @@ from src.errors import Refused
 from src.files import make_private, write_atomically
 from src.trust import (
     bundle,
+    compiled,
     fingerprint,
     members,
     signed_statement,
@@ -64,6 +65,14 @@ class Party:
         self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
         self.audit.write("key opened", sha256=fingerprint.of_certificate(self.certificate))
         self._log_revoked()
+
+    def _check_compiled(self) -> None:
+        """Refused, and logged, if this process may have run a copy that is not its source's."""
+        try:
+            compiled.check(self.workspace)
+        except Refused as refusal:
+            self.audit.write("refused", reason=str(refusal))
+            raise
 
     def _log_revoked(self) -> None:
         """Log each revoked member once, even if it never calls."""

@@ -1,6 +1,7 @@
 """A review says what a bundle would do, for the engineer who is to sign it.
 
-It only reads files; nothing of the bundle runs.
+It only reads files; nothing of the bundle runs. Classes are read as text (`src.plan.sources`), and
+built only where the kit that is looking has them itself.
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,20 @@ from datetime import datetime
 from pathlib import Path
 
 from src.differential_privacy.guarantee import guarantees
+from src.plan import plan as plans
 from src.plan import rules
 from src.plan.declared import declarations
+from src.plan.engine_classes import NAMED, NETWORK
+from src.plan.sources import Sources, is_here
 from src.plan.view import Part, Plan
-from src.trust import approval, bundle, fingerprint, members
+from src.trust import approval, bundle, compiled, fingerprint, members
 from src.trust.certificate import CertificatePath
 from src.trust.members import Members
 
 KIT = Path(__file__).resolve().parents[2]  # the copy of the kit whose code this is
+UNREAD = (
+    "comes with this bundle, and not with the kit that is looking: its code was not run. Read it"
+)
 OPENFL_RULE = {"template": "OpenFL's weighted average"}
 
 
@@ -46,7 +53,7 @@ def review(workspace: Path, now: datetime) -> Review:
     listed = members.read(workspace, now) if delivered else None
     signed = bundle.read(workspace, members_signed=delivered)
     plan = Plan.read(workspace / bundle.PLAN)
-    rules.check(plan.raw, name=str(workspace / bundle.PLAN))
+    rules.check(plan.raw, name=str(workspace / bundle.PLAN), sources=Sources.of(workspace))
     chain = workspace / members.CHAIN_FILE
     root = fingerprint.of_certificate(CertificatePath.read(chain).root) if delivered else ""
     first = approval.last_approved(workspace) is None
@@ -69,17 +76,32 @@ def _facts(workspace: Path, plan: Plan, signed: bundle.Bundle) -> list[tuple[str
         ),
         ("rule", _part(plan.rule or OPENFL_RULE)),
     ]
-    said = [says for _, _, says in declarations(plan.raw)]
+    sources = Sources.of(workspace)
+    facts += [
+        (place.rpartition(".")[2].replace("_", " "), f"{part['template']} {UNREAD}")
+        for place, part in plans.parts(plan.raw)
+        if part["template"] not in (*NAMED, NETWORK) and not is_here(part["template"])
+    ]
+    said = [says for _, _, says in declarations(plan.raw, sources)]
     facts += [("leaves the site", says.leaves) for says in said if says.leaves]
     facts += [("privacy", says.privacy) for says in said if says.privacy]
-    facts += [("privacy", private.part.describe(plan.rounds)) for private in guarantees(plan)]
+    facts += [
+        ("privacy", private.part.describe(plan.rounds)) for private in guarantees(plan, sources)
+    ]
     return [
         *facts,
         ("code", f"{len(code.files)} files, SHA-256 {code.digest}"),
         ("code against this kit", _against_kit(workspace, signed)),
+        *_compiled(workspace),
         ("initial weights", f"{weights}, SHA-256 {signed.files[Path(weights).as_posix()]}"),
         ("requirements", f"SHA-256 {signed.files['requirements.txt']}"),
     ]
+
+
+def _compiled(workspace: Path) -> list[tuple[str, str]]:
+    """How many compiled copies lie beside the code; they are counted, and not read."""
+    number = len(compiled.copies(workspace))
+    return [("compiled copies", f"{number}; approve and start remove them unread")] * bool(number)
 
 
 def _against_kit(workspace: Path, signed: bundle.Bundle) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from src.errors import Refused
-from src.trust import approval, fingerprint
+from src.trust import approval, compiled, fingerprint
 from src.trust.gate import SiteGate
 from src.verbs import options
 from src.verbs.options import console
@@ -30,7 +30,10 @@ def approve(name: str, workspace: Path, words: str | None) -> None:
             "the one that the desk means. Nothing was signed."
         )
     run = gate.members.run
+    removed = len(compiled.copies(workspace))
     path = approval.approve(workspace, gate.bundle, run, member, gate.key, gate.now())
     gate.log("approved", site=name, bundle=digest)
+    if removed:
+        console.print(f"Removed:  {removed} compiled copies of the code, unread")
     console.print(f"Approved: {digest}\nSigned:   {path}", soft_wrap=True)
     console.print(f"Next:     python -m src doctor -n {shlex.quote(name)}", soft_wrap=True)

@@ -28,7 +28,7 @@ def doctor(name: str | None, workspace: Path, offline: bool, json_path: Path | N
     console.print(table(findings))
     failed = [finding for finding in findings if finding.state == "fail"]
     if failed:
-        console.print(f"[red]{len(failed)} must be put right before a start.[/]")
+        console.print(f"{len(failed)} must be put right before a start.", style="red")
         sys.exit(1)
-    start = f"fx collaborator start -n {shlex.quote(name)}" if name else "fx aggregator start"
+    start = f"python -m src start -n {shlex.quote(name)}" if name else "python -m src start"
     console.print(f"Ready. Next: {start}", soft_wrap=True)

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from src.printable import printable
 from src.trust import fingerprint
 from src.trust.certificate import utc_now
 from src.trust.review import review
 from src.verbs import options
 from src.verbs.options import console
+from src.verbs.screen import words
 
 
 @click.command()
@@ -19,7 +21,7 @@ def show(workspace: Path) -> None:
     found = review(workspace, utc_now())
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, text in found.facts:
-        table.add_row(name, text, style=None)
+        table.add_row(printable(name), printable(text))
     console.print(table)
     _show_changes(found.changes)
     if found.members is None:
@@ -28,12 +30,12 @@ def show(workspace: Path) -> None:
     people = Table("member", "role", "certificate SHA-256", "good until (UTC)", box=None)
     for member in found.members.members:
         until = f"{member.certificate.not_valid_after_utc:%F %H:%M}"
-        people.add_row(member.name, member.role.name, member.sha256[:32] + "…", until)
+        people.add_row(printable(member.name), member.role.name, member.sha256[:32] + "…", until)
     console.print()
     console.print(people)
-    console.print(f"\nAuthority: [bold]{fingerprint.words(found.root)}[/]", soft_wrap=True)
+    console.print(words("\nAuthority: ", fingerprint.words(found.root)), soft_wrap=True)
     console.print(f"Bundle:    {found.digest}", soft_wrap=True)
-    console.print(f"Words:     [bold]{fingerprint.words(found.digest)}[/]", soft_wrap=True)
+    console.print(words("Words:     ", fingerprint.words(found.digest)), soft_wrap=True)
     console.print("Next:      compare both rows of words by telephone, then python -m src approve")
 
 
@@ -44,4 +46,4 @@ def _show_changes(changes: list[str] | None) -> None:
         return
     console.print(f"Since the last approval {len(changes) or 'no'} lines differ.")
     for line in changes:
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {printable(line)}", soft_wrap=True)

@@ -58,6 +58,8 @@ class Federation:
         plans.change(plan, assignments)
         for workspace in (self.aggregator, *self.sites.values()):
             (workspace / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan))
+            for frozen in (workspace / "plan").glob("plan_*.yaml"):  # `fx`'s copy of another plan
+                frozen.unlink()
         if self.encrypted:
             self.deliver()
         self.approve()

@@ -91,7 +91,7 @@ def test_the_runbook_leads_from_a_plan_to_an_audited_model(tmp_path):
     assert shown.returncode == 0, shown.stdout[-2000:] + shown.stderr[-2000:]
 
     aggregator = out / "hosts" / "aggregator" / "glioma"
-    models = [out / "hosts" / site / "glioma" / "final.pt" for site in ("one", "two", "three")]
+    models = [out / "hosts" / site / "final.pt" for site in ("one", "two", "three")]
     states = [torch.load(path, weights_only=True)["model_state_dict"] for path in models]
     finals = [np.concatenate([t.numpy().ravel() for t in state.values()]) for state in states]
     assert all((final == finals[0]).all() for final in finals)

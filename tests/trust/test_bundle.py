@@ -1,11 +1,13 @@
 """One digest over everything that decides what a run does, and over nothing else."""
 
+import os
 import shutil
 import subprocess
 
 import pytest
+import yaml
 
-from src.errors import Refused
+from src.errors import PlanError, Refused
 from src.trust import bundle
 
 
@@ -62,7 +64,7 @@ def test_a_changed_plan_is_another_bundle(site):
 
 
 @pytest.mark.parametrize(
-    "path", ["src/new.py", "src/data/new.pyc", "parts.py", "numpy/__init__.py", "sitecustomize.so"]
+    "path", ["src/new.py", "src/x.json", "parts.py", "numpy/__init__.py", "sitecustomize.so"]
 )
 def test_code_that_could_be_imported_belongs_to_it(site, path):
     before = bundle.read(site)
@@ -73,7 +75,11 @@ def test_code_that_could_be_imported_belongs_to_it(site, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["data/one/x.nii", "logs/one.log", "local_state/x", "cache/x", "plan/data.yaml", "final.pt"],
+    [
+        *("data/one/x.nii", "data/one/read.py", "logs/one.log", "local_state/x", "cache/x"),
+        *("plan/data.yaml", "plan/cols.yaml", "save/final.pbuf", "cert/client/col_one.key"),
+        *("one.zip", "col_one_to_agg_cert_request.zip", "agg_to_col_one_signed_cert.zip"),
+    ],
 )
 def test_a_partys_own_files_do_not(site, path):
     before = bundle.read(site).digest
@@ -82,19 +88,87 @@ def test_a_partys_own_files_do_not(site, path):
     assert bundle.read(site).digest == before
 
 
-def test_a_plan_cannot_name_code_in_a_partys_own_folders(site):
-    path = site / "plan" / "plan.yaml"
-    path.write_text(
-        path.read_text().replace("src.engines.openfl.data_loader.SiteData", "data.evil.SiteData")
-    )
-    with pytest.raises(Refused, match="lies outside the code"):
+STRAY = {
+    "final.pt": "expected no such file beside the code",
+    "glioma.zip": "expected no such file beside the code",
+    ".env": "expected no such file beside the code",
+    ".evil/__init__.py": "not hidden",
+    "src/.evil.py": "not hidden",
+    "src/a b.py": "a name of plain letters",
+    "src/\u202eyp.live.py": "a name of plain letters",
+    "src/evil.pyc": "compiled code, which nobody can read",
+    "evil.pyc": "expected no such file",
+    "logs/__init__.py": "code lies among a party's own files",
+    "save/deep/evil.so": "code lies among a party's own files",
+    "data/__init__.py": "code lies among the patients",
+    "plan/__init__.py": "expected one plan",
+    "plan/quick.yaml": "expected one plan",
+    "plan/plan_0123abcd.yaml": "expected one plan",
+    "plan/defaults/x.yaml": "expected one plan",
+}
+
+
+@pytest.mark.parametrize(("path", "words"), STRAY.items(), ids=ascii)
+def test_what_is_neither_code_nor_a_partys_own_is_refused(site, path, words):
+    (site / path).parent.mkdir(parents=True, exist_ok=True)
+    (site / path).write_text("a: b")
+    with pytest.raises(Refused, match=words):
         bundle.read(site)
 
 
-def test_a_link_is_no_file_of_the_bundle(site, tmp_path):
-    shutil.move(site / "src" / "model_vector.py", tmp_path)
-    (site / "src" / "model_vector.py").symlink_to(tmp_path / "model_vector.py")
+@pytest.mark.parametrize(
+    "path", ["src/model_vector.py", "src/training", "logs", "save/init.pbuf", "cert/desk.crt"]
+)
+def test_a_link_is_refused_wherever_it_lies(site, tmp_path, path):
+    shutil.move(site / path, tmp_path / "elsewhere")
+    (site / path).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="and no link"):
+        bundle.read(site)
+
+
+def test_links_to_patients_are_a_sites_own(site, tmp_path):
+    before = bundle.read(site).digest
+    (site / "data" / "one").symlink_to(tmp_path)
+    assert bundle.read(site).digest == before
+
+
+def test_a_pipe_is_refused_and_not_waited_for(site):
+    os.mkfifo(site / "src" / "pipe.py")
+    with pytest.raises(Refused, match="neither a file nor a folder"):
+        bundle.read(site)
+
+
+def test_the_plan_that_fx_has_frozen_is_known_by_what_it_holds(site):
+    plan = yaml.safe_load((site / "plan" / "plan.yaml").read_text())
+    plan["tasks"]["settings"] = {}  # as OpenFL 1.9 adds it
+    frozen = site / "plan" / "plan_0123abcd.yaml"
+    before = bundle.read(site).digest
+    frozen.write_text(yaml.safe_dump(plan))
+    assert bundle.read(site).digest == before
+    plan["aggregator"]["settings"]["rounds_to_train"] += 1
+    frozen.write_text(yaml.safe_dump(plan))
+    with pytest.raises(Refused, match="expected one plan"):
+        bundle.read(site)
+
+
+def test_a_plan_of_a_workspace_that_names_defaults_is_refused(site):
+    path = site / "plan" / "plan.yaml"
+    plan = yaml.safe_load(path.read_text())
+    plan["network"]["defaults"] = "defaults/network.yaml"
+    path.write_text(yaml.safe_dump(plan))
+    with pytest.raises(PlanError, match=r"network names defaults.*signed by nobody"):
+        bundle.read(site)
+
+
+@pytest.mark.parametrize(
+    "where", ["cert/client/col_one.key", "/etc/passwd", "save/../x", "save/x.py"]
+)
+def test_initial_weights_lie_in_save(site, where):
+    path = site / "plan" / "plan.yaml"
+    plan = yaml.safe_load(path.read_text())
+    plan["aggregator"]["settings"]["init_state_path"] = where
+    path.write_text(yaml.safe_dump(plan))
+    with pytest.raises(Refused, match="expected a file in save/"):
         bundle.read(site)
 
 

@@ -102,7 +102,7 @@ def test_doctor_has_a_table_a_file_and_an_exit_code(today, tmp_path):
     words = ("doctor", "--offline", "--json", tmp_path / "doctor.json")
     shown = typed(*words, folder=today / "aggregator")
     assert shown.returncode == 0, shown.stdout
-    assert "Next: fx aggregator start" in shown.stdout
+    assert "Next: python -m src start" in shown.stdout
     found = json.loads((tmp_path / "doctor.json").read_text())
     assert {row["rule"]: row["state"] for row in found if row["state"] != "ok"} == {
         "encryption": "warn"  # this plan is the plain one

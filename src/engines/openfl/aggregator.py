@@ -23,6 +23,7 @@ from src.engines.openfl import messages, server
 from src.engines.openfl.assigner import TrainThenValidate
 from src.engines.openfl.checkpoint import Checkpointed
 from src.engines.openfl.damage import own_damage_ends_the_run
+from src.engines.openfl.parsed import check_parsed
 from src.errors import Refused, RunFailed
 from src.plan.parts import Declares
 from src.plan.plan import build
@@ -82,6 +83,7 @@ class Aggregator(Checkpointed):
         self.held = HeldCalls(idle_wait_s, waiting_sites)
         self._gathered = False
         with errors_end_the_process():
+            check_parsed(federation_uuid)
             self.gate = build(gate)
             federation = self.gate.open(authorized_cols)
         needed = getattr(straggler_handling_policy(), "minimum_reporting", None)

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -21,10 +20,12 @@ from openfl.utilities import TensorKey
 
 from src import require
 from src.engines.openfl.client import AggregatorClient
+from src.engines.openfl.parsed import check_parsed
 from src.model_vector import TENSOR
 from src.refusal import errors_end_the_process
 from src.rounds.schedule import brings_update
 from src.rounds.site import enter
+from src.trust.bundle import PLAN
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ class Site(Collaborator):
     """heartbeat_s: seconds between two signs of life. patience_s: how long an aggregator that
     cannot be reached is called again before the site gives up. gate: a part (`SiteGate`).
 
-    plan_path: the plan, from the workspace's root. PlanError: a site does not run what the kit
-    refuses, whoever built the workspace. SystemExit 77: its gate does not open. SystemExit 65: its
-    log or a ledger is damaged. The last line of the log says why.
+    PlanError: a site does not run what the kit refuses, whoever built the workspace. SystemExit 77:
+    its gate does not open, or `fx` was given another plan. SystemExit 65: its log or a ledger is
+    damaged. The last line of the log says why.
     """
 
     def __init__(
@@ -49,17 +50,17 @@ class Site(Collaborator):
         federation_uuid: str,
         heartbeat_s: float = 15.0,
         patience_s: float = 3600.0,
-        plan_path: str = "plan/plan.yaml",
         **openfl_settings,
     ) -> None:
         require.positive("heartbeat_s", heartbeat_s)
         require.positive("patience_s", patience_s)
         self.heartbeat_s = heartbeat_s
         with errors_end_the_process():
+            check_parsed(federation_uuid)
             entered = enter(
                 gate,
                 collaborator_name,
-                Path(plan_path),
+                PLAN,
                 openfl_settings["task_runner"],
                 openfl_settings["compression_pipeline"],
             )
