@@ -3,6 +3,7 @@
 from src.verbs.lazy import LazyGroup
 
 ATTACKS = {
+    "bundles": "Hostile bundles: what do `show`, `doctor`, `start` run of them?",
     "canaries": "Audit the private training step by canaries, and seeded faults of it.",
     "identity": "Attacks on who may speak and what runs, on stock OpenFL and on this kit.",
     "inversion": "Patients' images out of one update: plain, encrypted, private.",
