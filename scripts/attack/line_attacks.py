@@ -24,6 +24,7 @@ from rich.table import Table
 from scripts.attack.attacker import Attacker
 from scripts.attack.targets import Identity, Kit, Stock, Target, identity_of, in_force
 from src.refusal import APPROVAL
+from src.rounds.instances import METADATA, new_instance
 from src.trust import approval
 
 STREAMS, PER_CHANNEL = 50, 10
@@ -40,6 +41,7 @@ class Line:
     def __init__(self, attacker: Attacker) -> None:
         self.attacker = attacker
         self.target = attacker.target
+        self.instances: dict[str, str] = {}
 
     def stub(self, identity: Identity) -> aggregator_pb2_grpc.AggregatorStub:
         """A connection of its own."""
@@ -54,10 +56,15 @@ class Line:
         return create_header(sender, self.attacker.receiver, self.attacker.federation, "")
 
     def member(self, site: str) -> aggregator_pb2_grpc.AggregatorStub:
-        """A site's connection, after it has introduced itself."""
+        """A site's connection, after it has introduced itself as one process of that site."""
         stub = self.stub(identity_of(self.target.site(site), site))
+        self.instances[site] = new_instance()
         self.upload(stub, site)
         return stub
+
+    def about(self, site: str) -> tuple[tuple[str, str], ...]:
+        """What an honest site says beside each call."""
+        return ((METADATA, self.instances[site]),)
 
     def upload(self, stub: aggregator_pb2_grpc.AggregatorStub, site: str) -> float:
         """Seconds of the smallest upload that is taken.
@@ -69,10 +76,11 @@ class Line:
         message = aggregator_pb2.TaskResults(
             header=self.header(site), task_name=APPROVAL, round_number=0 if content else 99
         )
-        if content:
-            message.tensors.append(base_pb2.NamedTensor(name=APPROVAL, data_bytes=content))
+        for shown in (content, self.instances[site].encode()) if content else ():
+            message.tensors.append(base_pb2.NamedTensor(name=APPROVAL, data_bytes=shown))
+        stream = utils.proto_to_datastream(message)
         began = time.monotonic()
-        stub.SendLocalTaskResults(utils.proto_to_datastream(message), timeout=3 * HOLD_S)
+        stub.SendLocalTaskResults(stream, timeout=3 * HOLD_S, metadata=self.about(site))
         return time.monotonic() - began
 
     def stranger(self) -> Identity:
@@ -150,11 +158,12 @@ def absent_tensors(line: Line) -> dict[str, float]:
     request = aggregator_pb2.GetAggregatedTensorRequest(
         header=line.header("s2"), tensor_name="absent", tags=["model"], require_lossless=True
     )
-    calls = [mallory.GetAggregatedTensor.future(request) for _ in range(CALLS)]
+    asked = mallory.GetAggregatedTensor
+    calls = [asked.future(request, metadata=line.about("s2")) for _ in range(CALLS)]
     time.sleep(1.0)
-    began = time.monotonic()
+    began, ping = time.monotonic(), aggregator_pb2.PingRequest(header=line.header("s1"))
     with suppress(grpc.RpcError):  # a deadline that has passed is a figure, too
-        other.Ping(aggregator_pb2.PingRequest(header=line.header("s1")), timeout=PING_S)
+        other.Ping(ping, timeout=PING_S, metadata=line.about("s1"))
     waited = time.monotonic() - began
     for call in calls:
         call.cancel()

@@ -19,7 +19,7 @@ GRACE_S = 20.0  # before a stream has to keep up with the floor
 MOST_CALLS = 16  # of one site at a time; an honest one has two, and broken ones beside them
 BURST = 1000  # calls that a site may make before `calls_per_minute` slows it down
 REFUSED_S = 1.0  # for so long a refusal is repeated without looking again
-MOST_REFUSED = 1000  # certificates whose refusals are remembered
+MOST_REFUSED = 1000  # callers whose refusals are remembered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Admission:
         self.limits = limits
         self._identify = identify
         self._clock = clock
-        self._refused: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, str | None], tuple[float, str]] = OrderedDict()
         self._calls: dict[str, int] = {}
         self._allowances: dict[str, Allowance] = {}
         self._uploads: dict[str, Callable[[], object]] = {}
@@ -112,9 +112,9 @@ class Admission:
         most = BESIDE_BYTES if small else self.limits.most_bytes
         return Stream(self.limits, self._clock, most)
 
-    def refuse_again(self, common_name: str) -> None:
+    def refuse_again(self, common_name: str, instance: str | None) -> None:
         """Refused: as it was a moment ago. Costs nothing, however often it is asked."""
-        until, reason = self._refused.get(common_name, (0.0, ""))
+        until, reason = self._refused.get((common_name, instance), (0.0, ""))
         if self._clock() < until:
             raise Refused(reason)
 
@@ -125,7 +125,7 @@ class Admission:
         except TakenOver:  # of one process; another one of the site, under the same name, may call
             raise
         except Refused as refusal:
-            self._refused[common_name] = (self._clock() + REFUSED_S, str(refusal))
+            self._refused[common_name, instance] = (self._clock() + REFUSED_S, str(refusal))
             while len(self._refused) > MOST_REFUSED:
                 self._refused.popitem(last=False)
             raise

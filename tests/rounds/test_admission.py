@@ -7,6 +7,7 @@ from src.rounds import admission as module
 from src.rounds.admission import Admission, Limits
 
 LIMITS = Limits(most_bytes=1000, slowest_bytes_s=10.0, calls_per_minute=60.0)
+COPY = "a copy"  # of a site: a second process, which is refused
 MEMBERS = {"one.1": "one", "two.2": "two"}
 
 
@@ -33,7 +34,7 @@ def asked():
 def door(clock, asked):
     def identify(common_name, instance):
         asked.append((common_name, instance))
-        if common_name not in MEMBERS:
+        if common_name not in MEMBERS or instance == COPY:
             raise Refused("Refused: no member.")
         return MEMBERS[common_name]
 
@@ -50,11 +51,19 @@ def test_a_strangers_refusal_is_repeated_without_asking_for_a_second(door, asked
         door.caller("mallory.9", None)
     for _ in range(50):
         with pytest.raises(Refused, match="no member"):
-            door.refuse_again("mallory.9")
+            door.refuse_again("mallory.9", None)
     assert len(asked) == 1
-    door.refuse_again("one.1")  # a member is asked about at every call
+    door.refuse_again("one.1", None)  # a member is asked about at every call
     clock.now += module.REFUSED_S
-    door.refuse_again("mallory.9")
+    door.refuse_again("mallory.9", None)
+
+
+def test_one_process_of_a_site_is_not_told_what_another_was_refused_for(door):
+    with pytest.raises(Refused):
+        door.caller("two.2", COPY)
+    door.refuse_again("two.2", "its first process")
+    with pytest.raises(Refused):
+        door.refuse_again("two.2", COPY)
 
 
 def test_refusals_of_ever_new_names_do_not_fill_the_memory(door):

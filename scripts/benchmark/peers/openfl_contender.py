@@ -119,9 +119,11 @@ def stock_sections(plan: dict[str, Any], rounds: int) -> dict[str, Any]:
     keep += ("persist_checkpoint", "persistent_db_path", "use_delta_updates", "write_logs")
     ours = plan["aggregator"]["settings"]
     group = {"name": "learning", "percentage": 1.0}
+    local = {"function": "validate_task", "kwargs": {"apply": "local"}}  # of OpenFL's template
+    both = {"locally_tuned_model_validation": local, **plan["tasks"]}
     group["tasks"] = ["aggregated_model_validation", "train", "locally_tuned_model_validation"]
     collaborator = {"opt_treatment": "RESET", "use_delta_updates": False, "write_logs": True}
-    tasks = {name: dict(plan["tasks"][name]) for name in group["tasks"]}
+    tasks = {name: dict(both[name]) for name in group["tasks"]}
     tasks["train"].pop("aggregation_type")
     return {
         "aggregator": {

@@ -182,7 +182,7 @@ class Listener:
         instance = metadata.get(METADATA)
         if instance is not None and not isinstance(instance, str):
             raise Refused(marked(f"metadata {METADATA!r} is no text."))
-        self._admission.refuse_again(common_name)
+        self._admission.refuse_again(common_name, instance)
         found = self._loop.run_in_executor(
             self._door, self._admission.caller, common_name, instance
         )
