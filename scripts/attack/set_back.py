@@ -130,11 +130,9 @@ class Attacked:
         return True
 
     def close(self) -> None:
-        """End every worker; the mask keys leave the memory."""
+        """End every worker."""
         self.twin.close()
         self.federation.close()
-        for site in self.federation.sites.values():
-            shutil.rmtree(site.state.keys.folder.parent, ignore_errors=True)
 
     def difference(self, second: bytes) -> int:
         """How many slots of the two updates' difference whoever has the key of sums sees filled."""

@@ -188,7 +188,8 @@ class Federation:
         return void
 
     def close(self) -> None:
-        """End every worker."""
+        """End every worker, and leave no mask key in memory."""
         for site in self.sites.values():
             site.close()
+            site.state.keys.forget()
         self.aggregator.stop()

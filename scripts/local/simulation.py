@@ -11,7 +11,10 @@ import platform
 import shlex
 import shutil
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +33,7 @@ from scripts.partition.preparation import PHANTOM, prepare_sites, progress_bar, 
 from scripts.report.page import write_report
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.differential_privacy.guarantee import guarantees
-from src.differential_privacy.ledger import VARIABLE
+from src.differential_privacy.ledger import VARIABLE as LEDGER
 from src.differential_privacy.ledger_file import ledger_files
 from src.errors import InputError
 from src.plan import rules
@@ -39,6 +42,8 @@ from src.plan.parts import Declares
 from src.plan.view import Plan
 from src.preflight.doctor import examine
 from src.secure_aggregation.chosen import encryption_of
+from src.secure_aggregation.mask_keys import VARIABLE as MEMORY
+from src.secure_aggregation.mask_keys import memory_folder
 from src.verbs.screen import Screen
 
 VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
@@ -78,10 +83,10 @@ def simulate(
     )
     port = Plan(plan).port
     refuse_used_port(port)
-    _ready_for_privacy(plan, plan_path, init, run)
+    _refuse_random_rest(plan, plan_path, init)
     say = steps(console, began)
 
-    with fx.forked():  # imports while the data are made
+    with _apart(run), fx.forked():  # imports while the data are made
         say(f"[bold]data[/]       {data or 'synthetic patients'}")
         plan_seed = Plan(plan).seed
         folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
@@ -106,16 +111,28 @@ def simulate(
     _finish(console, run, say)
 
 
-def _ready_for_privacy(plan: dict[str, Any], plan_path: Path, init: Path | None, run: Path) -> None:
-    """A private plan adapts pretrained weights, and its sites' ledgers lie beside the run.
+@contextmanager
+def _apart(run: Path) -> Iterator[None]:
+    """In the block the sites' ledgers lie beside the run, and their mask keys in a folder that goes
+    with it.
 
-    (At a hospital the ledger lies outside the workspace, and outlives every run.)
+    (At a hospital both lie outside the workspace, and the ledgers outlive every run.)
     """
 
-    if not rules.is_private(plan):
-        return
-    os.environ[VARIABLE] = str((run / "ledgers").resolve())
-    if init is None and Plan(plan).trainable:
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="simulate-", dir=memory_folder()) as memory:
+        os.environ |= {LEDGER: str((run / "ledgers").resolve()), MEMORY: memory}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _refuse_random_rest(plan: dict[str, Any], plan_path: Path, init: Path | None) -> None:
+    """A private plan that tunes a part of the network adapts pretrained weights."""
+
+    if init is None and rules.is_private(plan) and Plan(plan).trainable:
         raise InputError(
             f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
             "learn nothing. Make initial weights of public or synthetic patients first:\n  "

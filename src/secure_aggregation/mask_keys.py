@@ -83,7 +83,7 @@ class MaskKeys:
         """Make a key. Those of other runs in this workspace are erased."""
         key = X25519PrivateKey.generate()
         if not self.folder.is_dir():
-            shutil.rmtree(self.folder.parent, ignore_errors=True)
+            self.forget()
         write_secret(self._path(public_half(key)), key.private_bytes_raw())
         return key
 
@@ -107,6 +107,10 @@ class MaskKeys:
         for path in self.folder.glob("*"):
             if path.name not in public:
                 path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Erase all of them, also those of other runs in this workspace."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
 
     def _path(self, public: str) -> Path:
         return self.folder / public

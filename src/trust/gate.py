@@ -59,6 +59,7 @@ class SiteGate(Party):
             self.approval = self._approval(member)
             self._check_ledgers()
         except (Refused, Damaged) as error:
+            self.lock.release()
             self.audit.write("refused", site=name, reason=str(error))
             raise
 

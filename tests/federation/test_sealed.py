@@ -255,6 +255,7 @@ def test_thousands_of_hostile_uploads_are_refused_and_the_run_ends_right(sealed)
         ]
         site.client.disconnect()
         site.sealed.close()
+        site.gate.lock.release()
         assert parties[0].process.poll() is None
         assert answers.count("") == 0, answers.index("")
         assert not list((sealed.aggregator / "local_state" / "sealed").glob("uploads-0/one"))

@@ -150,6 +150,7 @@ def test_a_site_does_not_start_either_where_a_ledger_was_lost_or_altered(workspa
     member = gate.identify("one")
     approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, clock())
     gate.open("one")
+    gate.lock.release()  # its process has ended
     kept = ledger.path.read_bytes()
     ledger.path.write_bytes(kept.replace(b'"steps": 3', b'"steps": 1'))
     with pytest.raises(Damaged, match="the signature is under another line"):

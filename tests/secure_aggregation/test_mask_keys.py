@@ -103,6 +103,12 @@ def test_another_run_in_the_workspace_erases_the_keys_of_the_last(keys, tmp_path
     assert not keys.holds(old)
 
 
+def test_nothing_is_left_where_all_is_forgotten(keys):
+    keys.new()
+    keys.forget()
+    assert not keys.folder.parent.exists()
+
+
 def test_all_but_the_named_keys_are_erased(keys):
     kept, gone = public_half(keys.new()), public_half(keys.new())
     keys.keep_only({kept})

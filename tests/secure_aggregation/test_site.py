@@ -487,6 +487,27 @@ def test_an_update_that_was_lost_before_it_was_kept_is_not_made_again(four, reco
     assert np.abs(four.open("two") - mean_of(four, models)).max() < bound_of(four)
 
 
+def test_a_mask_key_that_has_come_back_is_stopped_by_the_note_outside(three):
+    """Memory and workspace are set back, as with a suspended machine; the ledgers are not."""
+    models = models_of(three)
+    three.open("one")
+    site = three.sites["one"]
+    places = (site.folder, site.state.keys.folder)
+    copies = [shutil.copytree(place, three.folder / f"copy{n}") for n, place in enumerate(places)]
+    three.answer("one", models["one"])
+    for place, copy in zip(places, copies, strict=True):
+        shutil.rmtree(place)
+        shutil.copytree(copy, place)
+    again = three.restart("one")
+    three.open("one")
+    assert again.state.announcement(0)  # the key is here
+    assert "nothing is encrypted twice" in again.absence
+    with pytest.raises(Refused, match="nothing is encrypted twice"):
+        again.seal(models["one"], 5)
+    with pytest.raises(Refused, match="has encrypted its update already"):
+        again.use.take(0)
+
+
 def test_keys_and_bytes_of_a_round_are_erased_when_the_next_begins(three):
     models = models_of(three)
     three.play(models)
