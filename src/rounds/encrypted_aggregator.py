@@ -146,7 +146,7 @@ class EncryptedAggregatorRounds(AggregatorRounds):
 
     def close(self, round_number: int, done: list[str]) -> tuple[str | None, list[str]]:
         """Sum what has come. A site that only announced has no metrics of a training, and does
-        not count. RunStopped: see `EncryptedRounds.close`.
+        not count, unless all of them did. RunStopped: see `EncryptedRounds.close`.
         """
         if not self.schedule.trains(round_number):
             return None, done
@@ -155,7 +155,7 @@ class EncryptedAggregatorRounds(AggregatorRounds):
         if void:
             logger.warning("Round %d came to nothing: %s. The model stays.", round_number, void)
             self.gate.log("void round", round=round_number, reason=void)
-        return void, self.encrypted.trained(done)
+        return void, self.encrypted.updated(done) or self.encrypted.trained(done)
 
     def ended(self, round_number: int, sites: dict[str, dict[str, Any]], void: str | None) -> None:
         """The next round is open from here on."""

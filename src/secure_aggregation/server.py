@@ -206,6 +206,12 @@ class EncryptedRounds:
         """Which of these sites are in the open round's roster."""
         return [site for site in self._roster().sites if site in sites]
 
+    def updated(self, sites: Iterable[str]) -> list[str]:
+        """Of those, the sites that have sent an update, not a mere announcement."""
+        trained = self.trained(sites)
+        updates = self.files.answers(self.round.number, trained).updates
+        return [site for site in trained if site in updates]
+
     def close(self, sites: Iterable[str]) -> str | None:
         """End the open round; why it came to nothing, None: it did not.
 

@@ -232,6 +232,24 @@ def test_a_site_that_only_announced_does_not_count_in_the_round(encrypted, three
         encrypted.sending("one", 1, 0, TENSOR, b"")
 
 
+def test_a_site_of_the_roster_whose_update_was_lost_does_not_count(encrypted, three):
+    """Its metrics of the training would be missing: OpenFL cannot average nothing."""
+    three.open("one")
+    encrypted.admit(trained(three.sites["one"].announce_only()), 0, over=False)
+    for name in ("two", "three"):
+        encrypted.admit(trained(sealed(three, name), name), 0, over=False)
+    assert encrypted.close(0, sorted(THREE)) == ("no update from one", ["three", "two"])
+
+
+def test_where_every_update_was_lost_all_that_announced_end_the_round(encrypted, three):
+    for name in THREE:
+        three.open(name)
+        message = three.sites[name].announce_only()
+        encrypted.admit(trained(message, name, metrics=[]), 0, over=False)
+    void, counting = encrypted.close(0, sorted(THREE))
+    assert (void, counting) == ("no update from one, three, two", sorted(THREE))
+
+
 def test_no_numbers_of_cases_are_told_of_an_encrypted_run(encrypted):
     encrypted.collect("one", "train", 5, {"loss": 0.1})
     assert encrypted.told(["one"]) == {"one": {"metrics": {"train": {"loss": 0.1}}}}
