@@ -4,14 +4,13 @@ import os
 from collections.abc import Iterator
 
 from src.differential_privacy.ledger import VARIABLE, folder
-from src.plan import plan as plans
 from src.preflight.finding import Examination, State
 from src.secure_aggregation.mask_keys import MaskKeys, filesystem, memory_folder
 
 
 def mask_keys(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether a site of an encrypted plan has a folder in memory, and one outside the workspace."""
-    if examination.name is None or plans.build(examination.plan.pipeline).encryption is None:
+    if examination.name is None or examination.encryption is None:
         return
     memory = memory_folder()
     MaskKeys.of(examination.workspace, examination.name, examination.members.run)
