@@ -11,7 +11,7 @@ import difflib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.machinery import PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 
 from src.errors import PlanError
@@ -90,11 +90,17 @@ class Sources:
         return Class(template, module, module.own_class(name, template))
 
     def module(self, name: str) -> Module | None:
-        """A module by its dotted name, read once; None: there is none here."""
+        """A module by its dotted name, read once; None: there is none here.
+
+        PlanError: a compiled module lies beside it, which Python would load in its place.
+        """
         if name not in self._read:
             place = self.root.joinpath(*name.split("."))
-            found = (place / "__init__.py", place.with_name(f"{place.name}.py"))
-            paths = [path for path in found if path.is_file()]
+            bases = [place / "__init__", place]
+            for compiled in [Path(f"{base}{end}") for base in bases for end in EXTENSION_SUFFIXES]:
+                if compiled.exists():
+                    raise PlanError(f"{compiled}: Python would load it instead of a source.")
+            paths = [path for base in bases if (path := Path(f"{base}.py")).is_file()]
             self._read[name] = Module.read(name, paths[0]) if paths else None
         return self._read[name]
 

@@ -114,7 +114,7 @@ def _against_kit(workspace: Path, signed: bundle.Bundle) -> str:
     different = [
         path
         for path, sha256 in signed.files.items()
-        if path.endswith(bundle.CODE) and ours.get(path) != sha256
+        if (path.startswith("src/") or path.endswith(bundle.CODE)) and ours.get(path) != sha256
     ]
     if not different:
         return f"the same as in {KIT}"

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,12 @@ def test_a_template_is_a_class_that_its_module_defines(plan, bundle, template, w
     (bundle / "src/training/broken.py").write_text("class Mine(:\n")
     with pytest.raises(PlanError, match=words):
         checked(plan, bundle, template)
+
+
+def test_a_compiled_module_beside_a_source_is_refused(plan, bundle):
+    (bundle / f"src/training/fedavg{EXTENSION_SUFFIXES[0]}").touch()
+    with pytest.raises(PlanError, match="Python would load it instead of a source"):
+        rules.check(plan, sources=Sources.of(bundle))
 
 
 def test_what_was_read_must_be_what_is_loaded(tmp_path, monkeypatch):
