@@ -158,7 +158,7 @@ class Authority:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.signing.subject)
-            .last_update(now)
+            .last_update(now - timedelta(minutes=self.policy.backdate_minutes))
             .next_update(now + timedelta(days=self.policy.days["revocation_list"]))
             .add_extension(_key_identifier(self.signing.public_key()), critical=False)
             .add_extension(x509.CRLNumber(number), critical=False)

@@ -162,7 +162,6 @@ class Ceremony:
             raise Refused(f"{name} has no certificate that is still good: nothing to revoke.")
         for entry in living:
             self.register.mark(entry, revoked={"time": now.isoformat(), "reason": reason})
-        self.register.crl_number += 1
         self.register.save()
         return len(living)
 

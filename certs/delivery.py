@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from secrets import token_hex
@@ -54,7 +54,7 @@ class Delivery:
     # -- the two lists -------------------------------------------------------------------------
 
     def revocation_list(self) -> bytes:
-        """The revocation list as it stands; its number rises with each revocation."""
+        """The revocation list as it stands now, issued anew under the next number."""
         entries = [
             {
                 "serial": int(entry.serial, 16),
@@ -64,7 +64,13 @@ class Delivery:
             for entry in self.register.issued
             if entry.revoked
         ]
-        return self.authority.issue_crl(self.register.crl_number, entries)
+        number = self.register.crl_number + 1
+        issued = self.authority.issue_crl(number, entries)
+        self.register.crl_number = number
+        ends = self._now() + timedelta(days=self.authority.policy.days["revocation_list"])
+        self.register.crl_until = ends.isoformat(timespec="seconds")
+        self.register.save()
+        return issued
 
     def members(self) -> Members:
         """The member list of all enrolled parties; a new run number if anything has changed.

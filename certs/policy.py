@@ -23,7 +23,8 @@ class Policy:
     hash: of signatures, by its name in `HASHES`.
     days: lifetimes of root, signing, desk and leaf certificates, and of a revocation list.
     renewal_days: a certificate may be renewed in its last so many days.
-    backdate_minutes: how far a certificate's start lies in the past, for clocks that are slow.
+    backdate_minutes: how far the start of a certificate or revocation list lies in the past, for
+        clocks that are slow.
     site_name, aggregator_name: regular expressions that enrolled names must match.
     """
 
@@ -42,6 +43,8 @@ class Policy:
             raise InputError(f"policy: hash must be one of {', '.join(HASHES)}, got {self.hash}.")
         if not 0 < self.days["leaf"] <= self.days["signing"] <= self.days["root"]:
             raise InputError("policy: days must grow from leaf to signing to root.")
+        if self.days["revocation_list"] < 1:
+            raise InputError("policy: days.revocation_list must be 1 or more.")
         if self.renewal_days >= self.days["leaf"]:
             raise InputError("policy: renewal_days must be fewer than days.leaf.")
 

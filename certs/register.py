@@ -76,7 +76,8 @@ class Register:
 
     enrolled: role names by name.
     issued: in the order of issue.
-    crl_number: of the present revocation list; it rises with each revocation.
+    crl_number: of the present revocation list; each new one has a higher number.
+    crl_until: until when that list counts, ISO 8601, UTC; None before the first.
     run: the number of the present run, None where anything has changed since the last.
     keys: what is told of that run's keys, None where there are none.
     """
@@ -85,6 +86,7 @@ class Register:
     enrolled: dict[str, str] = field(default_factory=dict)
     issued: list[Issued] = field(default_factory=list)
     crl_number: int = 0
+    crl_until: str | None = None
     run: str | None = None
     keys: dict[str, Any] | None = None
 

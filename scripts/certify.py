@@ -63,6 +63,16 @@ def opened(desk: Path, passphrase_file: Path | None) -> Any:
     return Ceremony(Authority(desk, passphrase_from(passphrase_file), utc_now), utc_now)
 
 
+def _say_when_due(ceremony: Any) -> None:
+    until = ceremony.register.crl_until
+    if until:
+        console.print(
+            f"The revocation list counts until {until[:16].replace('T', ' ')} UTC. Carry a newer "
+            "one before: certify revocations",
+            soft_wrap=True,
+        )
+
+
 def _next(text: str) -> None:
     console.print(f"Next: {options.python()} -m scripts certify {text}", soft_wrap=True)
 
@@ -149,6 +159,7 @@ def deliver(
     ceremony = opened(desk, passphrase_file)
     for package in ceremony.delivery.write_packages(out, workspace=workspace, new_run=new_run):
         console.print(f"  {package}", soft_wrap=True)
+    _say_when_due(ceremony)
     keys = ceremony.register.keys
     if workspace and keys:
         console.print(
@@ -168,7 +179,8 @@ def deliver(
 def status(desk: Path) -> None:
     """Every certificate: role, fingerprint, expiry, revoked or not."""
     table = Table("name", "role", "SHA-256", "good until (UTC)", "days", "state", box=None)
-    for entry, days, state in opened(desk, None).status():
+    ceremony = opened(desk, None)
+    for entry, days, state in ceremony.status():
         colour = {"good": "green", "renew": "yellow"}.get(state, "red")
         table.add_row(
             entry.name,
@@ -179,6 +191,7 @@ def status(desk: Path) -> None:
             f"[{colour}]{state}[/]",
         )
     console.print(table)
+    _say_when_due(ceremony)
 
 
 @certify.command()
@@ -213,7 +226,25 @@ def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out
     count = ceremony.revoke(name, reason)
     write_atomically(out, ceremony.delivery.revocation_list())
     console.print(f"{name}: {count} certificates revoked. Revocation list: {out}")
+    _say_when_due(ceremony)
     console.print(f"Next: at the aggregator and every site: python -m src receive {out.name}")
+
+
+@certify.command()
+@desk_option
+@passphrase_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("revoked.crl"), show_default=True
+)
+def revocations(desk: Path, passphrase_file: Path | None, out: Path) -> None:
+    """Issue the revocation list anew before it ends; past its end nobody talks to anybody."""
+    from src.files import write_atomically
+
+    ceremony = opened(desk, passphrase_file)
+    write_atomically(out, ceremony.delivery.revocation_list())
+    console.print(f"Revocation list: {out} (number {ceremony.register.crl_number})")
+    _say_when_due(ceremony)
+    console.print(f"Next: at the aggregator, or any party: python -m src receive {out.name}")
 
 
 @certify.command()

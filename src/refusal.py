@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 MARK = "Refused: "  # before the reason, where it travels inside another error's text
 APPROVAL = "approval"  # the message with which a site introduces itself
+REVOCATIONS = "revocation list"  # the name under which parties hand on their revocation lists
 APPROVAL_NEEDED = "show your approval first"  # the refusal to which a site answers with it
 TAKEN_OVER = "another process of this site:"  # how the refusal of one of two processes begins
 TWO_PROCESSES = "two processes"  # the event in both parties' audit logs

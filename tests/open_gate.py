@@ -34,6 +34,12 @@ class OpenGate:
     def revoked(self, site):
         return site in self.revoked_sites
 
+    def revocations(self):
+        return b"list"
+
+    def exchange_revocations(self, content, source):
+        self.events.append(("revocations", source))
+
     @contextmanager
     def refusing(self, site):
         yield
@@ -64,6 +70,9 @@ class OpenSiteGate:
 
     def check_aggregator(self):
         pass
+
+    def exchange_revocations(self, content, source):
+        self.events.append(("revocations", source))
 
     def sending(self, site, round_number, what, blobs):
         self.events.append(("sending", round_number, what))

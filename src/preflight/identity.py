@@ -13,7 +13,7 @@ from src.trust import approval, key_transport, members
 from src.trust import certificate as certificates
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
 from src.trust.party import COLLABORATORS, own_certificate
-from src.trust.revocation import RevocationList
+from src.trust.revocation import ADVICE, RevocationList, until
 
 ENDS_SOON = timedelta(days=14)
 AUTHORITY_KEYS = ("root.key", "signing.key", "desk.key", "signing-ca.key")
@@ -52,18 +52,18 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 def revocation_list(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the revocation list is signed, current, and names nobody who is needed here."""
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
-    revocations = RevocationList(examination.workspace, chain.signing)
+    revocations = RevocationList(examination.workspace, chain.signing, lambda: examination.now)
     for member in examination.members.members:
         try:
             revocations.check(member.certificate.serial_number, name=member.name)
         except Refused as refusal:
             needed = member.role == AGGREGATOR or member.name == examination.name
             yield "fail" if needed else "warn", str(refusal)
-    if revocations.is_due(examination.now):
-        due = revocations.current().next_update_utc
-        yield "warn", f"a newer list was due at {due:%F}. Ask the desk for it."
+    if ends := revocations.ends_soon():
+        yield "warn", f"it counts until {ends:%F %T} UTC; then nobody is talked to here. {ADVICE}"
     else:
-        yield "ok", f"{len(list(revocations.current()))} certificates are on it"
+        ends = until(revocations.current())
+        yield "ok", f"{len(list(revocations.current()))} certificates on it; until {ends:%F %T} UTC"
 
 
 def expiry(examination: Examination) -> Iterator[tuple[State, str]]:

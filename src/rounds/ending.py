@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from src.errors import Damaged, MaskReused
+from src.errors import Damaged, MaskReused, Refused
 from src.refusal import reason_in
 from src.rounds.presence import Presence
 
@@ -74,4 +74,6 @@ class Ending:
             return self.presence.gone()
         except Damaged as damage:  # a newer revocation list was read, and could not be logged
             self.fail(f"Round {round_number}: {damage}")
-            return {}
+        except Refused as refusal:  # there is no revocation list in force any more
+            self.fail(f"Round {round_number}: {refusal} Then start again: the round resumes.")
+        return {}

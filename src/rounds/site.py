@@ -35,6 +35,7 @@ class Gate(Protocol):
     approval: bytes
 
     def check_aggregator(self) -> None: ...
+    def exchange_revocations(self, content: bytes, source: str) -> bytes | None: ...
     def sending(self, site: str, round_number: int, what: str, blobs: Any) -> str: ...
     def received(self, site: str, round_number: int, what: str, blobs: Any) -> None: ...
     def round_ended(self, round_number: int) -> None: ...
@@ -67,6 +68,16 @@ class SiteRounds:
         """The aggregator says no: that goes into the audit log, by its kind."""
         event = TWO_PROCESSES if reason.startswith(TAKEN_OVER) else "refused"
         self.gate.log(event, site=self.gate.name, reason=reason)
+
+    def revocations(self, handed: bytes) -> bytes | None:
+        """Take the aggregator's revocation list if it is newer; give this site's, if that is newer.
+
+        Asked for at the introduction and in each round. Refused: what it has handed on is no list
+        of the authority's, or one that names the aggregator or this site.
+        """
+        newer = self.gate.exchange_revocations(handed, source="the aggregator")
+        self.gate.check_aggregator()
+        return newer
 
     def told(self, round_number: int, *, work: bool, over: bool) -> None:
         """The aggregator has named a round, with work in it or none; the one before it has ended.

@@ -186,3 +186,14 @@ def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
 def salt(transcript: bytes, roster: Roster) -> bytes:
     """The value that binds a round's masks and MACs to its roster and to the model trained from."""
     return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()
+def revoked(gate: Gate, roster: Roster) -> tuple[str, ...]:
+    """The sites of a verified roster whose certificates are revoked now."""
+    found = []
+    for announcement in roster.announcements:
+        try:
+            gate.verify(KIND, announcement.text.encode(), in_force=True)
+        except Refused:
+            found.append(announcement.site)
+    return tuple(found)
+
+

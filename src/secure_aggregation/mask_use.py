@@ -28,8 +28,12 @@ class MaskUse:
     def absence(self, opened: Opened) -> str:
         """Why this site sends no update in a round; "" where it may.
 
-        It then only announces: the round comes to nothing, and the site is in the next.
+        It then only announces: the round comes to nothing, and the site is in the next. So with a
+        roster that holds a revoked site: the aggregator takes nothing of that one either, and the
+        next roster is without it.
         """
+        if opened.revoked:
+            return f"{', '.join(opened.revoked)} of its roster is revoked"
         mine, own = opened.roster.of(self.site), self.state.announcements.get(str(opened.round))
         if mine is None or own is None or mine.text != own["text"]:
             return "the announcement that is here is not in the roster"

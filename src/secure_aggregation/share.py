@@ -29,12 +29,16 @@ class Noise(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """What a download has told: the round, its roster, what was seen until then, the model."""
+    """What a download has told: the round, its roster, what was seen until then, the model.
+
+    revoked: the sites of the roster whose certificates were revoked when it was opened.
+    """
 
     round: int
     roster: Roster
     transcript: bytes
     model: np.ndarray
+    revoked: tuple[str, ...] = ()
 
     @property
     def salt(self) -> bytes:

@@ -122,7 +122,9 @@ class EncryptingSite:
         self._count(download)
         number = download.round
         self._go_on_to(number, download.summed)
-        self.opened = Opened(number, download.rosters[number], seen[number], model)
+        roster = download.rosters[number]
+        revoked = announcements.revoked(self.gate, roster)
+        self.opened = Opened(number, roster, seen[number], model, revoked)
         if number > self.state.round:
             self.state.begin(number, seen[number])
         return model

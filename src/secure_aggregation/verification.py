@@ -107,9 +107,7 @@ class Verification:
         told.only(*(str(n) for n in numbers))
         texts = {n: told.texts(str(n), most=bfv.MOST_SUMMANDS) for n in numbers}
         return {
-            n: announcements.roster(
-                self.gate, texts[n], n, self.min_sites, in_force=n == round_number
-            )
+            n: announcements.roster(self.gate, texts[n], n, self.min_sites, in_force=False)
             for n in numbers
         }
 

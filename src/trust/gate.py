@@ -109,7 +109,9 @@ class SiteGate(Party):
         return keys
 
     def check_aggregator(self) -> None:
-        """Refused if the aggregator's certificate has been revoked or has expired."""
+        """Refused if the aggregator's certificate, or this site's, is revoked or has expired."""
+        self.deny.check(self.certificate.serial_number, name=self.name)
+        certificates.in_force(self.certificate, name=self.name, now=self.now())
         member = self.members.aggregator
         self.deny.check(member.certificate.serial_number, name=f"aggregator {member.name}")
         certificates.in_force(member.certificate, name=member.name, now=self.now())
@@ -210,7 +212,10 @@ class AggregatorGate(Party):
         return site in self._approved
 
     def revoked(self, site: str) -> bool:
-        """Whether the site's certificate is on the revocation list now."""
+        """Whether the site's certificate is on the revocation list now.
+
+        Refused: there is no list in force, so that nobody's certificate is known to be good.
+        """
         return self._is_revoked(self.members.site(site))
 
     def round_ended(self, round_number: int) -> None:

@@ -44,7 +44,8 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
     if package.suffix == ".crl":
         chain = CertificatePath.read(workspace / members.CHAIN_FILE)
         content = {"revoked.crl": package.read_bytes()}
-        revocation.parse(content["revoked.crl"], chain.signing, name=str(package))
+        newer = revocation.parse(content["revoked.crl"], chain.signing, name=str(package))
+        revocation.check_in_force(newer, now, name=str(package))
         return Received(_put(content, workspace, chain), chain.root, False)
     content = _unpack(package)
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +54,7 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
             write_atomically(stage / "cert" / name, data)
         listed = members.read(stage, now)
         chain = CertificatePath.read(stage / members.CHAIN_FILE)
-        revocation.RevocationList(stage, chain.signing)
+        revocation.RevocationList(stage, chain.signing, lambda: now)
         _check_own(content, stage, workspace, chain, now)
         _check_keys(stage, listed, workspace, now)
     known = workspace / members.CHAIN_FILE

@@ -1,5 +1,6 @@
 """A party has a certificate, a key and an audit log: what both gates (`gate`) have in common."""
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +18,7 @@ from src.trust import (
     compiled,
     fingerprint,
     members,
+    revocation,
     signed_statement,
 )
 from src.trust import certificate as certificates
@@ -24,7 +26,9 @@ from src.trust.audit import FILE, AuditLog, digest_of
 from src.trust.certificate import AGGREGATOR, SITE, CertificatePath
 from src.trust.lock import WorkspaceLock
 from src.trust.members import Member
-from src.trust.revocation import RevocationList
+from src.trust.revocation import ADVICE, RevocationList
+
+logger = logging.getLogger(__name__)
 
 COLLABORATORS = Path("plan/cols.yaml")
 OWN_FOLDERS = ("local_state", "logs")  # of no other user's business: what `fx` makes is open
@@ -46,9 +50,10 @@ class Party:
         self.members = members.read(self.workspace, now())
         self.bundle = bundle.read(self.workspace)
         self.chain = CertificatePath.read(self.workspace / members.CHAIN_FILE)
-        self.deny = RevocationList(self.workspace, self.chain.signing, self._log_revoked)
+        self.deny = RevocationList(self.workspace, self.chain.signing, now, self._log_revoked)
         self._revoked: set[str] = set()
         self.lock = WorkspaceLock(self.workspace, now)
+        self._warned: set[datetime] = set()
 
     @property
     def federation(self) -> str:
@@ -65,6 +70,7 @@ class Party:
         self.audit = AuditLog(self.workspace / FILE, member.name, self.now)
         self.audit.write("key opened", sha256=fingerprint.of_certificate(self.certificate))
         self._log_revoked()
+        self._warn_of_the_lists_end()
 
     def _check_compiled(self) -> None:
         """Refused, and logged, if this process may have run a copy that is not its source's."""
@@ -83,11 +89,39 @@ class Party:
                     self.audit.write("revoked", site=member.name, sha256=member.sha256)
 
     def _is_revoked(self, member: Member) -> bool:
-        try:
-            self.deny.check(member.certificate.serial_number, name=member.name)
-        except Refused:
-            return True
-        return False
+        return self.deny.is_on(member.certificate.serial_number)
+
+    def _warn_of_the_lists_end(self) -> None:
+        """Say, once a day, that the revocation list ends soon: with it everything here ends."""
+        ends = self.deny.ends_soon()
+        if ends is None:
+            return
+        day = self.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        if day not in self._warned:
+            self._warned.add(day)
+            logger.warning(
+                "The revocation list ends at %s UTC, and nobody is talked to then. %s",
+                f"{ends:%F %T}",
+                ADVICE,
+            )
+            self.audit.write("revocation list ends soon", until=ends.isoformat())
+
+    # -- the revocation list, as parties hand it on ------------------------------------------------
+
+    def revocations(self) -> bytes:
+        """This party's revocation list."""
+        return self.deny.content()
+
+    def exchange_revocations(self, content: bytes, source: str) -> bytes | None:
+        """Take another party's revocation list if its number is higher; give this one's if it is.
+
+        Refused: what was handed on is no list of this authority's that is in force.
+        """
+        higher = self.deny.take(content, source=source)
+        if higher > 0:
+            number = revocation.number(self.deny.current())
+            self.audit.write("revocation list taken", number=number, source=source)
+        return self.revocations() if higher < 0 else None
 
     def sign(self, kind: str, statement: Any) -> bytes:
         """Sign a statement with the key with which this party speaks.
@@ -127,6 +161,7 @@ class Party:
 
     def round_ended(self, round_number: int) -> None:
         """Log the end of a round, and sign the log up to here."""
+        self._warn_of_the_lists_end()
         self.audit.sign(self.key, self.certificate, round=round_number)
 
     def log(self, event: str, **details: object) -> None:

@@ -143,7 +143,7 @@ def roll_back_revocation_list(parties, clock, patch):
     old = (parties / "one" / revocation.FILE).read_bytes()
     revoke("two", "one")(parties, clock, patch)
     signing = open_desk(parties / "desk", clock).authority.signing
-    revocation.RevocationList(parties / "one", signing)  # it was seen here
+    revocation.RevocationList(parties / "one", signing, clock)  # it was seen here
     (parties / "one" / revocation.FILE).write_bytes(old)
 
 
@@ -449,6 +449,8 @@ PLANTED = {
     "a finished run": (AGG, leave_a_finished_run, "earlier run"),
     "another run": (AGG, leave_another_run, "earlier run"),
     "a model too large": (SITE, huge_weights, "message size"),
+    "a revocation list that ends soon": (AGG, let_pass(10), "revocation list"),
+    "a revocation list that has ended": (SITE, let_pass(15), "revocation list"),
     "a model whose sum is too large": (SITE, weights_whose_sum_is_too_large, "message size"),
     # R17 and the machine
     "another torch": (SITE, other_versions, "versions"),

@@ -131,8 +131,15 @@ class Site:
 
     def introduce(self) -> None:
         """Show the approval, and announce for the first round."""
-        self.aggregator.called(self.name)
+        self.compare_revocations()
         self.aggregator.rounds.introduced(self.name, self.rounds.introduction())
+
+    def compare_revocations(self) -> None:
+        """The newer of the two revocation lists goes to the party that has the older one."""
+        self.aggregator.called(self.name)
+        newer = self.rounds.revocations(self.aggregator.rounds.revocations())
+        if newer is not None:
+            self.aggregator.rounds.take_revocations(self.name, newer)
 
     def open(self) -> np.ndarray:
         """The open round's model, verified."""
@@ -144,7 +151,9 @@ class Site:
     def work(self) -> np.ndarray | None:
         """Do what is asked in the open round; the model that was trained, None: none was."""
         trained, number = None, self.aggregator.round
-        for task in self.aggregator.tasks(self.name):
+        tasks = self.aggregator.tasks(self.name)
+        self.compare_revocations()
+        for task in tasks:
             self.rounds.told(number, work=True, over=False)
             if not brings_update(task):
                 dice = float(self.open().mean())

@@ -1,5 +1,7 @@
 """`python -m scripts certify`, as the desk types it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from click.testing import CliRunner
 
@@ -75,8 +77,9 @@ def test_from_requests_to_packages_and_status(desk, passphrase, tmp_path):
         f"desk_to_agg_{ADDRESS}.zip",
     }
     assert "Authority:" in shown
-    rows = typed("status", "--desk", desk).splitlines()[1:]
+    *rows, due = typed("status", "--desk", desk).splitlines()[1:]
     assert len(rows) == 3
+    assert due.startswith("The revocation list counts until ")
     assert all("good" in row for row in rows)
 
 
@@ -94,6 +97,17 @@ def test_revoking_writes_the_list_that_parties_receive(desk, passphrase, tmp_pat
     assert "2 certificates revoked" in typed(*words)
     assert "BEGIN X509 CRL" in out.read_text()
     assert "revoked" in typed("status", "--desk", desk)
+
+
+def test_the_list_is_issued_anew_under_a_higher_number_and_says_when_the_next_is_due(
+    desk, passphrase, tmp_path
+):
+    key = ("--desk", desk, "--passphrase-file", passphrase, "--out", tmp_path / "revoked.crl")
+    assert "(number 1)" in typed("revocations", *key)
+    shown = typed("revocations", *key)
+    assert "(number 2)" in shown
+    until = f"{datetime.now(UTC) + timedelta(days=14):%F}"
+    assert f"counts until {until}" in " ".join(shown.split())
 
 
 def test_a_folder_that_is_no_desk_is_named(tmp_path):

@@ -391,9 +391,17 @@ def test_nobody_reports_for_another_and_nobody_twice(four):
     ):
         with pytest.raises(Refused, match=reason):
             site.open(rewritten(four, change))
+
+
+def test_a_roster_with_a_revoked_site_gets_no_update_and_the_next_is_without_it(four):
+    site = four.sites["one"]
     site.gate.revoked_sites.append("three")
-    with pytest.raises(Refused, match="revoked"):
-        site.open(four.aggregator.model(0))
+    site.open(four.aggregator.model(0))
+    assert site.opened.revoked == ("three",)
+    assert not site.takes_part
+    with pytest.raises(Refused, match="not in the roster"):
+        site.seal(four.initial, 5)
+    assert framing.header(site.announce_only())["kind"] == "announcement"
 
 
 def test_more_sites_than_can_be_added_make_no_roster(four, monkeypatch):

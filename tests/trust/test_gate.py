@@ -231,6 +231,8 @@ def test_a_statement_is_taken_from_a_member_that_is_not_revoked(parties, desk, a
 
 def test_a_certificate_that_expires_in_the_middle_is_refused(parties, aggregator, clock):
     clock.pass_days(91)
+    newest = open_desk(parties / "desk", clock).delivery.revocation_list()
+    revocation.write_atomically(parties / "aggregator" / revocation.FILE, newest)
     assert "expired at" in refusal(aggregator, common_name(parties, "one"), "one")
 
 

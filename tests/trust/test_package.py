@@ -112,7 +112,7 @@ def test_a_newer_revocation_list_comes_alone_and_an_older_one_is_refused(
     new.write_bytes(desk.delivery.revocation_list())
     workspace = parties / "aggregator"
     receive(new, workspace, clock())
-    revocation.RevocationList(workspace, desk.authority.signing)  # a party has seen it
+    revocation.RevocationList(workspace, desk.authority.signing, clock)  # a party has seen it
     with pytest.raises(Refused, match="older than the one known here"):
         receive(old, workspace, clock())
     with pytest.raises(Refused, match="older than the one known here"):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from openfl.protocols import base_pb2
 from openfl.utilities import TensorKey
 
 from src import require
@@ -27,7 +28,7 @@ from src.engines.openfl.parsed import check_parsed
 from src.errors import Refused, RunFailed
 from src.plan.parts import Declares
 from src.plan.plan import build
-from src.refusal import APPROVAL, errors_end_the_process, marked
+from src.refusal import APPROVAL, REVOCATIONS, errors_end_the_process, marked
 from src.rounds.admission import BESIDE_BYTES, Admission, Limits
 from src.rounds.aggregator import AggregatorRounds, Fetch
 from src.rounds.ending import Ending
@@ -184,10 +185,13 @@ class Aggregator(Checkpointed):
     def get_aggregated_tensor(
         self, tensor_name, round_number, report, tags, require_lossless, requested_by
     ):
-        """OpenFL's answer, logged and its bytes counted. Refused: it is not what a round needs.
+        """OpenFL's answer, logged and its bytes counted; or the revocation list.
 
-        (OpenFL 1.9 would look for it in a thread of the server for a minute.)
+        Refused: it is not what a round needs. (OpenFL 1.9 would look for it in a thread of the
+        server for a minute.)
         """
+        if tensor_name == REVOCATIONS:  # also before the introduction
+            return base_pb2.NamedTensor(name=REVOCATIONS, data_bytes=self.rounds.revocations())
         self.rounds.require_introduction(requested_by)
         tags = tuple(sorted(tags))
         asked = Fetch(requested_by, tensor_name, round_number, tags)
@@ -207,11 +211,15 @@ class Aggregator(Checkpointed):
     def send_local_task_results(
         self, collaborator_name, round_number, task_name, data_size, named_tensors
     ):
-        """A site's approval, with which it introduces itself; else OpenFL's work, logged.
+        """A site's approval, with which it introduces itself, or its newer revocation list; else
+        OpenFL's work, logged.
 
         A disk that is full ends the run with its reason, and the round can be resumed.
         """
         blobs = [tensor.data_bytes for tensor in named_tensors]
+        if task_name == REVOCATIONS:
+            self.rounds.take_revocations(collaborator_name, b"".join(blobs[:1]))
+            return
         if task_name == APPROVAL:
             self.rounds.introduced(collaborator_name, blobs)
             return

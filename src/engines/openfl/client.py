@@ -16,7 +16,7 @@ from openfl.protocols import aggregator_pb2, aggregator_pb2_grpc, base_pb2
 from src.engines.openfl.instance import WithInstance
 from src.errors import AggregatorUnreachable, Refused
 from src.printable import printable
-from src.refusal import APPROVAL, APPROVAL_NEEDED, reason_in
+from src.refusal import APPROVAL, APPROVAL_NEEDED, REVOCATIONS, reason_in
 from src.rounds.duties import Duties
 from src.rounds.schedule import brings_update
 from src.rounds.site import SiteRounds
@@ -94,6 +94,7 @@ class AggregatorClient:
             raise
         self.site.told(number, work=bool(tasks), over=over)
         if tasks:
+            self._call(self._compare_revocations)
             self.on_work()
         return tasks, number, min(max(wait_s, 0), LONGEST_WAIT_S), over
 
@@ -136,7 +137,16 @@ class AggregatorClient:
             arguments = (round_number, task_name, data_size, named_tensors)
             self._call(self.client.send_local_task_results, *arguments)
 
+    def _compare_revocations(self) -> None:
+        """The newer of the two revocation lists goes to the party that has the older one."""
+        handed = self.client.get_aggregated_tensor(REVOCATIONS, 0, False, (), True)
+        newer = self.site.revocations(handed.data_bytes)
+        if newer is not None:
+            message = base_pb2.NamedTensor(name=REVOCATIONS, data_bytes=newer)
+            self.client.send_local_task_results(0, REVOCATIONS, 0, [message])
+
     def _introduce(self) -> None:
+        self._compare_revocations()
         blobs = self.site.introduction()
         messages = [base_pb2.NamedTensor(name=APPROVAL, data_bytes=blob) for blob in blobs]
         self.client.send_local_task_results(0, APPROVAL, 0, messages)

@@ -13,7 +13,7 @@ from scripts.local.processes import free_port
 from src.engines.openfl import client as module
 from src.engines.openfl.client import AggregatorClient
 from src.errors import AggregatorUnreachable, Refused
-from src.refusal import APPROVAL_NEEDED, marked
+from src.refusal import APPROVAL_NEEDED, REVOCATIONS, marked
 from src.rounds.duties import Duties
 from src.rounds.schedule import Schedule
 from src.rounds.site import SiteRounds
@@ -42,6 +42,11 @@ class Server(aggregator_pb2_grpc.AggregatorServicer):
         if isinstance(answer, grpc.StatusCode):
             context.abort(answer, "so it is")
         return aggregator_pb2.PingResponse(header=self.header(answer))
+
+    def GetAggregatedTensor(self, request, context):  # noqa: N802
+        self.calls.append(request.tensor_name)
+        tensor = base_pb2.NamedTensor(name=request.tensor_name, data_bytes=b"list")
+        return aggregator_pb2.GetAggregatedTensorResponse(header=self.header(), tensor=tensor)
 
     def SendLocalTaskResults(self, request_iterator, context):  # noqa: N802
         self.calls.append("approval")
@@ -92,14 +97,14 @@ def test_a_refusal_ends_it_at_once_with_the_reason(line, servicer):
 def test_a_site_that_is_asked_for_its_approval_shows_it_and_goes_on(line, servicer):
     servicer.answers = [Refused(marked(APPROVAL_NEEDED))]
     line.ping()
-    assert servicer.calls == ["ping", "approval", "ping"]
+    assert servicer.calls == ["ping", REVOCATIONS, "approval", "ping"]
 
 
 def test_an_aggregator_that_has_forgotten_the_run_is_not_asked_for_ever(line, servicer):
     servicer.answers = [Refused(marked(APPROVAL_NEEDED))] * 9
     with pytest.raises(Refused, match="has gone on here already"):
         line.ping()
-    assert servicer.calls == ["ping", "approval", "ping"]
+    assert servicer.calls == ["ping", REVOCATIONS, "approval", "ping"]
 
 
 def test_an_aggregator_of_another_member_list_is_refused(line, servicer):
@@ -188,15 +193,13 @@ def test_the_aggregator_cannot_have_a_site_sleep_for_years(port, monkeypatch):
     assert [line.get_tasks()[2] for _ in range(2)] == [module.LONGEST_WAIT_S, 0]
 
 
-def test_before_each_new_piece_of_work_what_was_cached_is_dropped(port, monkeypatch):
-    client = AggregatorGRPCClient("localhost", port, "aggregator", "run_1", "one", use_tls=False)
+def test_before_each_new_piece_of_work_what_was_cached_is_dropped(line, servicer, monkeypatch):
     dropped: list[int] = []
-    line = AggregatorClient(
-        client, SiteRounds(OpenSiteGate()), DUTIES, patience_s=1, on_work=lambda: dropped.append(1)
-    )
+    line.on_work = lambda: dropped.append(1)
     train = [aggregator_pb2.Task(name="train")]
     answers = iter([([], 0, 1, False), (train, 0, 0, False), (train, 0, 0, False)])
-    monkeypatch.setattr(client, "get_tasks", lambda: next(answers))
+    monkeypatch.setattr(line.client, "get_tasks", lambda: next(answers))
     for _ in range(3):
         line.get_tasks()
+    assert servicer.calls == [REVOCATIONS] * 2  # and the revocation lists are compared
     assert len(dropped) == 2  # also when the aggregator came back in the same round
