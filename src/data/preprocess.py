@@ -111,7 +111,7 @@ def prepared(files: CaseFiles, cache: Path) -> PreparedCase:
     size and modification time, so a changed file makes a new entry; an incomplete or truncated
     entry is made anew. CaseError: as `read_case`.
     """
-    entry = cache / _key(files)
+    entry = cache / entry_name(files)
     case = _load(entry)
     if case is None:
         with _alone(cache):
@@ -160,7 +160,8 @@ def _z_score(volume: np.ndarray) -> np.ndarray:
     return scored
 
 
-def _key(files: CaseFiles) -> str:
+def entry_name(files: CaseFiles) -> str:
+    """The name of a case's entry in the cache; another one once a source file has changed."""
     stats = [(str(path.resolve()), path.stat()) for path in files.paths if path.exists()]
     sources = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     facts = json.dumps([FORMAT, files.case_id, files.patient_id, files.kind, sources])

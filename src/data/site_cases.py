@@ -3,7 +3,6 @@
 Nothing of a case leaves this object, except to tasks in the same process.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -17,6 +16,7 @@ from src.data.case import SEQUENCES, CaseFiles
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.preprocess import PreparedCase, prepared
 from src.data.split import SPLITS
+from src.data.voxel_identity import known_by
 from src.plan.plan import build
 
 logger = logging.getLogger(__name__)
@@ -105,13 +105,14 @@ class SiteCases:
     def identifiers(self, part: str) -> list[str]:
         """The strings by which the patients of a part, "training" or "validation", are recognised.
 
-        Each patient has an id, and SHA-256 of each T1 file, so that a renamed patient is still the
-        same. They are secret: they may be stored only under a keyed hash.
+        Each patient has an id, and marks of each image's voxels, so that a patient who is renamed
+        or stored otherwise is still the same. They are secret: they may be stored only under a
+        keyed hash.
         """
         files = {"training": self.train_files, "validation": self.validation_files}[part]
         known = {f"id {case.patient_id}" for case in files}
         for case in files:
-            known.add(f"t1 {hashlib.sha256(case.sequences['t1'].read_bytes()).hexdigest()}")
+            known.update(known_by(case, self.cache))
         return sorted(known)
 
     def validation_cases(self) -> Iterator[PreparedCase]:

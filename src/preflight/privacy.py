@@ -33,7 +33,10 @@ def privacy(examination: Examination) -> Iterator[tuple[State, str]]:
     yield "ok", f"{place}: {len(known)} ledgers, chains and signatures hold, none is missing"
     if examination.plan.loader["template"] != LOADER:
         return
-    site = plans.build(examination.plan.loader, data_path=str(data_folder(examination)))
+    settings = examination.plan.settings("data_loader")
+    cache = str(examination.workspace / settings.get("cache", "cache"))
+    loader = {**examination.plan.loader, "settings": {**settings, "cache": cache}}
+    site = plans.build(loader, data_path=str(data_folder(examination)))
     for guarantee in in_plan:
         if identifiers := site.identifiers(guarantee.of):
             own = as_opened(place, examination.name, identifiers)
