@@ -13,6 +13,7 @@ from pathlib import Path
 from certs.authority import Authority
 from certs.ceremony import Ceremony
 from scripts.local import finished_run, fx
+from src.differential_privacy import journal, ledger
 from src.files import write_secret
 from src.trust import approval, encryption_key, fingerprint
 from src.trust.certificate import AGGREGATOR, SITE, utc_now
@@ -81,6 +82,19 @@ def approve(workspace: Path, site: str) -> None:
     member = gate.identify(site)
     approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, gate.now())
     gate.log("approved", site=site, bundle=gate.bundle.digest)
+
+
+def begin_ledgers(workspaces: Mapping[str, Path]) -> None:
+    """What each site's engineer does once, before the first private run: begin the ledgers.
+
+    On one machine all sites' ledgers lie in one folder, which the first of them begins.
+    """
+    if journal.is_begun(ledger.folder()):
+        return
+    site, workspace = next(iter(workspaces.items()))
+    gate = SiteGate(str(workspace))
+    gate.identify(site)
+    ledger.begin(ledger.folder(), site, gate, by="the program", why="a run on one machine")
 
 
 def _desk(folder: Path, sites: list[str]) -> Ceremony:

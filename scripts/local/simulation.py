@@ -25,7 +25,7 @@ from rich.console import Console
 
 from scripts import options
 from scripts.local import finished_run, fx
-from scripts.local.enrol import enrol
+from scripts.local.enrol import begin_ledgers, enrol
 from scripts.local.live import FederationView
 from scripts.local.processes import free_port, refuse_used_port, run_federation
 from scripts.local.workspace import build_workspace, complete_plan
@@ -95,6 +95,8 @@ def simulate(
         aggregator = finished_run.workspace_of(run, "aggregator")
         build_workspace(plan, aggregator)
         workspaces = enrol(run, folders, lambda text: say(f"[bold]enrolment[/]  {text}"), init=init)
+        if rules.is_private(plan):
+            begin_ledgers(workspaces)
         say("[bold]doctor[/]     every party")
         _examine({"aggregator": aggregator} | workspaces)
         record = _record(run, plan_path, plan, folders)

@@ -24,7 +24,8 @@ from nibabel.orientations import apply_orientation, io_orientation
 from src.data.case import SEQUENCES, CaseFiles
 from src.data.nifti import read_volume
 from src.data.preprocess import entry_name
-from src.files import write_atomically
+from src.errors import Damaged
+from src.files import read_own_json, write_atomically
 
 FORMAT = 1  # another number, and images are no longer recognised as those of before
 CELLS = 16  # along each axis
@@ -58,10 +59,8 @@ def known_by(files: CaseFiles, cache: Path) -> list[str]:
     VolumeError: a sequence cannot be read.
     """
     entry = cache / f"{entry_name(files)}.voxels-{FORMAT}.json"
-    try:
-        return [str(mark) for mark in json.loads(entry.read_text())]
-    except (OSError, ValueError, TypeError):
-        pass  # not there yet, or damaged: made anew
+    if kept := _kept(entry):
+        return kept
     t1 = hashlib.sha256(files.sequences["t1"].read_bytes()).hexdigest()
     found = [f"t1 {t1}"]
     for sequence in SEQUENCES:
@@ -70,6 +69,16 @@ def known_by(files: CaseFiles, cache: Path) -> list[str]:
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomically(entry, json.dumps(found), mode=0o600)
     return found
+
+
+def _kept(entry: Path) -> list[str] | None:
+    """What the cache holds; None: nothing yet, or it is damaged."""
+    try:
+        found = read_own_json(entry)
+    except (OSError, Damaged):
+        return None
+    whole = isinstance(found, list) and len(found) > 1 and all(type(m) is str for m in found)
+    return found if whole else None
 
 
 def _cell_means(volume: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from src.differential_privacy import ledger
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger import Ledger
 from src.errors import BudgetSpent
+from src.secure_aggregation.heads import LedgerHead
 
 WHEN_SPENT = ("leave", "stop")
 
@@ -82,6 +83,10 @@ class Budget:
             budget=self.epsilon,
             what=self.what,
         )
+
+    def head(self) -> LedgerHead:
+        """The head of the ledger, which the site's announcements show."""
+        return self.ledger.head()
 
     def after(self, round_number: int) -> str:
         """`when_spent` if the site cannot pay for the round after this one; else ""."""

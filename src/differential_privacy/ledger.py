@@ -4,7 +4,8 @@ There is one file for each site and data set, in a folder outside the workspace,
 workspace resets nothing. Lines are chained, and each is signed with the site's key. Patients appear
 only as keyed hashes (HMAC-SHA256 under a salt that never leaves the folder). All files of the
 folder that share a patient are counted together: no new name, and no patient more or fewer, makes
-anything unspent. A round that is begun again is counted again.
+anything unspent. A round that is begun again is counted again. A folder must have been begun, by
+`python -m src ledger begin`, before the first ledger is opened in it (`journal`).
 
 Runs of plans without differential privacy are not counted, since nothing bounds what they reveal.
 """
@@ -12,19 +13,15 @@ Runs of plans without differential privacy are not counted, since nothing bounds
 import fcntl
 import hashlib
 import hmac
-import json
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from src import hash_chain, require
+from src import require
+from src.differential_privacy import journal
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger_file import (
     FILES,
@@ -35,25 +32,16 @@ from src.differential_privacy.ledger_file import (
     ledger_files,
     salt_check,
 )
+from src.differential_privacy.signed_lines import Gate, append_signed, pem
 from src.errors import BudgetSpent, Damaged, InputError
 from src.files import write_atomically
-from src.hash_chain import Entry, HashChain
+from src.hash_chain import HashChain
+from src.secure_aggregation.heads import LedgerHead
 
-KIND = "privacy-ledger/v1"
 VARIABLE = "GLIOMA_LEDGER"
 LOCK = "lock"
 ID = "id "  # how the mark begins of which every patient has one
 BOOKED = "privacy booked"  # the event in the site's audit log, with the line's hash as `head`
-
-
-class Gate(Protocol):
-    """What the ledger needs of a site's gate; `src.trust.gate.SiteGate` provides it."""
-
-    certificate: x509.Certificate
-    now: Callable[[], datetime]
-
-    def sign(self, kind: str, statement: Any) -> bytes: ...
-    def log(self, event: str, **details: object) -> None: ...
 
 
 def folder() -> Path:
@@ -62,6 +50,28 @@ def folder() -> Path:
         return Path(named)
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "glioma-federation" / "ledger"
+
+
+def begin(folder: Path, site: str, gate: Gate, *, by: str, why: str) -> int:
+    """Begin the ledgers of a folder; how many lines of earlier ledgers were found and taken over.
+
+    by: who begins it. why: why there is none yet. Both are recorded, under the site's signature.
+    InputError: it was begun before. Damaged: the folder is open to others, or a ledger is damaged.
+    """
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    _refuse_open(folder)
+    with alone(folder):
+        found = ledger_files(folder)
+        if not (folder / SALT).is_file() and not found:
+            write_atomically(folder / SALT, secrets.token_bytes(32), mode=0o600)
+        taken_over = journal.begin(folder, found, gate, site, by, why)
+    gate.log("ledger begun", by=by, why=why, taken_over=taken_over)
+    return taken_over
+
+
+def _refuse_open(folder: Path) -> None:
+    if folder.stat().st_mode & 0o077:
+        raise Damaged(f"{folder} can be read by other users: `chmod 700 {folder}`.")
 
 
 def as_opened(folder: Path, site: str, identifiers: Collection[str]) -> LedgerFile:
@@ -102,23 +112,29 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path, site: str, identifiers: Collection[str], gate: Gate) -> "Ledger":
-        """The ledger of a site's data set; it is begun if there is none.
+        """The ledger of a site's data set; it is opened if there is none yet.
 
         identifiers: what its patients are known by, see `as_opened`.
         gate: the site's, identified.
-        Damaged: the folder is open to other users, a ledger in it is damaged, or its salt is lost.
+        Refused: the folder was not begun. Damaged: it is open to other users, a ledger in it is
+        damaged, lost or put back to an older state, or its salt is lost.
         """
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
-            raise Damaged(f"{folder} can be read by other users: `chmod 700 {folder}`.")
+        journal.read(folder)
+        _refuse_open(folder)
         with alone(folder):
-            if not (folder / SALT).is_file() and not ledger_files(folder):
-                write_atomically(folder / SALT, secrets.token_bytes(32), mode=0o600)
+            known = ledger_files(folder)
+            journal.compare(folder, journal.read(folder), known)
+            journal.catch_up(folder, known)
             new = as_opened(folder, site, identifiers)
             ledger = cls(new.path, gate)
-            if new.path not in {ledger_file.path for ledger_file in ledger_files(folder)}:
-                ledger._write(**new.lines[0], certificate=ledger._pem())
+            if new.path not in {ledger_file.path for ledger_file in known}:
+                ledger._write(**new.lines[0], certificate=pem(gate))
         return ledger
+
+    def head(self) -> LedgerHead:
+        """The head of the folder's journal, which other parties may see."""
+        with alone(self.path.parent):
+            return journal.head(journal.read(self.path.parent))
 
     def spent(self, delta: float, *, unit: str = "patient", more: Iterable[DpEvent] = ()) -> float:
         """Epsilon of all that was booked of these patients, with `more` (in `unit`) on top."""
@@ -180,36 +196,25 @@ class Ledger:
 
     def _read(self) -> tuple[LedgerFile, list[LedgerFile]]:
         """(this data set's ledger, all ledgers of the folder), as they stand on disk now."""
-        every = ledger_files(self.path.parent)
-        for ledger_file in every:
-            if ledger_file.path == self.path:
-                return ledger_file, every
-        raise Damaged(f"{self.path} is gone. Restore it from the backup.")
+        folder = self.path.parent
+        every = ledger_files(folder)
+        own = [ledger_file for ledger_file in every if ledger_file.path == self.path]
+        if not own:
+            raise Damaged(f"{self.path} is gone. Restore it from the backup.")
+        journal.compare(folder, journal.read(folder), every)
+        return own[0], every
 
     def _renew(self) -> None:
         """Note the certificate that signs from here on, if it has changed."""
         own, _ = self._read()
-        if own.certificates[-1][1] != self._pem():
-            self._write("certificate", certificate=self._pem())
-
-    def _pem(self) -> str:
-        return self._gate.certificate.public_bytes(Encoding.PEM).decode()
+        if own.certificates[-1][1] != pem(self._gate):
+            self._write("certificate", certificate=pem(self._gate))
 
     def _write(self, event: str, **content: Any) -> str:
-        """Append a line that holds a signature over itself and over all lines before it."""
-        time = self._gate.now().isoformat(timespec="seconds")
-
-        def signed(number: int, previous: str) -> Entry:
-            line = {"event": event, "time": time, **content, "n": number, "previous": previous}
-            envelope = self._gate.sign(KIND, {"line": hash_chain.digest(line)})
-            return {**line, "envelope": json.loads(envelope)}
-
-        return self._chain.append_made(signed)
-
-
-def signed_digest(line: Entry) -> str:
-    """The digest that a line's signature covers: the line's without the signature."""
-    return hash_chain.digest({key: value for key, value in line.items() if key != "envelope"})
+        """Append a signed line, and note it in the journal; return its hash."""
+        number, sha256 = append_signed(self._chain, self._gate, event, **content)
+        journal.note(self.path.parent, self.path.name, number, sha256)
+        return sha256
 
 
 @contextmanager
@@ -220,6 +225,6 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for path in folder.glob(FILES):
+        for path in (*folder.glob(FILES), folder / journal.FILE):
             HashChain(path).repair()
         yield

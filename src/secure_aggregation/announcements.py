@@ -9,7 +9,7 @@ roster. The aggregator can leave an announcement out; it cannot write one.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from src.errors import Refused, WireError
 from src.fields import Fields
 from src.secure_aggregation.bfv import MOST_SUMMANDS
+from src.secure_aggregation.heads import LedgerHead
 
 KIND = "mask-announcement/v1"
 VOID = b"void"
@@ -41,6 +42,7 @@ class Announcement:
     site, certificate: the signer's name, and SHA-256 of its certificate.
     mask_key: the public X25519 key, in hex.
     transcript: the digest of what the site had seen when it signed, in hex.
+    ledger: the head of the site's privacy ledger then; None in a plan that is not private.
     """
 
     text: str
@@ -49,10 +51,16 @@ class Announcement:
     certificate: str
     mask_key: str
     transcript: str
+    ledger: LedgerHead | None = None
 
 
 def write(
-    gate: Gate, site: str, round_number: int, key: X25519PrivateKey, transcript: bytes
+    gate: Gate,
+    site: str,
+    round_number: int,
+    key: X25519PrivateKey,
+    transcript: bytes,
+    ledger: LedgerHead | None = None,
 ) -> str:
     """This site's signed announcement for one round."""
     statement = {
@@ -64,6 +72,8 @@ def write(
         "mask_key": key.public_key().public_bytes_raw().hex(),
         "transcript": transcript.hex(),
     }
+    if ledger is not None:
+        statement["ledger"] = asdict(ledger)
     return gate.sign(KIND, statement).decode()
 
 
@@ -84,6 +94,7 @@ def read(gate: Gate, text: str, round_number: int, *, in_force: bool = True) -> 
             told.hex("certificate", KEY_BYTES),
             told.hex("mask_key", KEY_BYTES),
             told.hex("transcript", KEY_BYTES),
+            LedgerHead.parse(statement.get("ledger")),
         )
         found = (told.text("run"), told.text("bundle"), announcement.round)
     except WireError as error:
@@ -175,17 +186,6 @@ def roster(
     return Roster(round_number, announcements)
 
 
-def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
-    """The transcript after a round.
-
-    outcome: the digest of the decrypted sum, or VOID.
-    """
-    return hashlib.sha256(b"transcript/v1" + transcript + roster.digest + outcome).digest()
-
-
-def salt(transcript: bytes, roster: Roster) -> bytes:
-    """The value that binds a round's masks and MACs to its roster and to the model trained from."""
-    return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()
 def revoked(gate: Gate, roster: Roster) -> tuple[str, ...]:
     """The sites of a verified roster whose certificates are revoked now."""
     found = []
@@ -197,3 +197,14 @@ def revoked(gate: Gate, roster: Roster) -> tuple[str, ...]:
     return tuple(found)
 
 
+def extend(transcript: bytes, roster: Roster, outcome: bytes) -> bytes:
+    """The transcript after a round.
+
+    outcome: the digest of the decrypted sum, or VOID.
+    """
+    return hashlib.sha256(b"transcript/v1" + transcript + roster.digest + outcome).digest()
+
+
+def salt(transcript: bytes, roster: Roster) -> bytes:
+    """The value that binds a round's masks and MACs to its roster and to the model trained from."""
+    return hashlib.sha256(b"round/v1" + roster.digest + transcript).digest()

@@ -14,6 +14,8 @@ from typing import Any
 from src.errors import Refused, RunStopped
 from src.files import write_atomically
 from src.secure_aggregation import announcements, bfv, framing, next_round, upload
+from src.secure_aggregation.heads import FILE as HEADS
+from src.secure_aggregation.heads import Heads
 from src.secure_aggregation.protocol import ANNOUNCEMENT, DOWNLOAD, ENDED, UPDATE, Round, State
 from src.secure_aggregation.round_files import BEFORE_THE_FIRST, RoundFiles, RoundRecord
 from src.secure_aggregation.running_sum import RunningSum, records
@@ -44,6 +46,7 @@ class EncryptedRounds:
         self.most_bytes = self._chunks * most_record_bytes + MOST_UPLOAD_HEADER_BYTES
         self.sum = RunningSum(self._chunks)
         self.taken = Taken(self.files.taken)
+        self.heads = Heads(folder / HEADS.name, gate.members.run, gate)
         self._lock = Lock()
         self._model: tuple[int, bytes] = (-1, b"")  # a round's download, read once for all sites
         self.round = Round()
@@ -105,6 +108,7 @@ class EncryptedRounds:
         found = announcements.read(self.gate, announcement.decode(errors="replace"), 0)
         if found.site != site:
             raise Refused(f"{site} has brought the announcement of {found.site}.")
+        self.heads.see([found])
         message = framing.pack({"kind": ANNOUNCEMENT, "announcement": found.text})
         write_atomically(self.files.answer(BEFORE_THE_FIRST, site), message)
 
@@ -149,7 +153,8 @@ class EncryptedRounds:
         if path.is_file():
             self._compare(site, number, header, message)
             return
-        upload.check_announcement(header, self.gate, site, number)
+        announced = upload.check_announcement(header, self.gate, site, number)
+        self.heads.see([announced] if announced else [])
         if header["kind"] == UPDATE:
             self._check_roster(site, header.get("roster"))
             self.sum.add(site, message)

@@ -15,6 +15,8 @@ import numpy as np
 from src.errors import Refused, WrongSum
 from src.secure_aggregation import announcements, bfv, framing
 from src.secure_aggregation.fixed_point import FixedPoint
+from src.secure_aggregation.heads import FILE as HEADS
+from src.secure_aggregation.heads import Heads
 from src.secure_aggregation.keys import SumKeys
 from src.secure_aggregation.mac import Mac
 from src.secure_aggregation.mask_keys import MaskKeys, public_half
@@ -23,7 +25,7 @@ from src.secure_aggregation.protocol import ANNOUNCEMENT, UPDATE, Round, State
 from src.secure_aggregation.settings import PAYLOAD, Encryption
 from src.secure_aggregation.share import Opened, Share
 from src.secure_aggregation.site_state import FILE, SiteState
-from src.secure_aggregation.spent import Budget, all_pay, why_left
+from src.secure_aggregation.spent import Budget, all_pay, ledger_head, why_left
 from src.secure_aggregation.verification import Download, Verification
 from src.secure_aggregation.workers import Ciphers
 
@@ -64,6 +66,7 @@ class EncryptingSite:
         self.share = Share(encryption, gate, site, self.fixed, mac)
         begun = State.GATHERING if self.state.round < 0 else State.GATHERED
         self.round = Round(self.state.round, begun)
+        self.heads = Heads(folder / HEADS, gate.members.run, gate)
         self.opened: Opened | None = None
         self.budgets: list[Budget] = []  # of privacy, none in most plans
         self._expected: int | None = None
@@ -97,7 +100,8 @@ class EncryptingSite:
         text = self.state.announcement(round_number)
         if not text:
             key = self.state.keys.new()
-            text = announcements.write(self.gate, self.site, round_number, key, transcript)
+            ledger = ledger_head(self.budgets)
+            text = announcements.write(self.gate, self.site, round_number, key, transcript, ledger)
             self.state.announce(round_number, public_half(key), text)
         return text
 
@@ -119,6 +123,10 @@ class EncryptingSite:
             self.gate.log("verification failed", site=self.site, reason=str(wrong))
             raise Refused(f"{wrong} This is final for the run; nothing of it was used.") from None
         self._compare(seen)
+        shown = [a for roster in download.rosters.values() for a in roster.announcements]
+        mine = download.rosters[download.round].of(self.site)
+        private = mine is not None and mine.ledger is not None
+        self.heads.see(shown, demanded=private)
         self._count(download)
         number = download.round
         self._go_on_to(number, download.summed)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from src.secure_aggregation.heads import LedgerHead
 from src.secure_aggregation.protocol import ANNOUNCEMENT, UPDATE
 
 
@@ -12,12 +13,21 @@ class Budget(Protocol):
     when_spent: str
 
     def pays(self) -> bool: ...
+    def head(self) -> LedgerHead: ...
     def after(self, round_number: int) -> str: ...
 
 
 def all_pay(budgets: Iterable[Budget]) -> bool:
     """Whether every budget allows one more round."""
     return all(budget.pays() for budget in budgets)
+
+
+def ledger_head(budgets: Iterable[Budget]) -> LedgerHead | None:
+    """The head of this site's ledger, for its announcement; None in a plan that is not private.
+
+    All budgets of a site are booked in one folder, which has one journal.
+    """
+    return next((budget.head() for budget in budgets), None)
 
 
 def why_left(budgets: Iterable[Budget], kind: str, round_number: int) -> str:

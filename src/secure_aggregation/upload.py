@@ -4,6 +4,7 @@ from typing import Any
 
 from src.errors import Refused, WireError
 from src.secure_aggregation import announcements, framing
+from src.secure_aggregation.announcements import Announcement
 from src.secure_aggregation.mac import NONCE_BYTES
 from src.secure_aggregation.protocol import LEAVE, STOP, UPDATE
 from src.strict import hex_bytes
@@ -37,16 +38,16 @@ def header(
 
 def check_announcement(
     found: dict[str, Any], gate: announcements.Gate, site: str, round_number: int
-) -> None:
-    """Refused if the header brings neither this site's announcement for the next round nor a
-    reason.
+) -> Announcement | None:
+    """This site's announcement for the next round, from a header; None: it says why not.
 
-    The reason is LEAVE or STOP: the site's budget of privacy is spent.
+    The reason is LEAVE or STOP: the site's budget of privacy is spent. Refused: neither is there.
     """
     if not found["announcement"]:
         if found.get("left") not in (LEAVE, STOP):
             raise Refused(f"{site} has brought no announcement, and does not say why.")
-        return
+        return None
     written = announcements.read(gate, found["announcement"], round_number + 1)
     if written.site != site:
         raise Refused(f"{site} has brought the announcement of {written.site}.")
+    return written

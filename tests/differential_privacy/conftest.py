@@ -7,6 +7,7 @@ import pytest
 
 from src.trust.gate import SiteGate
 from tests.ceremonies import Clock
+from tests.ledgers import begun
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,6 @@ def gate(workspace) -> SiteGate:
 
 
 @pytest.fixture
-def ledgers(tmp_path) -> Path:
-    """Where the ledgers lie; not made yet."""
-    return tmp_path / "state" / "ledger"
+def ledgers(tmp_path, gate) -> Path:
+    """Where the ledgers lie: begun, and none opened yet."""
+    return begun(tmp_path / "state" / "ledger", gate)

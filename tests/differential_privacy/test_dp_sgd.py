@@ -17,6 +17,7 @@ from src.model.losses import DiceBCE
 from src.plan.view import Plan
 from src.training.compute import Compute
 from src.training.fedavg import FedAvg
+from tests.ledgers import begun
 
 CPU = Compute("cpu", "fp32")
 ZERO = {"noise_multiplier": 0.0}
@@ -276,6 +277,7 @@ def at_site(tmp_path, monkeypatch):
     site.identifiers = lambda part: [f"id {number}" for number in range(4)]
     plan = Plan({"aggregator": {"settings": {"rounds_to_train": 2}}})
     gate = SigningGate(["one"], "one")
+    begun(tmp_path / "ledgers", gate)
     training = part.at_site(gate, "one", plan, site)
 
     def run(model, number):

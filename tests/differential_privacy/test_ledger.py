@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from src import hash_chain
+from src.differential_privacy import journal
 from src.differential_privacy import ledger as ledger_module
 from src.differential_privacy.accountant import DpEvent, calibrate, epsilon
 from src.differential_privacy.ledger import BOOKED, Ledger
@@ -17,6 +18,7 @@ from src.differential_privacy.ledger_file import in_unit, ledger_files
 from src.errors import BudgetSpent, Damaged, InputError, SettingError
 from src.trust import audit
 from tests.ceremonies import START
+from tests.ledgers import begun
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = ["anna.0017", "boris.0018", "clara.0019", "dario.0020"]
@@ -25,12 +27,16 @@ A_ROUND = DpEvent(noise_multiplier=4.0, sample_rate=0.5, steps=3)
 
 
 def opened(ledgers, gate, identifiers=PATIENTS, site="one") -> Ledger:
-    return Ledger.open(ledgers, site, identifiers, gate)
+    return Ledger.open(begun(ledgers, gate), site, identifiers, gate)
 
 
 def book(ledger: Ledger, round_number: int = 0, event: DpEvent = A_ROUND, **changed) -> float:
     settings = {"unit": "patient", "run": "7", "delta": DELTA, "budget": 100.0, "what": "training"}
     return ledger.book(event, round_number=round_number, **(settings | changed))
+
+
+def cut_off_the_end(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
 
 
 def of(rounds: int, event: DpEvent = A_ROUND) -> float:
@@ -212,6 +218,7 @@ def test_a_booking_torn_by_a_power_cut_was_none_and_is_cut_off(ledgers, gate):
     whole = ledger.path.read_bytes()
     book(ledger, 1)
     ledger.path.write_bytes(ledger.path.read_bytes()[:-40])
+    cut_off_the_end(ledgers / journal.FILE)  # nothing is noted that is not on disk
     assert ledger.spent(DELTA) == of(1)
     assert ledger.path.read_bytes() == whole
     assert book(opened(ledgers, gate), 1) == of(2)
@@ -220,6 +227,7 @@ def test_a_booking_torn_by_a_power_cut_was_none_and_is_cut_off(ledgers, gate):
 def test_a_ledger_torn_at_its_first_line_is_begun_anew(ledgers, gate):
     path = opened(ledgers, gate).path
     path.write_bytes(path.read_bytes()[:100])
+    cut_off_the_end(ledgers / journal.FILE)
     assert book(opened(ledgers, gate)) == of(1)
 
 

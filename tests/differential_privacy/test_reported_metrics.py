@@ -17,6 +17,7 @@ from src.differential_privacy.reported_metrics import (
 )
 from src.errors import BudgetSpent, PlanError
 from src.plan.view import Plan
+from tests.ledgers import begun
 
 PUBLIC = {
     "template": "src.data.public_cases.SyntheticCases",
@@ -103,6 +104,7 @@ def noisy_for(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "ledgers"))
 
     def make(rounds: int):
+        begun(tmp_path / "ledgers", SigningGate(["one"], "one"))
         settings = NoisyDice(epsilon=2.0, delta=1e-4, patients=2)
         plan = Plan({"aggregator": {"settings": {"rounds_to_train": rounds}}})
         return settings, settings.at_site(SigningGate(["one"], "one"), "one", plan, Data())

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from scripts.local.enrol import begin_ledgers
 from src.differential_privacy import accountant
 from src.differential_privacy.distributed_noise import FAILURE
-from src.differential_privacy.ledger import BOOKED, KIND, signed_digest
+from src.differential_privacy.ledger import BOOKED
 from src.differential_privacy.ledger_file import event_of, ledger_files
+from src.differential_privacy.signed_lines import KIND, signed_digest
 from src.engines.openfl.model_file import read_model
 from src.model_vector import norm
 from src.plan import plan as plans
@@ -36,6 +38,7 @@ def noised(sealed, tmp_path, monkeypatch) -> Federation:
         f"compression_pipeline.noise={json.dumps(part)}",
         f"aggregator.rounds_to_train={ROUNDS}",
     )
+    begin_ledgers(sealed.sites)
     return sealed
 
 

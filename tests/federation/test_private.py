@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.local.enrol import enrol
+from scripts.local.enrol import begin_ledgers, enrol
 from scripts.local.pretraining import save
 from scripts.local.processes import run_federation
 from scripts.local.workspace import build_workspace, complete_plan
@@ -65,6 +65,7 @@ def private(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(run / "ledgers"))
         workspaces = enrol(run, sites, init=folder / "init.pt")
+        begin_ledgers(workspaces)
         _spend(run / "ledgers", workspaces["four"], plan, sites["four"])
         port = plan["network"]["settings"]["agg_port"]
         run_federation(run / "aggregator/workspace", workspaces, port, timeout_s=400)
@@ -75,7 +76,9 @@ def _spend(ledgers: Path, workspace: Path, plan: dict, data: Path) -> None:
     """Site four has taken part in another run with the same patients."""
     gate = SiteGate(str(workspace))
     gate.identify("four")
-    identifiers = plans.build(plan["data_loader"], data_path=str(data)).identifiers("training")
+    settings = plan["data_loader"]["settings"] | {"cache": str(workspace / "cache")}
+    loader = plan["data_loader"] | {"settings": settings}
+    identifiers = plans.build(loader, data_path=str(data)).identifiers("training")
     event = a_round(plan)
     Ledger.open(ledgers, "four", identifiers, gate).book(
         DpEvent(

@@ -17,8 +17,10 @@ from src.preflight import doctor, machine
 from src.preflight import plan as plan_checks
 from src.preflight.finding import Examination
 from src.trust import audit, key_transport, revocation
+from src.trust.gate import SiteGate
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
+from tests.ledgers import begun
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -284,7 +286,14 @@ def private_plan(parties, clock, patch):
     """The ledgers lie in the workspace, and would go with it."""
     plan = complete_plan(ROOT / "plan" / "dp.yaml", address=ADDRESS, port=50061)
     (parties / "one/plan/plan.yaml").write_text(yaml.safe_dump(plan))
-    patch.setenv("GLIOMA_LEDGER", str(parties / "one/local_state/ledger"))
+    gate = SiteGate(str(parties / "one"), clock)
+    gate.identify("one")
+    patch.setenv("GLIOMA_LEDGER", str(begun(parties / "one/local_state/ledger", gate)))
+
+
+def private_plan_without_a_ledger(parties, clock, patch):
+    private_plan(parties, clock, patch)
+    patch.setenv("GLIOMA_LEDGER", str(parties / "ledger"))
 
 
 def mask_keys_on_a_disk(parties, clock, patch):
@@ -440,6 +449,8 @@ PLANTED = {
     "revoked": (SITE, revoke("one", "one"), "revocation list"),
     "aggregator revoked": (SITE, revoke(ADDRESS, "one"), "revocation list"),
     "a member revoked": (AGG, revoke("two", "aggregator"), "revocation list"),
+    "a revocation list that ends soon": (AGG, let_pass(10), "revocation list"),
+    "a revocation list that has ended": (SITE, let_pass(15), "revocation list"),
     "an old revocation list": (SITE, roll_back_revocation_list, "revocation list"),
     "no revocation list": (AGG, remove("aggregator/cert/revoked.crl"), "revocation list"),
     # R19, R20, R21, R14: the bundle and what was left of another
@@ -449,8 +460,6 @@ PLANTED = {
     "a finished run": (AGG, leave_a_finished_run, "earlier run"),
     "another run": (AGG, leave_another_run, "earlier run"),
     "a model too large": (SITE, huge_weights, "message size"),
-    "a revocation list that ends soon": (AGG, let_pass(10), "revocation list"),
-    "a revocation list that has ended": (SITE, let_pass(15), "revocation list"),
     "a model whose sum is too large": (SITE, weights_whose_sum_is_too_large, "message size"),
     # R17 and the machine
     "another torch": (SITE, other_versions, "versions"),
@@ -470,6 +479,7 @@ PLANTED = {
     "one patient twice": (SITE, same_patient_twice, "data"),
     # differential privacy; more of it in test_privacy_check.py
     "ledgers in the workspace": (SITE, private_plan, "privacy"),
+    "no ledger begun": (SITE, private_plan_without_a_ledger, "privacy"),
 }
 
 

@@ -9,7 +9,7 @@ from scripts.local.workspace import complete_plan
 from scripts.partition.preparation import make_phantoms, site_folders
 from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import Ledger
-from src.errors import Damaged
+from src.errors import Damaged, Refused
 from src.plan import plan as plans
 from src.plan.view import Plan
 from src.preflight.finding import Examination
@@ -17,6 +17,7 @@ from src.preflight.privacy import privacy
 from src.trust import approval
 from src.trust.gate import SiteGate
 from tests.ceremonies import ADDRESS, ROOT
+from tests.ledgers import begun
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,15 @@ def workspace(parties, cases):
 
 
 @pytest.fixture
-def ledgers(tmp_path, monkeypatch):
+def ledgers(tmp_path, monkeypatch, parties, clock):
     monkeypatch.setenv("GLIOMA_LEDGER", str(tmp_path / "ledger"))
-    return tmp_path / "ledger"
+    return begun(tmp_path / "ledger", gate_of(parties / "one", clock))
+
+
+def gate_of(workspace, clock) -> SiteGate:
+    gate = SiteGate(str(workspace), clock)
+    gate.identify("one")
+    return gate
 
 
 def examine(workspace, clock, name: str | None = "one") -> list[tuple[str, str]]:
@@ -47,10 +54,10 @@ def examine(workspace, clock, name: str | None = "one") -> list[tuple[str, str]]
 
 def book(workspace, ledgers, clock, rounds: int, run: str = "an earlier one") -> Ledger:
     """So many rounds of the plan, of the site's training patients."""
-    gate = SiteGate(str(workspace), clock)
-    gate.identify("one")
+    gate = gate_of(workspace, clock)
     plan = Plan.read(workspace / "plan/plan.yaml")
     (guarantee,) = guarantees(plan)
+    plan.loader["settings"]["cache"] = str(workspace / "cache")
     data = plans.build(plan.loader, data_path=str(workspace / "data/one"))
     ledger = Ledger.open(ledgers, "one", data.identifiers("training"), gate)
     for number in range(rounds):
@@ -103,6 +110,20 @@ def test_rounds_of_this_run_are_not_asked_for_twice(workspace, ledgers, clock):
     assert "this run's 6 rounds" in text
 
 
+def test_a_folder_without_a_begun_ledger_stops_the_start(workspace, ledgers, clock, monkeypatch):
+    """Another HOME, say, or a container without its volume."""
+    monkeypatch.setenv("GLIOMA_LEDGER", str(ledgers.parent / "elsewhere"))
+    with pytest.raises(Refused, match=r"No ledger was begun in .*elsewhere.*ledger begin"):
+        examine(workspace, clock)
+    gate = gate_of(workspace, clock)
+    member = gate.members.site("one")
+    approval.approve(workspace, gate.bundle, gate.members.run, member, gate.key, clock())
+    with pytest.raises(Refused, match="counted as nothing"):
+        gate.open("one")
+    monkeypatch.setenv("GLIOMA_LEDGER", str(ledgers))
+    gate.open("one")
+
+
 def test_a_lost_ledger_stops_the_start(workspace, ledgers, clock):
     book(workspace, ledgers, clock, 1)
     shutil.rmtree(ledgers)
@@ -118,7 +139,8 @@ def test_an_altered_ledger_stops_the_start(workspace, ledgers, clock):
 
 
 def test_ledgers_inside_the_workspace_are_refused(workspace, monkeypatch, clock):
-    monkeypatch.setenv("GLIOMA_LEDGER", str(workspace / "local_state/ledger"))
+    inside = workspace / "local_state/ledger"
+    monkeypatch.setenv("GLIOMA_LEDGER", str(begun(inside, gate_of(workspace, clock))))
     failed = [text for state, text in examine(workspace, clock) if state == "fail"]
     assert len(failed) == 1
     assert "whoever deletes it loses count" in failed[0]
@@ -127,15 +149,17 @@ def test_ledgers_inside_the_workspace_are_refused(workspace, monkeypatch, clock)
 def test_a_folder_that_cannot_be_written_is_refused(workspace, ledgers, clock, monkeypatch):
     (workspace.parent / "file").touch()
     monkeypatch.setenv("GLIOMA_LEDGER", str(workspace.parent / "file" / "ledger"))
-    (failed,) = [text for state, text in examine(workspace, clock) if state == "fail"]
-    assert "cannot be written to" in failed
+    found = privacy(Examination(workspace, "one", clock()))
+    state, text = next(found)
+    assert state == "fail"
+    assert "cannot be written to" in text
 
 
 def test_the_aggregator_is_told_the_promise_and_needs_no_ledger(workspace, ledgers, clock):
     ((state, text),) = examine(workspace, clock, None)
     assert state == "ok"
     assert "epsilon 8 at delta 0.0001 over 10 rounds" in text
-    assert not ledgers.exists()
+    assert {path.name for path in ledgers.iterdir()} == {"salt", "journal", "lock"}
 
 
 def test_a_plan_without_noise_is_left_in_peace(parties, ledgers, clock):

@@ -399,7 +399,7 @@ def test_a_roster_with_a_revoked_site_gets_no_update_and_the_next_is_without_it(
     site.open(four.aggregator.model(0))
     assert site.opened.revoked == ("three",)
     assert not site.takes_part
-    with pytest.raises(Refused, match="not in the roster"):
+    with pytest.raises(Refused, match="three of its roster is revoked"):
         site.seal(four.initial, 5)
     assert framing.header(site.announce_only())["kind"] == "announcement"
 

@@ -7,6 +7,7 @@ from src.differential_privacy.budget import Budget
 from src.differential_privacy.ledger import VARIABLE
 from src.errors import Refused, RunStopped
 from src.secure_aggregation import framing
+from tests.ledgers import begun
 from tests.secure_aggregation.sealing import FOUR, Federation, models_of
 
 A_ROUND = DpEvent(noise_multiplier=2.0)
@@ -18,6 +19,9 @@ def federation(tmp_path, monkeypatch):
     """Four sites with real ledgers; `limit` gives one a budget for so many rounds."""
     monkeypatch.setenv(VARIABLE, str(tmp_path / "ledgers"))
     federation = Federation(tmp_path, FOUR)
+    begun(tmp_path / "ledgers", federation.sites["one"].gate)
+    for name in FOUR:
+        limit(federation, name, 100)
     federation.gather()
     yield federation
     federation.close()

@@ -12,12 +12,13 @@ import yaml
 from scripts.local.workspace import complete_plan
 from src.differential_privacy.budget import Budget
 from src.differential_privacy.guarantee import guarantees
-from src.differential_privacy.ledger import Ledger
+from src.differential_privacy.ledger import Ledger, folder
 from src.plan.view import Plan
 from src.trust import audit, bundle, fingerprint
 from src.trust.certificate import utc_now
 from src.trust.gate import SiteGate
 from tests import ceremonies
+from tests.ledgers import begun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,6 +144,7 @@ def booked(private) -> Ledger:
     """Three rounds of it, booked."""
     gate = SiteGate(str(private))
     gate.identify("one")
+    begun(folder(), gate)
     (guarantee,) = guarantees(Plan.read(private / "plan" / "plan.yaml"))
     budget = Budget.open(
         gate,
@@ -175,6 +177,18 @@ def test_ledger_show_tells_what_is_spent_and_what_is_left(private, booked):
 def test_ledger_show_of_a_site_without_one_says_so(private):
     shown = typed("ledger", "show", "-n", "one", "--workspace", private)
     assert "Nothing has been booked for one" in shown.stdout
+
+
+def test_a_ledger_is_begun_once_and_says_who_and_why(private):
+    words = ("ledger", "begin", "-n", "one", "--workspace", private, "--by", "A. Person")
+    shown = typed(*words, "--why", "first private run here")
+    assert shown.returncode == 0, shown.stderr
+    assert "Begun:" in shown.stdout
+    shown = typed(*words, "--why", "again")
+    assert shown.returncode == 1
+    assert "by A. Person: first private run here" in " ".join(shown.stderr.split())
+    shown = typed("ledger", "verify", "-n", "one", "--workspace", private)
+    assert "by A. Person: first private run here" in " ".join(shown.stdout.split())
 
 
 def test_ledger_verify_finds_an_altered_and_a_lost_ledger(private, booked):
