@@ -404,6 +404,23 @@ def test_a_roster_with_a_revoked_site_gets_no_update_and_the_next_is_without_it(
     assert framing.header(site.announce_only())["kind"] == "announcement"
 
 
+def test_a_site_revoked_in_mid_round_costs_a_round_and_the_others_go_on(four):
+    """The list reaches the parties when the roster of the open round holds the site already."""
+    for gate in (four.aggregator.gate, *(site.gate for site in four.sites.values())):
+        gate.revoked_sites.append("three")
+    left = ["one", "two", "four"]
+    for name in left:
+        four.open(name)
+        assert not four.sites[name].takes_part
+        four.aggregator.take(name, 0, four.sites[name].announce_only())
+    assert "no update from" in four.aggregator.close(left)
+    four.aggregator.advance()
+    for name in left:
+        assert four.open(name).tolist() == four.initial.tolist()
+        assert four.sites[name].opened.roster.sites == sorted(left)
+        assert four.sites[name].takes_part
+
+
 def test_more_sites_than_can_be_added_make_no_roster(four, monkeypatch):
     assert announcements.MOST_SUMMANDS == 93
     monkeypatch.setattr(announcements, "MOST_SUMMANDS", 3)
