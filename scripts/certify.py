@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from scripts import options
 from src.errors import InputError
@@ -188,7 +189,7 @@ def status(desk: Path) -> None:
             entry.sha256[:16] + "…",
             entry.not_after[:16].replace("T", " "),
             str(days),
-            f"[{colour}]{state}[/]",
+            Text(state, colour),
         )
     console.print(table)
     _say_when_due(ceremony)

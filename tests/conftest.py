@@ -25,6 +25,12 @@ settings.load_profile("kit")
 # The kit that runs these tests has parts of theirs, as a workspace has parts of its researchers'.
 sources.RUNNING = sources.Sources(sources.KIT, ("src", "tests"))
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that it does not run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 

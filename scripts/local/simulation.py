@@ -4,27 +4,21 @@ Nothing is simulated but the distance: every party is a real `fx` process with i
 certificate and data, and they meet over mutual TLS.
 """
 
-import hashlib
 import json
 import os
-import platform
 import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from scripts import options
-from scripts.local import finished_run, fx
+from scripts.local import finished_run, fx, what_ran
 from scripts.local.enrol import begin_ledgers, enrol
 from scripts.local.live import FederationView
 from scripts.local.processes import free_port, refuse_used_port, run_federation
@@ -32,21 +26,15 @@ from scripts.local.workspace import build_workspace, complete_plan
 from scripts.partition.preparation import PHANTOM, prepare_sites, progress_bar, site_folders
 from scripts.report.page import write_report
 from src.data.layouts import find_cases, read_dataset_yaml
-from src.differential_privacy.guarantee import guarantees
 from src.differential_privacy.ledger import VARIABLE as LEDGER
-from src.differential_privacy.ledger_file import ledger_files
 from src.errors import InputError
 from src.plan import rules
-from src.plan.declared import declared
-from src.plan.parts import Declares
 from src.plan.view import Plan
 from src.preflight.doctor import examine
 from src.secure_aggregation.chosen import encryption_of
 from src.secure_aggregation.mask_keys import VARIABLE as MEMORY
 from src.secure_aggregation.mask_keys import memory_folder
 from src.verbs.screen import Screen
-
-VERSIONS = ("openfl", "torch", "monai", "numpy", "nibabel", "grpcio")
 
 
 def simulate(
@@ -99,7 +87,7 @@ def simulate(
             begin_ledgers(workspaces)
         say("[bold]doctor[/]     every party")
         _examine({"aggregator": aggregator} | workspaces)
-        record = _record(run, plan_path, plan, folders)
+        record = what_ran.record(run, plan_path, plan, folders)
         total = Plan(plan).rounds
         size = f"{len(workspaces)} sites, {total} rounds"
         say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
@@ -108,7 +96,7 @@ def simulate(
                 run_federation(aggregator, workspaces, port, timeout_s=timeout, watch=view.update)
             finally:
                 record["seconds_total"] = round(time.monotonic() - began, 1)
-                record["ledgers"] = _spent(run / "ledgers")
+                record["ledgers"] = what_ran.spent(run / "ledgers")
                 (run / "run.json").write_text(json.dumps(record, indent=2))
     _finish(console, run, say)
 
@@ -239,70 +227,6 @@ def _site_folders(
         if run.is_dir() and not any(run.iterdir()):
             run.rmdir()
     return site_folders(made)
-
-
-def _record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str, Path]) -> dict:
-    """What ran, for the report."""
-
-    datasets = [read_dataset_yaml(folder) for folder in folders.values()]
-    as_run = (finished_run.plan_of(run)).read_bytes()
-    return {
-        "name": run.name,
-        "plan": plan_path.name,
-        "plan_sha256": hashlib.sha256(as_run).hexdigest(),
-        "encryption": _encryption(plan),
-        "privacy": _guarantees(plan),
-        **_validation(plan),
-        "seed": Plan(plan).seed,
-        "synthetic": any(dataset.synthetic for dataset in datasets),
-        "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
-        "rounds_planned": Plan(yaml.safe_load(as_run)).rounds,
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
-        "command": "python -m scripts " + " ".join(sys.argv[1:]),
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _encryption(plan: dict[str, Any]) -> dict[str, Any] | None:
-    """How updates were encrypted, without the sites' caps; None: they were not."""
-
-    encryption = encryption_of(plan["compression_pipeline"])
-    return encryption and {k: v for k, v in vars(encryption).items() if k != "cases"}
-
-
-def _guarantees(plan: dict[str, Any]) -> list[str]:
-    """What a private plan guarantees, in words; none: it is not private."""
-
-    asked = Plan(plan)
-    return [guarantee.part.describe(asked.rounds) for guarantee in guarantees(asked)]
-
-
-def _validation(plan: dict[str, Any]) -> dict[str, Any]:
-    """On whose cases the Dice of the report was measured."""
-
-    part = Plan(plan).runner.get("reported_metrics")
-    says = declared(part) if part else Declares(validated_on="each site's own validation cases")
-    return {"validated_on": says.validated_on, "same_everywhere": bool(says.same_everywhere)}
-
-
-def _spent(ledgers: Path) -> list[dict[str, Any]]:
-    """By site and data set, what its ledger has booked."""
-
-    if not ledgers.is_dir():
-        return []
-    return [
-        {
-            "site": ledger_file.site,
-            "what": line["what"],
-            "unit": line["unit"],
-            "bookings": len(ledger_file.bookings),
-            "epsilon": line["epsilon"],
-            "delta": line["delta"],
-        }
-        for ledger_file in ledger_files(ledgers)
-        for line in ledger_file.bookings[-1:]
-    ]
 
 
 def steps(console: Console, began: float):

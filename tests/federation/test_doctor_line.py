@@ -7,7 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import grpc
 import pytest
@@ -23,12 +22,6 @@ from src.preflight.finding import Examination
 from src.trust.certificate import AGGREGATOR, utc_now
 
 pytestmark = [pytest.mark.federation]
-
-
-@pytest.fixture(autouse=True)
-def parts_can_be_imported(monkeypatch):
-    """The plan names tests/federation/parts.py, which lies in each workspace's root."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
 
 
 def look(federation, site: str = "one") -> tuple[str, str]:

@@ -76,11 +76,24 @@ def test_namespaces_are_gone_afterwards(hosts):
     assert not list(Path("/etc/netns").glob(f"{prefix}*"))
 
 
+@pytest.mark.first
 def test_the_runbook_leads_from_a_plan_to_an_audited_model(tmp_path):
+    little = ["--cases", "8", "--set", "task_runner.local.steps=10"]  # it learns the runbook
     lossy = ["--loss", "0.01"] if shutil.which("iptables") else []
     out = tmp_path / "rehearsal"
     shown = subprocess.run(
-        [sys.executable, "-m", "scripts", "rehearse", "--out", out, "--rate", "4mbit", *lossy],
+        [
+            sys.executable,
+            "-m",
+            "scripts",
+            "rehearse",
+            "--out",
+            out,
+            "--rate",
+            "4mbit",
+            *little,
+            *lossy,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
