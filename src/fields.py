@@ -4,7 +4,7 @@ A parser that is content with `true` for 1, with 0.0 for 0, or with capitals in 
 messages one meaning, and what was signed is then not what was compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from src.errors import WireError
@@ -97,3 +97,10 @@ class Fields:
             if type(key) is not str:
                 raise WireError(f"expected texts as keys, got {shown(key)}.")
             yield key, value
+
+
+def check_form(value: Any, form: Mapping[str, str]) -> None:
+    """WireError unless a mapping has these keys, each of its kind: the name of a method above."""
+    fields = Fields(value)
+    for key, kind in form.items():
+        getattr(fields, kind)(key)

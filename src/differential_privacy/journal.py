@@ -10,15 +10,20 @@ exchanged for another, no longer has the heads that they have seen.
 from collections.abc import Iterable
 from pathlib import Path
 
+from cryptography import x509
+
 from src import hash_chain
 from src.differential_privacy.ledger_file import LedgerFile
 from src.differential_privacy.signed_lines import Gate, append_signed, pem
-from src.errors import Damaged, InputError, Refused
+from src.errors import Damaged, InputError, Refused, WireError
+from src.fields import check_form
 from src.hash_chain import Entry, HashChain
 from src.secure_aggregation.heads import LedgerHead
 
 FILE = "journal"
 BEGUN, WRITTEN = "begun", "written"
+FIRST = dict.fromkeys(("event", "time", "by", "why", "certificate"), "text")
+NOTED = {"ledger": "text", "line": "whole", "sha256": "text"}
 
 
 def head(lines: list[Entry]) -> LedgerHead:
@@ -46,7 +51,14 @@ def read(folder: Path) -> list[Entry]:
             "python -m src ledger begin"
         )
     lines = hash_chain.read(folder / FILE)
-    if lines[0].get("event") != BEGUN:
+    try:
+        check_form(lines[0], FIRST)
+        for line in lines[1:]:
+            check_form(line, NOTED)
+        x509.load_pem_x509_certificate(lines[0]["certificate"].encode())
+    except (WireError, ValueError) as error:
+        raise Damaged(f"{folder / FILE} is no journal: {error} Restore the folder.") from None
+    if lines[0]["event"] != BEGUN:
         raise Damaged(f"{folder / FILE} does not begin as a journal does. Restore the folder.")
     return lines
 

@@ -6,14 +6,38 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cryptography import x509
+
 from src import hash_chain, require
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
-from src.errors import Damaged
+from src.errors import Damaged, SettingError, WireError
+from src.fields import Fields, check_form
 from src.hash_chain import Entry
 
 UNITS = ("patient", "site")
 FILES = "*.jsonl"
+LINE = {"event": "text", "time": "text", "envelope": "fields"}
+FORMS = {
+    "opened": {
+        "site": "text",
+        "patients": "whole",
+        "identifiers": "texts",
+        "salt": "text",
+        "certificate": "text",
+    },
+    "booked": {
+        "unit": "text",
+        "noise_multiplier": "number",
+        "sample_rate": "number",
+        "steps": "whole",
+        "run": "text",
+        "round": "whole",
+        "what": "text",
+        "delta": "number",
+        "epsilon": "number",
+    },
+}
 SALT = "salt"  # the file with the key of the patients' hashes
 
 
@@ -31,9 +55,10 @@ class LedgerFile:
     def read(cls, path: Path) -> "LedgerFile | None":
         """The file's content; None if not one line was written to it. Damaged: it is."""
         lines = hash_chain.read(path)
-        first = {"site", "patients", "identifiers", "salt", "certificate"}
-        if lines and not (lines[0].get("event") == "opened" and first <= set(lines[0])):
+        if lines and lines[0].get("event") != "opened":
             raise Damaged(f"{path} does not begin as a ledger does. Restore it from the backup.")
+        for line in lines:
+            _check(line, f"{path}: line {line['n']}")
         return cls(path, lines) if lines else None
 
     @property
@@ -66,6 +91,20 @@ class LedgerFile:
         return [
             in_unit(event_of(line), line["unit"], unit, self.patients) for line in self.bookings
         ]
+
+
+def _check(line: Entry, place: str) -> None:
+    """Damaged: a value is missing, or not of the type, that a line of this event has."""
+    try:
+        check_form(line, LINE)
+        check_form(line, FORMS.get(line["event"], {}))
+        if line["event"] == "booked":
+            require.one_of("unit", line["unit"], UNITS)
+            event_of(line)
+        if "certificate" in line:
+            x509.load_pem_x509_certificate(Fields(line).text("certificate").encode())
+    except (WireError, SettingError, ValueError) as error:
+        raise Damaged(f"{place} is no line of a ledger: {error} Restore it.") from None
 
 
 def event_of(line: Entry) -> DpEvent:

@@ -16,16 +16,21 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from src import hash_chain
 from src.errors import Damaged, Refused, WireError
-from src.fields import Fields
+from src.fields import check_form
+from src.secure_aggregation.heads import SHOWN
 from src.trust import fingerprint, signed_statement
 
 KIND = "audit"
+MESSAGE = {"site": "text", "round": "whole", "what": "text", "digest": "text"}
 FORMS = {  # what a line of an event has, where somebody reads it again
-    **dict.fromkeys(("sending", "sent", "received"), ("site", "round", "what", "digest")),
-    "sealed": ("site", "round"),
-    "mask reused": ("site", "round", "reason"),
-    "privacy booked": ("ledger", "head", "run", "round"),
-    "signed": ("envelope",),
+    "sending": MESSAGE,
+    "sent": MESSAGE,
+    "received": MESSAGE,
+    "sealed": {"site": "text", "round": "whole"},
+    "mask reused": {"site": "text", "round": "whole", "reason": "text"},
+    "privacy booked": {"ledger": "text", "head": "text", "run": "text", "round": "whole"},
+    SHOWN: {"site": "text", "run": "text", "round": "whole", "count": "whole", "sha256": "text"},
+    "signed": {"envelope": "fields"},
 }
 FILE = Path("logs/audit.jsonl")
 
@@ -89,16 +94,8 @@ def verify(path: Path, certificates: Iterable[x509.Certificate]) -> list[dict[st
 def _check_form(line: hash_chain.Entry, place: str) -> None:
     """Damaged: a value is missing, or not of the type, that a line of this event has."""
     try:
-        fields = Fields(line)
-        for key in ("time", "party", "event"):
-            fields.text(key)
-        for key in FORMS.get(line["event"], ()):
-            if key == "round":
-                fields.whole(key)
-            elif key == "envelope":
-                fields.fields(key)
-            else:
-                fields.text(key)
+        check_form(line, {"time": "text", "party": "text", "event": "text"})
+        check_form(line, FORMS.get(line["event"], {}))
     except WireError as error:
         raise Damaged(f"{place} is no line of an audit log: {error}") from None
 

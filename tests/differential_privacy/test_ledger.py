@@ -18,6 +18,7 @@ from src.differential_privacy.ledger_file import in_unit, ledger_files
 from src.errors import BudgetSpent, Damaged, InputError, SettingError
 from src.trust import audit
 from tests.ceremonies import START
+from tests.fuzz.parsers import chained_anew
 from tests.ledgers import begun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -353,3 +354,26 @@ def test_the_folder_is_outside_the_workspace(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert ledger_module.folder() == tmp_path / ".local/state/glioma-federation/ledger"
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        (0, "identifiers", 5),
+        (0, "patients", "4"),
+        (0, "certificate", "x"),
+        (1, "unit", None),
+        (1, "unit", "family"),
+        (1, "steps", 0.5),
+        (1, "noise_multiplier", "4"),
+        (1, "envelope", []),
+    ],
+)
+def test_a_line_chained_anew_with_another_type_is_damage(ledgers, gate, line, key, value):
+    ledger = opened(ledgers, gate)
+    book(ledger)
+    lines = hash_chain.read(ledger.path)
+    lines[line][key] = value
+    ledger.path.write_bytes(chained_anew(lines))
+    with pytest.raises(Damaged, match="no line of a ledger"):
+        ledger_files(ledgers)

@@ -201,7 +201,7 @@ def of_the_ceremony(parties: Path) -> dict[str, Parser]:
                 "read.jsonl", lambda path: audit.verify(path, [listed.site("one").certificate])
             ),
             [hash_chain.read(scratch / "audit.jsonl")],
-            _chained,
+            chained_anew,
         ),
     }
 
@@ -230,7 +230,7 @@ def _files(path: Path) -> dict[str, str]:
     }
 
 
-def _chained(lines: Any) -> bytes:
+def chained_anew(lines: Any) -> bytes:
     """Lines as somebody who can write the file would chain them anew. ValueError: no lines."""
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
         raise ValueError(lines)
