@@ -43,6 +43,7 @@ def passphrase_from(path: Path | None, *, new: bool = False) -> Callable[[], byt
     known: list[bytes] = []
 
     def ask() -> bytes:
+        """The passphrase: of the file, else as typed."""
         if not known and path:
             if path.stat().st_mode & 0o077:
                 raise InputError(f"{path} can be read by other users: `chmod 600 {path}`.")

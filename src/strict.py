@@ -110,6 +110,7 @@ class _Loader(yaml.SafeLoader):
     """Plain YAML: no aliases (a few lines of them unfold to gigabytes), no key twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node that is written out, not named."""
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.MarkedYAMLError(
@@ -118,6 +119,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """A mapping, each of whose keys stands in it once."""
         seen: set[tuple[str, str]] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):

@@ -133,6 +133,7 @@ def _with_the_older(hospital: Hospital) -> float:
 
 def _renamed(change: Callable[[Path], None]) -> Callable[[Hospital], float]:
     def attack(hospital: Hospital) -> float:
+        """Epsilon that is told of the same patients in a folder of copies."""
         anew = hospital.folder / "anew"
         shutil.copytree(hospital.data, anew)
         for folder in sorted(path for path in anew.iterdir() if path.is_dir()):

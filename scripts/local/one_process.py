@@ -71,10 +71,12 @@ class SigningGate:
         return utc_now()
 
     def sign(self, kind, statement) -> bytes:
+        """As `src.trust.party.Party.sign`."""
         key, certificate = certified(self.own)
         return signed_statement.sign(kind, statement, key, certificate)
 
     def verify(self, kind, content, *, in_force):
+        """As `src.trust.party.Party.verify`."""
         sha256 = signed_statement.signer(content)
         for name in self.members.sites:
             member = self.members.site(name)

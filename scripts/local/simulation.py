@@ -55,7 +55,6 @@ def simulate(
 
     Without --data it makes synthetic patients.
     """
-
     console = Screen(markup=True)
     began = time.monotonic()
     run = out or Path("runs") / plan_path.stem
@@ -76,8 +75,7 @@ def simulate(
 
     with _apart(run), fx.forked():  # imports while the data are made
         say(f"[bold]data[/]       {data or 'synthetic patients'}")
-        plan_seed = Plan(plan).seed
-        folders = _site_folders(console, run, data, kind, sites, cases, plan_seed)
+        folders = _site_folders(console, run, data, kind, sites, cases, Plan(plan).seed)
         _cap_cases(plan, folders)
         say(f"[bold]workspace[/]  plan {plan_path.name}")
         aggregator = finished_run.workspace_of(run, "aggregator")
@@ -89,8 +87,8 @@ def simulate(
         _examine({"aggregator": aggregator} | workspaces)
         record = what_ran.record(run, plan_path, plan, folders)
         total = Plan(plan).rounds
-        size = f"{len(workspaces)} sites, {total} rounds"
-        say(f"[bold]federation[/] {size}, mutual TLS on port {port}")
+        size = f"{len(workspaces)} sites, {total} rounds, mutual TLS on port {port}"
+        say(f"[bold]federation[/] {size}")
         with FederationView(workspaces, total, console) as view:
             try:
                 run_federation(aggregator, workspaces, port, timeout_s=timeout, watch=view.update)

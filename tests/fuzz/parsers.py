@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from certs import request
 from src import hash_chain, strict
@@ -114,21 +115,60 @@ def _framed(value: Any, records: list[memoryview]) -> bytes:
 
 def of_the_ceremony(parties: Path) -> dict[str, Parser]:
     """What desk and parties hand each other as files, and what each reads of its own."""
+    one = parties / "one"
+    listed = members.read(one, START)
+    own = certificates.read_key(one / "cert/client/col_one.key", listed.site("one").certificate)
+    return _signed(one, listed, own) | _in_files(parties, listed, own)
+
+
+def _signed(one: Path, listed: members.Members, own: RSAPrivateKey) -> dict[str, Parser]:
+    """What the desk or a site has signed."""
+    site = listed.site("one")
+    chain = certificates.CertificatePath.read(one / members.CHAIN_FILE)
+    desk = certificates.read_certificate(one / members.DESK_FILE)
+    signed_list = (one / members.FILE).read_bytes()
+    approved = (one / approval.FILE).read_bytes()
+    statement = json.loads(strict.base64_bytes(json.loads(approved)["payload"]))
+
+    def envelope(content: bytes) -> object:
+        return signed_statement.verify(members.KIND, content, desk, name="the list")
+
+    def approves(content: bytes) -> object:
+        return approval.verify(content, site, listed.run, statement["bundle"], name="one's")
+
+    return {
+        "envelope": Parser(envelope, [signed_list]),
+        "envelope, fields": Parser(envelope, [json.loads(signed_list)], _json),
+        "members": Parser(
+            lambda content: members.parse(strict.json_value(content), name="the list"),
+            [json.loads(_json(listed.statement()))],
+            _json,
+        ),
+        "approval": Parser(approves, [approved]),
+        "approval, signed": Parser(
+            approves,
+            [statement],
+            lambda value: signed_statement.sign(approval.KIND, value, own, site.certificate),
+        ),
+        "revocation list": Parser(
+            lambda content: revocation.parse(content, chain.signing, name="revoked.crl"),
+            [(one / revocation.FILE).read_bytes()],
+        ),
+    }
+
+
+def _in_files(parties: Path, listed: members.Members, own: RSAPrivateKey) -> dict[str, Parser]:
+    """Archives and logs, each read from a file."""
     one, scratch = parties / "one", parties / "scratch"
     scratch.mkdir()
     desk = open_desk(parties / "desk", lambda: START)  # type: ignore[arg-type]
-    listed = members.read(one, START)
-    chain = certificates.CertificatePath.read(one / members.CHAIN_FILE)
-    desk_certificate = certificates.read_certificate(one / members.DESK_FILE)
-    own = certificates.read_key(one / "cert/client/col_one.key", listed.site("one").certificate)
     desk.delivery.write_packages(scratch / "packages", workspace=parties / "aggregator")
+    packed = scratch / "packages" / "agg_to_col_one_signed_cert.zip"
+    certificate = listed.site("one").certificate
     log = audit.AuditLog(scratch / "audit.jsonl", "one", lambda: START)
     for number in range(3):
         log.write("received", site="one", round=number, what="train", digest="ab" * 32)
-    log.sign(own, listed.site("one").certificate, round=0)
-    signed_list = (one / members.FILE).read_bytes()
-    approved = (one / approval.FILE).read_bytes()
-    digest = json.loads(strict.base64_bytes(json.loads(approved)["payload"]))["bundle"]
+    log.sign(own, certificate, round=0)
 
     def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
         path = scratch / name
@@ -139,70 +179,15 @@ def of_the_ceremony(parties: Path) -> dict[str, Parser]:
 
         return written
 
+    requested = in_file("col_one_to_agg_cert_request.zip", request.read)
+    received = in_file("package.zip", lambda path: package.receive(path, one, START))
+    logged = in_file("read.jsonl", lambda path: audit.verify(path, [certificate]))
     return {
-        "envelope": Parser(
-            lambda content: signed_statement.verify(
-                members.KIND, content, desk_certificate, name="the list"
-            ),
-            [signed_list],
-        ),
-        "envelope, fields": Parser(
-            lambda content: signed_statement.verify(
-                members.KIND, content, desk_certificate, name="the list"
-            ),
-            [json.loads(signed_list)],
-            _json,
-        ),
-        "members": Parser(
-            lambda content: members.parse(strict.json_value(content), name="the list"),
-            [json.loads(_json(listed.statement()))],
-            _json,
-        ),
-        "approval": Parser(
-            lambda content: approval.verify(
-                content, listed.site("one"), listed.run, digest, name="one's approval"
-            ),
-            [approved],
-        ),
-        "approval, signed": Parser(
-            lambda content: approval.verify(
-                content, listed.site("one"), listed.run, digest, name="one's approval"
-            ),
-            [json.loads(strict.base64_bytes(json.loads(approved)["payload"]))],
-            lambda value: signed_statement.sign(
-                approval.KIND, value, own, listed.site("one").certificate
-            ),
-        ),
-        "revocation list": Parser(
-            lambda content: revocation.parse(content, chain.signing, name="revoked.crl"),
-            [(one / revocation.FILE).read_bytes()],
-        ),
-        "request": Parser(
-            in_file("col_one_to_agg_cert_request.zip", request.read),
-            [(one / "col_one_to_agg_cert_request.zip").read_bytes()],
-        ),
-        "package": Parser(
-            in_file("package.zip", lambda path: package.receive(path, one, START)),
-            [(scratch / "packages" / "agg_to_col_one_signed_cert.zip").read_bytes()],
-        ),
-        "package, files": Parser(
-            in_file("package.zip", lambda path: package.receive(path, one, START)),
-            [_files(scratch / "packages" / "agg_to_col_one_signed_cert.zip")],
-            _zipped,
-        ),
-        "audit log": Parser(
-            in_file(
-                "read.jsonl", lambda path: audit.verify(path, [listed.site("one").certificate])
-            ),
-            [(scratch / "audit.jsonl").read_bytes()],
-        ),
-        "audit log, lines": Parser(
-            in_file(
-                "read.jsonl", lambda path: audit.verify(path, [listed.site("one").certificate])
-            ),
-            [hash_chain.read(scratch / "audit.jsonl")],
-            chained_anew,
-        ),
+        "request": Parser(requested, [(one / "col_one_to_agg_cert_request.zip").read_bytes()]),
+        "package": Parser(received, [packed.read_bytes()]),
+        "package, files": Parser(received, [_files(packed)], _zipped),
+        "audit log": Parser(logged, [log.path.read_bytes()]),
+        "audit log, lines": Parser(logged, [hash_chain.read(log.path)], chained_anew),
     }
 
 

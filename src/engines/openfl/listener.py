@@ -146,6 +146,7 @@ class Listener:
 
     def _handler(self, method: Method) -> Callable[..., Awaitable[None]]:
         async def handle(_: Any, context: Any) -> None:
+            """One call; whatever goes wrong in it is told to the caller, and ends nothing else."""
             try:
                 await self._call(method, context)
                 return
