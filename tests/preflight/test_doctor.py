@@ -496,6 +496,10 @@ def test_every_rule_has_its_planted_fault():
     assert {rule for _, _, rule in PLANTED.values()} == set(doctor.RULES)
 
 
+def test_the_readme_tells_how_many_faults_are_planted():
+    assert f"| {len(PLANTED)} of {len(PLANTED)} and " in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize(("length", "state"), [(10**9, "ok"), (10**9 + 1, "fail")])
 def test_without_encryption_the_checkpoint_sets_the_limit(parties, clock, length, state):
     no_encryption(parties, clock, None)
