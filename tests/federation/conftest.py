@@ -138,7 +138,7 @@ def enrolled(fork_server, made_once) -> Path:
 
 @pytest.fixture(scope="session")
 def enrolled_sealed(fork_server, made_once) -> Path:
-    """The same with the default plan: encrypted, masked, tagged."""
+    """The same with the default plan: encrypted, masked, with MACs."""
     with fx.forked_by(fork_server):
         return made_once("enrolled-sealed", lambda to: enrol_noise(to, "plan.yaml", CASES))
 

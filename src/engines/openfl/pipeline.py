@@ -44,7 +44,7 @@ class EncryptedPipeline(TransformationPipeline):
     """
 
     DECLARES = Declares(
-        leaves="the whole model after each round of local training, encrypted, masked and tagged",
+        leaves="the whole model after each round of local training, encrypted, masked, with a MAC",
         privacy="the aggregator adds what it cannot read; the sites read the sum of a round's "
         "updates, which encryption does not protect; metrics, sizes and times are in the clear",
         encrypted=True,
