@@ -116,7 +116,7 @@ def test_a_signature_for_another_purpose_is_worth_nothing(ledgers, gate, parties
 def test_a_line_without_a_signature_is_found(ledgers, gate, parties, clock):
     ledger = booked(ledgers, gate)
     rewrite(ledger, lambda lines: lines[-1].pop("envelope"))
-    with pytest.raises(Damaged, match="no signed statement"):
+    with pytest.raises(Damaged, match="envelope is missing"):
         check(ledgers, parties, clock)
 
 
