@@ -47,7 +47,7 @@ def unmasked(federation, name: str, message: bytes) -> np.ndarray:
 
 def peak_bytes(process: int) -> int:
     """The most memory that a process has had."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 

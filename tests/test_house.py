@@ -54,7 +54,7 @@ def python_files() -> list[Path]:
 
 def imports(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -131,6 +131,42 @@ def test_every_file_begins_with_what_it_is():
         if not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert mute == []
+
+
+def of_the_locale(source: str) -> list[str]:
+    """The calls that read or write text in whatever encoding the machine's locale has."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or any(k.arg == "encoding" for k in node.keywords):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        receiver = ast.unparse(node.func).rpartition(".")[0]
+        mode = node.args[:1] if isinstance(node.func, ast.Attribute) else node.args[1:2]
+        text = [m.value for m in mode if isinstance(m, ast.Constant) and isinstance(m.value, str)]
+        opens = name == "open" and (
+            (bool(text) and re.fullmatch("[rwax+t]+", text[0]) is not None)
+            or (not node.args and receiver.endswith("path"))  # other things are opened, too
+        )
+        if (name in ("read_text", "write_text") and receiver != "self") or opens:
+            found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale():
+    calls = {
+        str(path.relative_to(ROOT)): of_the_locale(path.read_text(encoding="utf-8"))
+        for path in python_files()
+    }
+    assert {path: found for path, found in calls.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["p.read_text()", "p.write_text(t)", "log.open('a')", "open(f, 'w')", "self.path.open()"],
+)
+def test_a_text_file_of_the_locale_is_found(source):
+    assert of_the_locale(source)
+    assert not of_the_locale(source.replace(")", ", encoding='utf-8')").replace("(, ", "("))
 
 
 def test_nothing_issued_or_secret_is_in_git():

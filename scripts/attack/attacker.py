@@ -107,7 +107,7 @@ class Attacker:
         with running([Party.start(name, workspace, *command)]) as (party,):
             deadline = time.monotonic() + ATTACK_S
             while time.monotonic() < deadline:
-                if sign in log.read_text(errors="replace"):
+                if sign in log.read_text(errors="replace", encoding="utf-8"):
                     return True, "the site got work"
                 if party.process.poll() is not None:
                     return False, reason_in_log(fx.last_lines(log, 40))

@@ -33,5 +33,5 @@ def bundles(json_path: Path | None) -> None:
             }
             for outcome in outcomes
         ]
-        json_path.write_text(json.dumps(rows, indent=1))
+        json_path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         console.print(f"Rows: {json_path}", soft_wrap=True)

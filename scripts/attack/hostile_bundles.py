@@ -70,9 +70,9 @@ def plan(section: str, change: Callable[[dict[str, Any], Path], None]) -> Callab
 
     def plant(workspace: Path) -> None:
         path = workspace / "plan" / "plan.yaml"
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         change(content[section], workspace)
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     return plant
 
@@ -83,7 +83,7 @@ def file(name: str, content: Callable[[Path], str] = python) -> Callable[[Path],
     def plant(workspace: Path) -> None:
         path = workspace / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content(workspace))
+        path.write_text(content(workspace), encoding="utf-8")
 
     return plant
 
@@ -133,7 +133,7 @@ def _compiled(workspace: Path, mode: py_compile.PycInvalidationMode) -> Path:
     """A copy beside VICTIM that holds the payload before the victim's own code."""
     source = workspace / VICTIM
     evil = workspace.parent / "evil.py"
-    evil.write_text(python(workspace) + source.read_text())
+    evil.write_text(python(workspace) + source.read_text(encoding="utf-8"), encoding="utf-8")
     copy = Path(importlib.util.cache_from_source(str(source)))
     py_compile.compile(str(evil), str(copy), invalidation_mode=mode)
     return copy
@@ -167,7 +167,7 @@ def linked(name: str, *, folder: bool) -> Callable[[Path], None]:
     def plant(workspace: Path) -> None:
         elsewhere = workspace.parent / "elsewhere"
         elsewhere.mkdir(exist_ok=True)
-        (elsewhere / "evil.py").write_text(python(workspace))
+        (elsewhere / "evil.py").write_text(python(workspace), encoding="utf-8")
         (workspace / name).symlink_to(elsewhere if folder else elsewhere / "evil.py")
 
     return plant

@@ -18,5 +18,5 @@ def identity(json_path: Path | None) -> None:
     results = against_both(console)
     show(console, results)
     if json_path:
-        json_path.write_text(json.dumps(results, indent=1))
+        json_path.write_text(json.dumps(results, indent=1), encoding="utf-8")
         console.print(f"Rows: {json_path}", soft_wrap=True)

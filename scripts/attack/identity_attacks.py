@@ -104,12 +104,12 @@ def changed_code(attacker: Attacker) -> Outcome:
 def changed_plan(attacker: Attacker) -> Outcome:
     """The plan is changed after the approval."""
     path = attacker.target.site("s2") / "plan" / "plan.yaml"
-    before = path.read_text()
-    path.write_text(before.replace("rounds_to_train: 2", "rounds_to_train: 3"))
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace("rounds_to_train: 2", "rounds_to_train: 3"), encoding="utf-8")
     try:
         return attacker.start_site("s2", "Received Tasks")
     finally:
-        path.write_text(before)
+        path.write_text(before, encoding="utf-8")
 
 
 def replayed_approval(attacker: Attacker) -> Outcome:

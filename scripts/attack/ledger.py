@@ -17,5 +17,5 @@ def ledger(json_path: Path | None) -> None:
     rows = carry_out()
     show(console, rows)
     if json_path:
-        json_path.write_text(json.dumps([vars(row) for row in rows], indent=1))
+        json_path.write_text(json.dumps([vars(row) for row in rows], indent=1), encoding="utf-8")
         console.print(f"Rows: {json_path}", soft_wrap=True)

@@ -85,7 +85,7 @@ class Base:
         for number, site in enumerate(SITES):
             data[site] = self.folder / "data" / site
             data[site].mkdir(parents=True)
-            (data[site] / "site").write_text(str(number))
+            (data[site] / "site").write_text(str(number), encoding="utf-8")
         return data
 
     @contextmanager
@@ -101,7 +101,7 @@ class Base:
         """The package of a site `name` whose request asks for the name `asked`."""
         folder = self.folder / "mallory" / asked
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".workspace").write_text("current_plan_name: default\n")
+        (folder / ".workspace").write_text("current_plan_name: default\n", encoding="utf-8")
         fx.run(folder, "collaborator", "generate-cert-request", "-n", asked, "--silent")
         for suffix in ("csr", "key"):
             path = folder / "cert" / "client" / f"col_{asked}.{suffix}"
@@ -151,8 +151,10 @@ class Stock(Base):
     def revoke(self, site: str) -> None:
         """Take the name out of the list, which is all that OpenFL offers."""
         path = self.aggregator / "plan" / "cols.yaml"
-        listed = yaml.safe_load(path.read_text())["collaborators"]
-        path.write_text(yaml.safe_dump({"collaborators": [s for s in listed if s != site]}))
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))["collaborators"]
+        path.write_text(
+            yaml.safe_dump({"collaborators": [s for s in listed if s != site]}), encoding="utf-8"
+        )
 
 
 class Kit(Base):

@@ -21,7 +21,7 @@ def main(folder: Path, bits: int) -> None:
     folder: holds the work that `encryption_study.write_work` has made.
     bits: of a field of the sum.
     """
-    work = json.loads((folder / "work.json").read_text())
+    work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
     models = np.load(folder / "models.npy", mmap_mode="r")
     initial = np.load(folder / "initial.npy")
     cases = {f"s{number}": count for number, count in enumerate(work["cases"])}
@@ -57,7 +57,7 @@ def main(folder: Path, bits: int) -> None:
     federation.close()
     np.save(folder / "mean.npy", mean)
     result = {"up": max(sent.values()), "down": len(down), "steps": steps.figures}
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(folder: Path) -> None:
 
     folder: holds the work that `encryption_study.write_work` has made.
     """
-    cases = json.loads((folder / "work.json").read_text())["cases"]
+    cases = json.loads((folder / "work.json").read_text(encoding="utf-8"))["cases"]
     models = np.load(folder / "models.npy")
     steps, uploads, total = Steps(), [], np.zeros(models.shape[1], np.float32)
     for model in models:
@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
         mean = np.frombuffer(down, np.float32).copy()
     np.save(folder / "mean.npy", mean)
     result = {"up": len(uploads[0]), "down": len(down), "steps": steps.figures}
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

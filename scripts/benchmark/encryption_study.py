@@ -78,7 +78,7 @@ class Contender:
         )
         if shown.returncode:
             raise RunFailed(f"{self.name}: {shown.stderr[-1500:]}")
-        result = json.loads((folder / "result.json").read_text())
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         error = np.abs(np.load(folder / "mean.npy") - np.load(folder / "expected.npy")).max()
         shutil.rmtree(folder / "ours", ignore_errors=True)
         return result | {"max_error": float(error)}
@@ -159,7 +159,7 @@ def write_work(folder: Path, widths: list[int]) -> int:
     np.save(folder / "models.npy", models)
     np.save(folder / "expected.npy", weights @ models.astype(np.float64))
     work = {"cases": CASES, "shapes": [tensor.shape for tensor in tensors]}
-    (folder / "work.json").write_text(json.dumps(work))
+    (folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
     shutil.copy2(METER_FOLDER / "steps.py", folder)  # for the other environments
     return initial.size
 

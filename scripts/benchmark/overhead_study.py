@@ -137,7 +137,9 @@ def run(
         command = contender.prepare(work, rounds)
 
         def watch() -> None:
-            done = events.read_text().count("\n") // SITES if events.is_file() else 0
+            done = (
+                events.read_text(encoding="utf-8").count("\n") // SITES if events.is_file() else 0
+            )
             status.update(f"{contender.name}: {done} of {rounds} rounds")
 
         row = measured(
@@ -151,7 +153,7 @@ def run(
             watch=watch,
         )
     if row["exit_code"] != 0 or row.get("rounds") != rounds:
-        log = (work / "measure.log").read_text(errors="replace")[-1500:]
+        log = (work / "measure.log").read_text(errors="replace", encoding="utf-8")[-1500:]
         raise RunFailed(
             f"{row.get('rounds', 'fewer than 3')} of {rounds} rounds, exit code "
             f"{row['exit_code']} after {row['wall_s']} s (124: longer than --timeout).\n{log}"

@@ -67,7 +67,7 @@ def run(workspace: Path, *arguments: str) -> None:
     """`fx ARGUMENTS` in `workspace`; its output goes to logs/fx.log. FxFailed: a code but 0."""
     log = workspace / "logs" / "fx.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         file.write(f"$ fx {' '.join(arguments)}\n")
         file.flush()
         process = start(workspace, *arguments, output=file)
@@ -88,5 +88,6 @@ def last_lines(log: Path, lines: int = 12) -> str:
     if not log.is_file():
         return ""
     return "\n".join(
-        f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:]
+        f"    {line}"
+        for line in log.read_text(errors="replace", encoding="utf-8").splitlines()[-lines:]
     )

@@ -82,7 +82,7 @@ class Hosts:
     def _names(namespace: str, lines: list[str]) -> None:
         path = HOSTS_FILES / namespace / "hosts"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def address(self, host: str) -> str:
         """A host's IP address."""

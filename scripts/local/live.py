@@ -28,7 +28,7 @@ class Tail:
         """Whole lines since the last call; none if there is no file yet."""
         if not self.path.is_file():
             return []
-        with self.path.open() as file:
+        with self.path.open(encoding="utf-8") as file:
             file.seek(self.position)
             text = file.read()
         whole, _, _ = text.rpartition("\n")

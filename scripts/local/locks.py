@@ -29,7 +29,7 @@ class Locked:
 
 def read(path: Path) -> list[Locked]:
     """The packages of a lock. InputError: a line of it is none, or an option is missing."""
-    lines = re.sub(r"\s*\\\n\s*", " ", path.read_text()).splitlines()
+    lines = re.sub(r"\s*\\\n\s*", " ", path.read_text(encoding="utf-8")).splitlines()
     lines = [line for line in lines if line and not line.lstrip().startswith("#")]
     if missing := [option for option in OPTIONS if option not in lines]:
         raise InputError(f"{path}: expected the line {missing[0]}. Type scripts/lock.")

@@ -35,7 +35,7 @@ class Party:
     def start(cls, name: str, workspace: Path, *arguments: str) -> "Party":
         """`fx ARGUMENTS` in `workspace`, in a process group of its own; the log beside it."""
         log = workspace / "logs" / f"{name}.log"
-        with log.open("a") as file:
+        with log.open("a", encoding="utf-8") as file:
             process = fx.start(workspace, *arguments, output=file)
         return cls(name, log, process)
 

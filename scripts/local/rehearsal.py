@@ -76,7 +76,7 @@ class Rehearsal:
             text=True,
             check=False,
         )
-        with (home / "typed.log").open("a") as log:
+        with (home / "typed.log").open("a", encoding="utf-8") as log:
             log.write(f"--- {name}\n{shown.stdout}\n")
         if shown.returncode:
             tail = "\n".join(f"    {line}" for line in shown.stdout.splitlines()[-15:])
@@ -93,7 +93,7 @@ class Rehearsal:
         """Start what a block starts, and leave it running."""
         home = self.hosts.home(host)
         log = home / f"{name}.log"
-        with log.open("w") as file:
+        with log.open("w", encoding="utf-8") as file:
             process = subprocess.Popen(
                 self.hosts.command(host, ["bash", "-euo", "pipefail", "-c", block(name)]),
                 cwd=home,
@@ -164,7 +164,7 @@ def hold_ceremony(rehearsal: Rehearsal, rounds: int, changes: tuple[str, ...]) -
     say, hosts = rehearsal.say, rehearsal.hosts
     passphrase = hosts.home("desk") / "passphrase"
     passphrase.touch(mode=0o600)
-    passphrase.write_text("only for this rehearsal")
+    passphrase.write_text("only for this rehearsal", encoding="utf-8")
     flags = " ".join([f"--rounds {rounds}", *(f"--set '{change}'" for change in changes)])
     say("desk       workspace, authority, enrolment")
     screen = rehearsal.type(
@@ -249,7 +249,7 @@ def audit(rehearsal: Rehearsal) -> None:
 
 def _show_rounds(console: Console, home: Path) -> None:
 
-    for text in (home / "logs" / "rounds.jsonl").read_text().splitlines():
+    for text in (home / "logs" / "rounds.jsonl").read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         dice = [
             site["metrics"].get(VALIDATION, site["metrics"].get("final_validation", {})).get("dice")

@@ -10,7 +10,7 @@ PAGE = ROOT / "workspace" / "README.md"
 
 def block(name: str) -> str:
     """The commands of one block. InputError: there is none, or several."""
-    found = re.findall(rf"```bash {name}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    found = re.findall(rf"```bash {name}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     if len(found) != 1:
         raise InputError(f"{PAGE}: expected one block ```bash {name}, found {len(found)}.")
     return found[0]

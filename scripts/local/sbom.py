@@ -22,7 +22,7 @@ FILE = ROOT / "src" / "sbom.cdx.json"
 
 def text() -> str:
     """The SBOM of the locks that lie in this house."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     components = [_component(p, "required", _licences(p.name)) for p in locks.needed()]
     components += [_component(p, "optional", []) for p in locks.needed_for_cuda()]
     components.sort(key=lambda component: component["name"])
@@ -43,7 +43,7 @@ def check() -> None:
     """InputError: the SBOM does not name exactly what the locks name, file by file."""
     named = {
         (component["name"], component["version"], _hashes(component))
-        for component in json.loads(FILE.read_text())["components"]
+        for component in json.loads(FILE.read_text(encoding="utf-8"))["components"]
     }
     packages = [*locks.needed(), *locks.needed_for_cuda()]
     locked = {(package.name, package.version, package.sha256) for package in packages}
@@ -95,7 +95,7 @@ def _licences(name: str) -> list[dict[str, Any]]:
 
 def main(path: Path = FILE) -> None:
     """Write the SBOM."""
-    path.write_text(text())
+    path.write_text(text(), encoding="utf-8")
     click.echo(f"SBOM: {path}")
 
 

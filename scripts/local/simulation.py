@@ -95,7 +95,7 @@ def simulate(
             finally:
                 record["seconds_total"] = round(time.monotonic() - began, 1)
                 record["ledgers"] = what_ran.spent(run / "ledgers")
-                (run / "run.json").write_text(json.dumps(record, indent=2))
+                (run / "run.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
     _finish(console, run, say)
 
 

@@ -78,10 +78,10 @@ def build_workspace(plan: dict[str, Any], out: Path) -> None:
     for folder in FRAME:
         (part / folder).mkdir(parents=True, mode=0o700)
     shutil.copy2(ROOT / "workspace" / ".workspace", part)
-    (part / "requirements.txt").write_text(locks.requirements())
+    (part / "requirements.txt").write_text(locks.requirements(), encoding="utf-8")
     shutil.copytree(ROOT / "src", part / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (part / "plan").mkdir()
-    (part / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=True))
+    (part / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=True), encoding="utf-8")
     for name in ("cols.yaml", "data.yaml"):
         shutil.copy2(ROOT / "plan" / name, part / "plan" / name)
     part.rename(out)

@@ -64,7 +64,7 @@ def write_site(
         )
         rows.append(_write_case(part, first + done, phantom, spacing_mm, kind))
         progress(done + 1, cases)
-    with (part / "clinical.csv").open("w", newline="") as file:
+    with (part / "clinical.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)

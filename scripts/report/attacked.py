@@ -25,8 +25,10 @@ def section(folder: Path) -> Markup:
     if not there:
         return Markup()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    rendered = environment.from_string(TEMPLATE.read_text()).render(
-        attacks={name: json.loads(path.read_text()) for name, path in there.items()},
+    rendered = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        attacks={
+            name: json.loads(path.read_text(encoding="utf-8")) for name, path in there.items()
+        },
         pngs={
             name: base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
             for name, path in there.items()

@@ -70,7 +70,7 @@ def _page(
 ) -> str:
     """The page from its template."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text())
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     last = record["rounds"][-1] if record["rounds"] else {"sites": {}}
     measured = {
         name: site["dice"] for name, site in last["sites"].items() if site["dice"] is not None

@@ -48,7 +48,7 @@ def read_run(run: Path) -> dict[str, Any]:
 def _json(path: Path) -> dict[str, Any]:
     """The content of a JSON file. ValueError: it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a run's record, {error}. Is this a run?") from error
 
@@ -56,7 +56,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _rounds(path: Path) -> list[dict[str, Any]]:
     """The lines in the order of rounds; a round that was repeated after a restart counts once."""
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         by_round = {line["round"]: line for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -62,7 +62,7 @@ def read_dataset_yaml(folder: Path) -> Dataset:
 def write_dataset_yaml(folder: Path, dataset: Dataset) -> None:
     """Write what `read_dataset_yaml` reads."""
     content = {"kind": dataset.kind, "synthetic": dataset.synthetic}
-    (folder / "dataset.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def find_cases(root: Path, kind: str, *, labelled: bool = True) -> list[CaseFiles]:

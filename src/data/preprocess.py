@@ -131,7 +131,7 @@ def _alone(cache: Path) -> Iterator[None]:
     The system frees it if the holder dies.
     """
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with cache.with_name(f".{cache.name}.lock").open("w") as lock:
+    with cache.with_name(f".{cache.name}.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -183,7 +183,7 @@ def _store(case: PreparedCase, entry: Path) -> None:
             "full_shape": case.full_shape,
             "origin": case.origin,
         }
-        (part / "case.json").write_text(json.dumps(facts))
+        (part / "case.json").write_text(json.dumps(facts), encoding="utf-8")
         shutil.rmtree(entry, ignore_errors=True)  # a damaged one
         part.rename(entry)
     finally:
@@ -201,7 +201,7 @@ def _save(path: Path, array: np.ndarray) -> None:
 def _load(entry: Path) -> PreparedCase | None:
     """The entry; None if there is none or it is damaged."""
     try:
-        facts = json.loads((entry / "case.json").read_text())
+        facts = json.loads((entry / "case.json").read_text(encoding="utf-8"))
         images = np.load(entry / "images.npy", mmap_mode="r")
         regions = np.load(entry / "regions.npy", mmap_mode="r") if facts["labelled"] else None
         case = PreparedCase(

@@ -46,7 +46,7 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
 def data_folder(examination: Examination) -> Path:
     """The folder of the site's cases, from plan/data.yaml. InputError: it is not named there."""
     path = examination.workspace / "plan" / "data.yaml"
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         name, comma, folder = line.partition(",")
         if comma and name.strip() == examination.name:
             return examination.workspace / folder.strip()

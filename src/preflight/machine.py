@@ -21,7 +21,7 @@ PYTHON = "3.11"
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the pinned packages are installed; other versions would compute other numbers."""
-    locked = (examination.workspace / "requirements.txt").read_text()
+    locked = (examination.workspace / "requirements.txt").read_text(encoding="utf-8")
     pins = re.findall(r"^([\w.-]+)==([^\s;]+)", locked, re.MULTILINE)
     wrong = []
     for name, pin in pins:

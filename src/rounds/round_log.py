@@ -18,7 +18,7 @@ class RoundLog:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         if not resumed:
-            path.write_text("")
+            path.write_text("", encoding="utf-8")
         self._reset()
 
     def _reset(self) -> None:
@@ -53,6 +53,6 @@ class RoundLog:
             "bytes_down": self._bytes_down,
             "sites": dict(sorted(sites.items())),
         } | ({"void": void} if void else {})
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._reset()

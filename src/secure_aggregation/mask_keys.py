@@ -49,7 +49,7 @@ def filesystem(folder: Path) -> str:
         return ""
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in MOUNTS.read_text().splitlines():
+    for line in MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         mount, _, kind = line.partition(" - ")
         if mount.split()[2] == number:
             return kind.split()[0]

@@ -57,7 +57,7 @@ class SiteState:
         if not path.is_file():
             return cls(path, keys, run, bundle)
         try:
-            found = cls(path, keys, **json.loads(path.read_text()))
+            found = cls(path, keys, **json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise Damaged(
                 f"{path} is damaged ({error}). Restore it, or move it away: the site then "

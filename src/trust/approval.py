@@ -72,7 +72,7 @@ def verify(content: bytes, member: Member, run: str, digest: str, *, name: str) 
 def last_approved(workspace: Path) -> Bundle | None:
     """The bundle that was approved in this workspace last; None if none was."""
     path = workspace / APPROVED / "manifest"
-    return Bundle.parse(path.read_text()) if path.is_file() else None
+    return Bundle.parse(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def changes(workspace: Path, bundle: Bundle) -> list[str]:
@@ -98,6 +98,6 @@ def _texts(workspace: Path, bundle: Bundle) -> list[Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
         return []

@@ -124,7 +124,7 @@ def _put(content: dict[str, bytes], workspace: Path, chain: CertificatePath) -> 
     """
     newer = revocation.parse(content["revoked.crl"], chain.signing, name="revoked.crl")
     seen = workspace / revocation.SEEN
-    if seen.is_file() and revocation.number(newer) < int(seen.read_text()):
+    if seen.is_file() and revocation.number(newer) < int(seen.read_text(encoding="utf-8")):
         raise Refused("The revocation list is older than the one known here. Get the newest one.")
     files = []
     for name, data in content.items():

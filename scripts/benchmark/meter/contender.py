@@ -64,11 +64,11 @@ def own_environment(name: str, packages: list[str], cache: Path) -> Path:
     python = cache / name / "bin" / "python"
     ready = cache / name / "ready"
     wanted = "\n".join(packages)
-    if not ready.is_file() or ready.read_text() != wanted:
+    if not ready.is_file() or ready.read_text(encoding="utf-8") != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", cache / name], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *packages], check=True)
-        ready.write_text(wanted)
+        ready.write_text(wanted, encoding="utf-8")
     return python
 
 
@@ -95,5 +95,5 @@ def started(commands: list[tuple[list[str], Path]], cwd: Path) -> Iterator[list[
 
 def start(command: list[str], log: Path, cwd: Path) -> subprocess.Popen:
     """Start one process that writes its output and its errors to a log."""
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         return subprocess.Popen(command, cwd=cwd, stdout=file, stderr=subprocess.STDOUT)

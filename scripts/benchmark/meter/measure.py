@@ -59,7 +59,7 @@ class Tree:
             self.cpu_s[pid] = max(self.cpu_s.get(pid, 0.0), cpu_s)
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                status = Path(f"/proc/{pid}/status").read_text()
+                status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
             except OSError:
                 continue  # it has just ended
             self.command[pid] = command or self.command.get(pid, "")
@@ -89,7 +89,7 @@ def descendants() -> dict[int, float]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                text = (entry / "stat").read_text()
+                text = (entry / "stat").read_text(encoding="utf-8")
             except OSError:
                 continue
             fields = text[text.rindex(")") + 2 :].split()
@@ -182,7 +182,7 @@ def _rounds(events: Path, began: float, tree: Tree, wire: Wire | None, endpoint:
     """
     starts: dict[int, list[float]] = defaultdict(list)
     sites = set()
-    for line in events.read_text().splitlines() if events.is_file() else []:
+    for line in events.read_text(encoding="utf-8").splitlines() if events.is_file() else []:
         entry = json.loads(line)
         sites.add(entry["site"])
         starts[entry["round"]].append(entry["t"])
@@ -246,7 +246,7 @@ def measured(
     environment = environment | {"BENCH_EVENTS": str(events), INSIDE: "1" if inside else "0"}
     events.unlink(missing_ok=True)
     out.unlink(missing_ok=True)
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             own, env=environment, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
         )
@@ -261,7 +261,7 @@ def measured(
             process.wait(CLEANUP_S)
     if not out.is_file():
         raise RunFailed(f"The measurement ended without a result; its log: {log}")
-    return json.loads(out.read_text())
+    return json.loads(out.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -292,7 +292,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
     result = measure(command, given.events, given.server, given.endpoint, given.timeout)
-    given.out.write_text(json.dumps(result))
+    given.out.write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

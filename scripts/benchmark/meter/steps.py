@@ -31,7 +31,7 @@ class Steps:
         everybody = tree()
         for process in everybody:
             with suppress(PermissionError):
-                Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # resets VmHWM
+                Path(f"/proc/{process.pid}/clear_refs").write_bytes(b"5")  # resets VmHWM
         cpu, began = cpu_seconds(everybody), time.perf_counter()
         yield
         seconds = time.perf_counter() - began
@@ -67,5 +67,5 @@ def cpu_seconds(processes: list[psutil.Process]) -> float:
 
 def peak_mb(process: psutil.Process) -> float:
     """The most physical memory that a process has had since the last reset."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000

@@ -76,7 +76,7 @@ def event(what: str, site: int, round_number: int) -> None:
     path = os.environ.get("BENCH_EVENTS")
     if path:
         line = {"t": time.time(), "event": what, "site": site, "round": round_number}
-        with open(path, "a") as file:  # noqa: PTH123
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123
             file.write(json.dumps(line) + "\n")
 
 

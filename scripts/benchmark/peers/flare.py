@@ -55,7 +55,8 @@ class Flare:
         The kits hold each party's certificate and start script, as FLARE's provisioning makes them.
         """
         python = own_environment("nvflare", PACKAGES, self.cache)
-        (folder / "project.json").write_text(json.dumps(project()))  # JSON is YAML
+        content = json.dumps(project())  # JSON is YAML
+        (folder / "project.json").write_text(content, encoding="utf-8")
         subprocess.run(
             [python.with_name("nvflare"), "provision", "-p", "project.json", "-w", "kits"],
             cwd=folder,
@@ -113,7 +114,9 @@ def write_job(folder: Path, rounds: int, fast: bool) -> None:
     (app / "custom").mkdir()
     shutil.copy2(PEER_FOLDER / "flare_parts.py", app / "custom")
     shutil.copy2(METER_FOLDER / "workload.py", app / "custom")
-    (app / "config" / "config_fed_server.json").write_text(json.dumps(server(folder, rounds, fast)))
+    (app / "config" / "config_fed_server.json").write_text(
+        json.dumps(server(folder, rounds, fast)), encoding="utf-8"
+    )
     executor = {"path": "flare_parts.Noise", "args": {}}
     client = {
         "format_version": 2,
@@ -122,10 +125,10 @@ def write_job(folder: Path, rounds: int, fast: bool) -> None:
         "task_result_filters": [],
         "components": [],
     }
-    (app / "config" / "config_fed_client.json").write_text(json.dumps(client))
+    (app / "config" / "config_fed_client.json").write_text(json.dumps(client), encoding="utf-8")
     meta = {"name": "overhead", "resource_spec": {}, "deploy_map": {"app": ["@ALL"]}}
     meta |= {"min_clients": SITES, "mandatory_clients": []}
-    (folder / "job" / "meta.json").write_text(json.dumps(meta))
+    (folder / "job" / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
 def server(folder: Path, rounds: int, fast: bool) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def main(folder: Path, contexts: str) -> None:
     folder: holds the work that `encryption_study.write_work` has made.
     contexts: "shipped" or "once".
     """
-    work = json.loads((folder / "work.json").read_text())
+    work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
     cases, shapes = work["cases"], work["shapes"]
     initial = np.load(folder / "initial.npy")
     changes = np.load(folder / "models.npy") - initial
@@ -101,7 +101,7 @@ def main(folder: Path, contexts: str) -> None:
         mean = initial + change.astype(np.float32)
     np.save(folder / "mean.npy", mean)
     result = {"up": sent, "down": len(down), "steps": steps.figures}
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def split(vector: np.ndarray, shapes: list[list[int]]) -> dict[str, np.ndarray]:

@@ -81,14 +81,14 @@ class Flower:
         python = own_environment("flower", PACKAGES, self.cache)
         app = folder / "app" / "overhead"
         app.mkdir(parents=True)
-        (app / "__init__.py").write_text("")
+        (app / "__init__.py").write_text("", encoding="utf-8")
         shutil.copy2(PEER_FOLDER / "flower_parts.py", app)
         shutil.copy2(METER_FOLDER / "workload.py", app / "workload.py")
         project = PROJECT.format(rounds=rounds, out=folder / "final.npy")
-        (folder / "app" / "pyproject.toml").write_text(project)
+        (folder / "app" / "pyproject.toml").write_text(project, encoding="utf-8")
         (folder / "flwr").mkdir()
         config = FEDERATION.format(port=PORT, root=folder / "ca.crt")
-        (folder / "flwr" / "config.toml").write_text(config)
+        (folder / "flwr" / "config.toml").write_text(config, encoding="utf-8")
         write_certificates(folder)
         for node in range(SITES):
             generate = ["ssh-keygen", "-t", "ecdsa", "-b", "384", "-N", "", "-q", "-C", ""]

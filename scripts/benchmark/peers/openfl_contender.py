@@ -76,7 +76,7 @@ class OpenFL:
         for number, site in enumerate(SITES):
             data[site] = folder / "data" / site
             data[site].mkdir(parents=True)
-            (data[site] / "site").write_text(str(number))
+            (data[site] / "site").write_text(str(number), encoding="utf-8")
         modules = list(MODULES)
         if self.stock:
             enrol_stock(folder, data, modules)
@@ -151,7 +151,7 @@ def main(folder: Path) -> None:
     from scripts.local.processes import run_federation
 
     os.chdir(ROOT)
-    plan = yaml.safe_load(plan_of(folder).read_text())
+    plan = yaml.safe_load(plan_of(folder).read_text(encoding="utf-8"))
     port = Plan(plan).port
     sites = {site: workspace_of(folder, site) for site in SITES}
     run_federation(workspace_of(folder, "aggregator"), sites, port, timeout_s=600)

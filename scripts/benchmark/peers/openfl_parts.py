@@ -13,7 +13,7 @@ class SiteNumber(DataLoader):
 
     def __init__(self, data_path: str | None = None) -> None:
         super().__init__()
-        self.site = int((Path(data_path) / "site").read_text()) if data_path else 0
+        self.site = int((Path(data_path) / "site").read_text(encoding="utf-8")) if data_path else 0
 
     def get_feature_shape(self) -> tuple[int, ...]:
         """Required by OpenFL, and of no use here."""

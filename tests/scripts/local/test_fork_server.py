@@ -58,7 +58,7 @@ def until(condition, seconds: float = 20) -> None:
 def is_gone(pid: int) -> bool:
     """Ended, if not yet reaped by whoever has inherited it."""
     stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return not stat.exists() or stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
 
 
 def empty_workspace(folder: Path) -> Path:

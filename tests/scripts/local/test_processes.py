@@ -36,7 +36,10 @@ def ends_soon(pid: int) -> bool:
     """Whether a process that is not ours to wait for is gone, or a zombie, within seconds."""
     stat = Path(f"/proc/{pid}/stat")
     for _ in range(100):
-        if not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+        if (
+            not stat.exists()
+            or stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
+        ):
             return True
         time.sleep(0.05)
     return False
