@@ -5,6 +5,7 @@ KitError                   the message says what was expected, what came, where,
 │   ├── BudgetSpent        a release would cost more privacy than is left
 │   ├── WrongSum           a sum that is not exactly its roster's: final for the run
 │   ├── WorkspaceHeld      another process works in this workspace
+│   ├── PortTaken          the aggregator's port is another program's, or is not for this user
 │   ├── TakenOver          another process of the site speaks for it now, maybe of a copied machine
 │   └── MaskReused         a second, different update for one site and round: ends the run
 ├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
@@ -62,6 +63,12 @@ class WrongSum(Refused):
 
 class WorkspaceHeld(Refused):
     """Another process works in this workspace; the message says which."""
+
+    command_code = Refused.exit_code
+
+
+class PortTaken(Refused):
+    """The aggregator cannot listen on its port; the message says who has it, or why not."""
 
     command_code = Refused.exit_code
 

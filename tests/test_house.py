@@ -33,7 +33,7 @@ GROUND = [
 # A room may import only from rooms on a lower floor, and from itself.
 FLOORS = [
     [f"src.{file}" for file in GROUND],
-    ["src.plan"],
+    ["src.plan", "src.network"],
     ["src.secure_aggregation", "src.training", "src.aggregation", "src.data", "src.model"],
     ["src.differential_privacy", "src.evaluation"],
     ["src.rounds", "src.trust", "src.inference"],

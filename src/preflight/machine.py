@@ -3,13 +3,13 @@
 import platform
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from src.errors import Damaged, WireError
 from src.fields import Fields
+from src.network import ports
 from src.preflight.finding import Examination, State
 from src.strict import json_value
 from src.trust import audit
@@ -17,6 +17,7 @@ from src.trust import audit
 NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
 CLOCK_TOLERANCE = timedelta(minutes=5)
 PYTHON = "3.11"
+SHORT_S = 0.5  # for a port that another examination tries at this moment
 
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
@@ -79,13 +80,9 @@ def clock(examination: Examination) -> Iterator[tuple[State, str]]:
 
 
 def port(examination: Examination) -> Iterator[tuple[State, str]]:
-    """Whether the aggregator's port is free (gRPC would share it without a word)."""
+    """Whether the aggregator can listen on its port, and who has it if not."""
     if examination.name is not None:
         return
     _, number = examination.address
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        if probe.connect_ex(("127.0.0.1", number)) == 0:
-            yield "fail", f"something listens on port {number} already. Is the aggregator running?"
-        else:
-            yield "ok", f"{number} is free"
+    ports.refuse_taken(number, patience_s=SHORT_S)
+    yield "ok", f"{number} is free"

@@ -187,12 +187,17 @@ def turn_clock_back_behind_the_log(parties, clock, patch):
     clock.now -= timedelta(hours=1)
 
 
-def listen_on_the_port(parties, clock, patch):
-    listener = socket.socket()
-    LISTENERS.append(listener)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    change_plan(f"network.agg_port={listener.getsockname()[1]}")(parties, clock, patch)
+def listen_on_the_port(family: int, address: str):
+    def plant(parties, clock, patch):
+        listener = socket.socket(family)
+        LISTENERS.append(listener)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((address, 0))
+        listener.listen()
+        change_plan(f"network.agg_port={listener.getsockname()[1]}")(parties, clock, patch)
+
+    return plant
 
 
 def leave_a_finished_run(parties, clock, patch):
@@ -467,7 +472,13 @@ PLANTED = {
     "a full disk": (SITE, free_bytes(5e8), "disk"),
     "a nearly full disk": (SITE, free_bytes(2e9), "disk"),
     "a clock gone back": (SITE, turn_clock_back_behind_the_log, "clock"),
-    "a used port": (AGG, listen_on_the_port, "port"),
+    "a used port": (AGG, listen_on_the_port(socket.AF_INET, "127.0.0.1"), "port"),
+    "a port used on IPv6": (AGG, listen_on_the_port(socket.AF_INET6, "::1"), "port"),
+    "a port used on another interface": (
+        AGG,
+        listen_on_the_port(socket.AF_INET, "127.0.0.7"),
+        "port",
+    ),
     # R23, R26: data
     "no data folder named": (SITE, write("one/plan/data.yaml", ""), "data"),
     "no data": (SITE, remove("one/data/one"), "data"),

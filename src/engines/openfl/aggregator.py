@@ -85,6 +85,7 @@ class Aggregator(Checkpointed):
         self._gathered = False
         with errors_end_the_process():
             check_parsed(federation_uuid)
+            server.refuse_taken_port()
             self.gate = build(gate)
             federation = self.gate.open(authorized_cols)
         needed = getattr(straggler_handling_policy(), "minimum_reporting", None)

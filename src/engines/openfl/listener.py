@@ -20,6 +20,7 @@ import grpc
 from openfl.protocols import base_pb2
 
 from src.errors import Busy, Refused, RunFailed
+from src.network import ports
 from src.refusal import marked
 from src.rounds.admission import Admission, Stream
 from src.rounds.instances import METADATA, spoken_by
@@ -79,6 +80,7 @@ class Listener:
     """`with Listener(…):` calls are answered inside the block, in threads of its own.
 
     folder: where uploads wait. unkept: told of an error of this machine while one is written.
+    PortTaken, RunFailed: nothing can listen there.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Listener:
         self._thread.start()
         self._listening.wait()
         if self._failure is not None:
+            ports.refuse_taken(int(self._address.rpartition(":")[2]), patience_s=0)
             raise RunFailed(f"Cannot listen on {self._address}: {self._failure}")
         return self
 

@@ -7,10 +7,13 @@ eight, for each open call; and it takes messages of 1 GiB. A plan cannot choose 
 plan's aggregator is made; `fx aggregator start` builds that before its server.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+import click
 import grpc
 from google.protobuf.message import DecodeError, Message
 from openfl.federated.plan import plan as openfl_plan
@@ -20,8 +23,11 @@ from openfl.transport.grpc.common import create_header
 
 from src.engines.openfl import messages
 from src.engines.openfl.listener import Caller, Listener, Method
-from src.errors import PlanError, Refused
-from src.refusal import marked
+from src.errors import KitError, PlanError, Refused
+from src.network import ports
+from src.plan.view import Plan
+from src.refusal import errors_end_the_process, marked
+from src.trust.bundle import PLAN
 
 SERVICE = aggregator_pb2.DESCRIPTOR.services_by_name["Aggregator"].full_name
 
@@ -31,6 +37,15 @@ def install() -> None:
     if not issubclass(openfl_plan.AggregatorGRPCServer, AggregatorGRPCServer):
         raise PlanError("OpenFL's plan names another server than 1.9's: pin openfl==1.9.")
     openfl_plan.AggregatorGRPCServer = AggregatorServer
+
+
+def refuse_taken_port() -> None:
+    """PortTaken: another program has the plan's port. Outside of an `fx` command nothing listens.
+
+    (Asked before anything is begun or logged; a program that comes between is noticed by `serve`.)
+    """
+    if click.get_current_context(silent=True) is not None:
+        ports.refuse_taken(Plan.read(PLAN).port)
 
 
 class AggregatorServer(AggregatorGRPCServer):
@@ -46,14 +61,17 @@ class AggregatorServer(AggregatorGRPCServer):
         self._one_at_a_time = Lock()  # what OpenFL does with an upload must not be done twice
 
     def serve(self) -> None:
-        """Answer until every site was told to go home, or is gone. RunFailed: why not so."""
+        """Answer until every site was told to go home, or is gone. RunFailed: why not so.
+
+        SystemExit 77: the port is another program's.
+        """
         methods = {
             "Ping": Method(self._pinged, quick=True),
             "GetTasks": Method(self._asked_for_tasks),
             "GetAggregatedTensor": Method(self._asked_for_tensor),
             "SendLocalTaskResults": Method(self._sent, stream=True),
         }
-        with Listener(
+        listener = Listener(
             self.uri,
             self._credentials(),
             SERVICE,
@@ -61,9 +79,21 @@ class AggregatorServer(AggregatorGRPCServer):
             self.aggregator.admission,
             self.aggregator.local_state,
             self.aggregator.unkept,
-        ):
+        )
+        with ExitStack() as open_doors:
+            with errors_end_the_process(), self._end_logged():
+                open_doors.enter_context(listener)
             while not self.aggregator.all_quit_jobs_sent():
                 pass
+
+    @contextmanager
+    def _end_logged(self) -> Iterator[None]:
+        """Why nobody can be answered stands in the audit log, as any other end."""
+        try:
+            yield
+        except KitError as error:
+            self.aggregator.rounds.leave(str(error))
+            raise
 
     def _credentials(self) -> grpc.ServerCredentials:
         paths = (self.private_key, self.certificate, self.root_certificate)

@@ -17,7 +17,7 @@ from openfl.protocols import base_pb2
 
 from scripts.local.processes import free_port
 from src.engines.openfl.listener import AT_WORK, Listener, Method
-from src.errors import Refused, RunFailed
+from src.errors import PortTaken, Refused
 from src.refusal import marked
 from src.rounds import admission
 from src.rounds.admission import Admission, Limits
@@ -307,5 +307,5 @@ def test_a_port_that_is_taken_is_said_and_never_shared(listening, authority, tmp
             tmp_path,
             lambda *_: None,
         )
-        with pytest.raises(RunFailed, match=f"Cannot listen on localhost:{port}"), second:
+        with pytest.raises(PortTaken, match=f"port {port} is in use by process"), second:
             pass
