@@ -48,7 +48,7 @@ def _listen(port: int) -> None:
 
 def _why(port: int, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
-        least = int(UNPRIVILEGED.read_text("utf-8")) if UNPRIVILEGED.is_file() else 1024
+        least = int(UNPRIVILEGED.read_text(encoding="utf-8")) if UNPRIVILEGED.is_file() else 1024
         return (
             f"port {port} may not be opened by this user (uid {os.getuid()}): ports below {least} "
             "are for root. Have the desk build the workspace with a --port above, or give the "

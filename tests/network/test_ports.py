@@ -102,7 +102,7 @@ def told_to_a_user(port: int) -> str:
 
 
 def test_a_port_that_is_not_for_this_user_is_told_from_one_that_is_taken():
-    least = int(ports.UNPRIVILEGED.read_text("utf-8"))
+    least = int(ports.UNPRIVILEGED.read_text(encoding="utf-8"))
     if least <= 1:  # a machine that gives every port to everybody
         assert told_to_a_user(1) == ""
         return
