@@ -6,6 +6,8 @@ other.
 """
 
 import secrets
+import shlex
+import shutil
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.x509.oid import NameOID
 
 from certs.policy import HASHES, POLICY, Policy
+from src import names as party_names
 from src import no_dump
 from src.errors import InputError, Refused
 from src.files import write_atomically, write_secret
@@ -46,7 +49,10 @@ class Authority:
         self, folder: Path, passphrase: Callable[[], bytes], now: Callable[[], datetime]
     ) -> None:
         if not (folder / "root.crt").is_file():
-            raise InputError(f"{folder} holds no authority. Make one: certify init --desk {folder}")
+            raise InputError(
+                f"{folder} holds no authority. Make one: certify init --desk "
+                f"{shlex.quote(str(folder))}"
+            )
         self.folder = folder
         self.policy = Policy.read(folder / "policy.yaml")
         self.root, self.signing, self.desk = (
@@ -73,9 +79,28 @@ class Authority:
         """
         if folder.exists():
             raise InputError(f"{folder} exists. A second authority needs another folder.")
+        party_names.check_federation(federation)
         rules = Policy.read(policy)
         part = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
         part.mkdir(parents=True, mode=0o700)
+        try:
+            cls._write(part, federation, passphrase, now, rules, policy)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return cls(folder, passphrase, now)
+
+    @staticmethod
+    def _write(
+        part: Path,
+        federation: str,
+        passphrase: Callable[[], bytes],
+        now: Callable[[], datetime],
+        rules: Policy,
+        policy: Path,
+    ) -> None:
+        """Keys, certificates and rules, into a folder that is not in its place yet."""
         write_atomically(part / "policy.yaml", policy.read_bytes())
         no_dump.forbid()
         keys = {name: rsa.generate_private_key(65537, rules.key_bits) for name in KEYS}
@@ -98,8 +123,6 @@ class Authority:
             builder = _leaf(builder, DESK) if length is None else _authority(builder, length)
             certificate = builder.sign(keys[issuer], HASHES[rules.hash]())
             write_atomically(part / f"{name}.crt", pem(certificate))
-        part.rename(folder)
-        return cls(folder, passphrase, now)
 
     def key(self, name: str) -> RSAPrivateKey:
         """One of the authority's keys ("root", "signing", "desk"), unlocked.

@@ -3,6 +3,7 @@
 What it hands out afterwards is in `delivery`; what it has done so far stands in the `register`.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,30 @@ class Ceremony:
         InputError: the name breaks the policy's rule, has another role, or would be a second
             aggregator.
         """
-        self.authority.policy.check_name(name, role)
-        known = self.register.enrolled.get(name)
-        if known == role.name:
-            return
-        if known:
-            raise InputError(f"{name} is enrolled as {known}; one name has one role.")
-        if role == AGGREGATOR and AGGREGATOR.name in self.register.enrolled.values():
-            raise InputError("An aggregator is enrolled already; a federation has one.")
-        self.register.enrolled[name] = role.name
-        self._save_changed()
+        self.enrol_all([(name, role)])
+
+    def enrol_all(self, parties: Iterable[tuple[str, Role]]) -> None:
+        """The same of several, all or none. InputError: as above, of each name that is refused."""
+        enrolled = dict(self.register.enrolled)
+        faults = []
+        for name, role in parties:
+            try:
+                self.authority.policy.check_name(name, role)
+                if enrolled.get(name, role.name) != role.name:
+                    raise InputError(
+                        f"{name} is enrolled as {enrolled[name]}; one name has one role."
+                    )
+                others = {known for known in enrolled if known != name}
+                if role == AGGREGATOR and AGGREGATOR.name in {enrolled[known] for known in others}:
+                    raise InputError("An aggregator is enrolled already; a federation has one.")
+                enrolled[name] = role.name
+            except InputError as error:
+                faults.append(str(error))
+        if faults:
+            raise InputError("\n".join(faults))
+        if enrolled != self.register.enrolled:
+            self.register.enrolled = enrolled
+            self._save_changed()
 
     def dismiss(self, name: str) -> None:
         """Leave a party out of the next member list. (Its certificates are revoked separately.)"""

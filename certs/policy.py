@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 
+from src import names
 from src.errors import InputError, WireError
 from src.files import bounded
 from src.strict import MOST_YAML_BYTES, yaml_value
@@ -59,5 +60,9 @@ class Policy:
     def check_name(self, name: str, role: Role) -> None:
         """InputError if the name cannot be enrolled in this role."""
         rule = self.site_name if role == SITE else self.aggregator_name
-        if not re.fullmatch(rule, name) or len(name) > 64:
-            raise InputError(f"{name!r} is no name for a party in the role {role.name}: {rule}")
+        (names.check_site if role == SITE else names.check_host)(name)
+        if not re.fullmatch(rule, name):
+            raise InputError(
+                f"{name!r} is no name for the role {role.name} under this desk's own policy.yaml, "
+                f"which asks for {rule}"
+            )

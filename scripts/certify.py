@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts import options
+from scripts.options import quoted
 from src.errors import InputError
 from src.verbs.screen import Screen
 from src.verbs.screen import words as bold_words
@@ -98,9 +99,9 @@ def init(desk: Path, passphrase_file: Path | None, federation: str, policy: Path
     ask = passphrase_from(passphrase_file, new=True)
     authority = Authority.create(desk, federation, ask, utc_now, policy or POLICY)
     words = fingerprint.words(fingerprint.of_certificate(authority.root))
-    console.print(f"Authority: {desk} (keys encrypted; keep it off the network)")
+    console.print(f"Authority: {desk} (keys encrypted; keep it off the network)", soft_wrap=True)
     console.print(bold_words("Words:     ", words), soft_wrap=True)
-    _next(f"enrol --desk {desk} --aggregator ADDRESS --site NAME --site NAME …")
+    _next(f"enrol --desk {quoted(desk)} --aggregator ADDRESS --site NAME --site NAME …")
 
 
 @certify.command()
@@ -111,12 +112,15 @@ def enrol(desk: Path, aggregator: str | None, sites: tuple[str, ...]) -> None:
     """Put names and roles into the book; only those get certificates."""
     from src.trust.certificate import AGGREGATOR, SITE
 
-    ceremony = opened(desk, None)
-    for name, role in [*((site, SITE) for site in sites), *([(aggregator, AGGREGATOR)] * 1)]:
-        if name:
-            ceremony.enrol(name, role)
-            console.print(f"enrolled: {name} ({role.name})")
-    _next(f"issue --desk {desk} REQUEST")
+    parties = [(site, SITE) for site in sites]
+    if aggregator is not None:
+        parties.append((aggregator, AGGREGATOR))
+    if not parties:
+        raise click.UsageError("Nobody is named: give --site NAME, or --aggregator ADDRESS.")
+    opened(desk, None).enrol_all(parties)
+    for name, role in parties:
+        console.print(f"enrolled: {name} ({role.name})")
+    _next(f"issue --desk {quoted(desk)} REQUEST")
 
 
 @certify.command()
@@ -137,7 +141,7 @@ def issue(desk: Path, passphrase_file: Path | None, request: Path, words: str | 
             f"good until {certificate.not_valid_after_utc:%F %H:%M} UTC",
             soft_wrap=True,
         )
-    _next(f"issue the other requests, then: certify deliver --desk {desk} --out DIR")
+    _next(f"issue the other requests, then: certify deliver --desk {quoted(desk)} --out DIR")
 
 
 @certify.command()
@@ -209,7 +213,9 @@ def renew(desk: Path, passphrase_file: Path | None, name: str, early: bool) -> N
     if not renewed:
         console.print(f"{name}: nothing is due (renewal_days in {desk}/policy.yaml).")
     else:
-        _next(f"deliver --desk {desk} --out DIR   (every site approves the new member list)")
+        _next(
+            f"deliver --desk {quoted(desk)} --out DIR   (every site approves the new member list)"
+        )
 
 
 @certify.command()
@@ -227,9 +233,12 @@ def revoke(desk: Path, passphrase_file: Path | None, name: str, reason: str, out
     ceremony = opened(desk, passphrase_file)
     count = ceremony.revoke(name, reason)
     write_atomically(out, ceremony.delivery.revocation_list())
-    console.print(f"{name}: {count} certificates revoked. Revocation list: {out}")
+    console.print(f"{name}: {count} certificates revoked. Revocation list: {out}", soft_wrap=True)
     _say_when_due(ceremony)
-    console.print(f"Next: at the aggregator and every site: python -m src receive {out.name}")
+    console.print(
+        f"Next: at the aggregator and every site: python -m src receive {quoted(out.name)}",
+        soft_wrap=True,
+    )
 
 
 @certify.command()
@@ -244,9 +253,12 @@ def revocations(desk: Path, passphrase_file: Path | None, out: Path) -> None:
 
     ceremony = opened(desk, passphrase_file)
     write_atomically(out, ceremony.delivery.revocation_list())
-    console.print(f"Revocation list: {out} (number {ceremony.register.crl_number})")
+    console.print(f"Revocation list: {out} (number {ceremony.register.crl_number})", soft_wrap=True)
     _say_when_due(ceremony)
-    console.print(f"Next: at the aggregator, or any party: python -m src receive {out.name}")
+    console.print(
+        f"Next: at the aggregator, or any party: python -m src receive {quoted(out.name)}",
+        soft_wrap=True,
+    )
 
 
 @certify.command()
@@ -255,4 +267,4 @@ def revocations(desk: Path, passphrase_file: Path | None, out: Path) -> None:
 def dismiss(desk: Path, name: str) -> None:
     """Take a party out of the next member list."""
     opened(desk, None).dismiss(name)
-    _next(f"deliver --desk {desk} --out DIR")
+    _next(f"deliver --desk {quoted(desk)} --out DIR")

@@ -1,5 +1,6 @@
 """The flags that mean the same at every verb."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -43,4 +44,9 @@ def python() -> str:
     if shutil.which("python") == sys.executable:
         return "python"
     path = Path(sys.executable)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return quoted(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def quoted(word: object) -> str:
+    """A word of a command that is printed to be pasted: a path may hold blanks and ampersands."""
+    return shlex.quote(str(word))

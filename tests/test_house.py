@@ -20,6 +20,7 @@ GROUND = [
     "isolated",
     "printable",
     "errors",
+    "names",
     "refusal",
     "require",
     "strict",

@@ -15,6 +15,7 @@ from scripts.attack import figures, findings
 from scripts.attack.noise_checks import are_independent, correlation, has_size
 from scripts.attack.one_run_audit import audit
 from scripts.attack.seeded_faults import DELTA, EPSILON, Subject, subjects
+from scripts.options import quoted
 from src.errors import RunFailed
 
 SEEN_BY = {
@@ -42,7 +43,7 @@ def canaries(canaries: int, repeats: int, seed: int, run: Path | None, out: Path
         "nothing. The accountant's proof bounds from above."
     )
     figure = figures.canaries(found)
-    following = "attack inversion" + (f" --run {run}" if run else "")
+    following = "attack inversion" + (f" --run {quoted(run)}" if run else "")
     findings.keep(console, "canaries", found, figure, out=out, run=run, following=following)
     refuse_surprises(rows)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def keep(
     folder = out or (run / "report" if run else DEFAULT_OUT)
     about = {
         "attack": attack,
-        "command": "python -m scripts " + " ".join(sys.argv[1:]),
+        "command": "python -m scripts " + shlex.join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
     }
     path = folder / f"attack-{attack}.json"

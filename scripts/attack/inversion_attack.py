@@ -17,6 +17,7 @@ from scripts.attack import figures, findings
 from scripts.attack.gradient_inversion import Attack, Guess, invert, likeness
 from scripts.attack.victim import OTHERS, SITES, Victim, mean_of_others, patch
 from scripts.local import finished_run
+from scripts.options import quoted
 from src.differential_privacy.dp_sgd import PatientDPSGD
 from src.errors import InputError
 from src.plan import plan as plans
@@ -77,7 +78,7 @@ def inversion(
     regions = [victim.regions, *(g.regions for g in guesses)]
     figure = figures.inversion(titles, images, regions)
     found = {"side": side, "iterations": iterations, "rows": rows}
-    following = f"attack membership --run {run}" if run else "attack membership --help"
+    following = f"attack membership --run {quoted(run)}" if run else "attack membership --help"
     findings.keep(console, "inversion", found, figure, out=out, run=run, following=following)
 
 

@@ -25,6 +25,7 @@ from scripts.attack.membership_inference import (
     true_positive_rates,
 )
 from scripts.local import finished_run
+from scripts.options import quoted
 from src.engines.openfl.model_file import read_model
 from src.errors import InputError
 from src.inference.checkpoint import load_weights
@@ -87,7 +88,7 @@ def membership(
     found = compare(losses, np.random.default_rng(seed))
     show(console, found)
     figure = figures.membership(found)
-    following = f"attack inversion --run {run}" if run else "attack inversion"
+    following = f"attack inversion --run {quoted(run)}" if run else "attack inversion"
     findings.keep(console, "membership", found, figure, out=out, run=run, following=following)
 
 

@@ -5,7 +5,6 @@ network that public data have taught. What is trained here is no secret and is c
 """
 
 import io
-import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from scripts.local.workspace import complete_plan
 from scripts.partition.phantom_files import write_site
 from src.data.phantom_site import site_for
 from src.data.public_cases import STREAM
+from src.errors import InputError
 from src.files import write_atomically
 from src.plan import plan as plans
 from src.plan.view import Plan
@@ -54,15 +54,17 @@ def pretrain(
     console = Screen(markup=True)
     plan = complete_plan(plan_path, seed=seed, changes=changes)
     out = out or Path("runs") / "init.pt"
+    if out.is_dir():  # told before the training, not after it
+        raise InputError(f"{out} is a folder. Name a file, such as {out / 'init.pt'}.")
     with tempfile.TemporaryDirectory() as scratch:
         folder = data or synthetic(Path(scratch) / "public", hospital, cases, seed or 0)
         network = taught(plan, folder, kind, steps, learning_rate, Path(scratch), console)
     save(network, out)
     about = f"{data}" if data else f"{cases} synthetic patients of hospital {hospital}"
-    console.print(f"Weights: {out}   ({steps} steps on {about})")
+    console.print(f"Weights: {out}   ({steps} steps on {about})", soft_wrap=True)
     console.print(
-        f"Next:    {options.python()} -m scripts simulate --plan {shlex.quote(str(plan_path))} "
-        f"--init {shlex.quote(str(out))}",
+        f"Next:    {options.python()} -m scripts simulate --plan {options.quoted(plan_path)} "
+        f"--init {options.quoted(out)}",
         soft_wrap=True,
     )
 

@@ -6,7 +6,6 @@ certificate and data, and they meet over mutual TLS.
 
 import json
 import os
-import shlex
 import shutil
 import tempfile
 import time
@@ -25,9 +24,10 @@ from scripts.local.processes import free_port, refuse_used_port, run_federation
 from scripts.local.workspace import build_workspace, complete_plan
 from scripts.partition.preparation import PHANTOM, prepare_sites, progress_bar, site_folders
 from scripts.report.page import write_report
+from src import names
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.differential_privacy.ledger import VARIABLE as LEDGER
-from src.errors import InputError
+from src.errors import InputError, Refused
 from src.plan import rules
 from src.plan.view import Plan
 from src.preflight.doctor import examine
@@ -58,7 +58,7 @@ def simulate(
     console = Screen(markup=True)
     began = time.monotonic()
     run = out or Path("runs") / plan_path.stem
-    make_room(run, overwrite)
+    may_be_made(run, overwrite)
     given_port = any(change.startswith("network.agg_port=") for change in changes)
     plan = complete_plan(
         plan_path,
@@ -71,9 +71,11 @@ def simulate(
     port = Plan(plan).port
     refuse_used_port(port)
     _refuse_random_rest(plan, plan_path, init)
+    refuse_names(data, run)
+    make_room(run, overwrite)
     say = steps(console, began)
 
-    with _apart(run), fx.forked():  # imports while the data are made
+    with _apart(run), fx.forked(), _nothing_left_of_a_refusal(run):  # imports meanwhile
         say(f"[bold]data[/]       {data or 'synthetic patients'}")
         folders = _site_folders(console, run, data, kind, sites, cases, Plan(plan).seed)
         _cap_cases(plan, folders)
@@ -124,7 +126,8 @@ def _refuse_random_rest(plan: dict[str, Any], plan_path: Path, init: Path | None
         raise InputError(
             f"{plan_path} tunes a part of the network, and the rest would stay random: it would "
             "learn nothing. Make initial weights of public or synthetic patients first:\n  "
-            f"{options.python()} -m scripts pretrain --plan {plan_path} --out runs/init.pt\n"
+            f"{options.python()} -m scripts pretrain --plan {options.quoted(plan_path)} "
+            "--out runs/init.pt\n"
             "then pass --init runs/init.pt"
         )
 
@@ -173,15 +176,52 @@ def _finish(console: Console, run: Path, say) -> None:
     console.print(f"Numbers:     {page.with_name('report.json')}", soft_wrap=True)
     console.print(f"Final model: {finished_run.final_model(run)}", soft_wrap=True)
     console.print(
-        f"Next:        {options.python()} -m scripts evaluate --run {shlex.quote(str(run))}",
+        f"Next:        {options.python()} -m scripts evaluate --run {options.quoted(run)}",
         soft_wrap=True,
     )
 
 
+def refuse_names(data: Path | None, run: Path) -> None:
+    """InputError if a site folder's name cannot be enrolled, or the data lie where the run goes."""
+    if data is None:
+        return
+    if run.resolve() in (data.resolve(), *data.resolve().parents):
+        raise InputError(f"--data {data} lies in --out {run}, which would be replaced. Move it.")
+    faults = []
+    for site in site_folders(data):
+        try:
+            names.check_site(site)
+        except InputError as error:
+            faults.append(f"{data / site}: {error} Rename the folder.")
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+@contextmanager
+def _nothing_left_of_a_refusal(run: Path) -> Iterator[None]:
+    """Where data, plan or a party is refused before the federation starts, no run comes to be.
+
+    (A process that fails keeps its folder: the logs lie there.)
+    """
+    try:
+        yield
+    except (InputError, Refused):
+        if not (run / "run.json").is_file():
+            shutil.rmtree(run, ignore_errors=True)
+        raise
+
+
 def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
+    """Take an earlier run away, if it may be. InputError: as `may_be_made`."""
+    may_be_made(run, overwrite, mark=mark)
+    if run.exists():
+        shutil.rmtree(run)
+
+
+def may_be_made(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
     """An earlier run is replaced only if asked, and nothing that is not a run ever is.
 
-    mark: the folder by which a run is known.
+    mark: the folder by which a run is known. InputError: there is a run, or something else.
     """
     if not run.exists():
         return
@@ -189,7 +229,6 @@ def make_room(run: Path, overwrite: bool, *, mark: str = "aggregator") -> None:
         raise InputError(f"{run} exists. Name another --out, or pass --overwrite.")
     if any(run.iterdir()) and not (run / mark).is_dir() and not (run / "data").is_dir():
         raise InputError(f"{run} is not a run of this kit (no {mark}/): not replaced.")
-    shutil.rmtree(run)
 
 
 def _site_folders(

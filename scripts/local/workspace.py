@@ -12,7 +12,7 @@ import click
 import yaml
 
 from scripts.local import locks, sbom
-from scripts.options import ROOT
+from scripts.options import ROOT, quoted
 from src.errors import InputError
 from src.plan import plan as plans
 from src.plan import rules
@@ -36,7 +36,8 @@ def workspace(
     out = out or Path("runs") / plan_path.stem / "aggregator" / "workspace"
     build_workspace(plan, out)
     click.echo(f"Workspace: {out}")
-    click.echo(f"Next:      cd {out} && fx workspace certify   (then see workspace/README.md)")
+    click.echo(f"Next:      cd {quoted(out)} && fx plan initialize && fx workspace export")
+    click.echo("           and the desk's `certify init` and `enrol`: workspace/README.md, 2")
 
 
 def complete_plan(
@@ -74,7 +75,15 @@ def build_workspace(plan: dict[str, Any], out: Path) -> None:
         raise InputError(f"{out} exists. Name another --out, or move it away.")
     sbom.check()
     part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        _write(plan, part)
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(plan: dict[str, Any], part: Path) -> None:
     for folder in FRAME:
         (part / folder).mkdir(parents=True, mode=0o700)
     shutil.copy2(ROOT / "workspace" / ".workspace", part)
@@ -84,4 +93,3 @@ def build_workspace(plan: dict[str, Any], out: Path) -> None:
     (part / "plan" / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=True), encoding="utf-8")
     for name in ("cols.yaml", "data.yaml"):
         shutil.copy2(ROOT / "plan" / name, part / "plan" / name)
-    part.rename(out)

@@ -1,6 +1,5 @@
 """`prepare`: site folders from a data set, or from nothing (synthetic patients)."""
 
-import shlex
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -235,5 +234,5 @@ def _show(console: Console, made: Made, out: Path) -> None:
         table.add_row(site.name, str(site.patients), str(site.cases), grades, *volumes)
     console.print(table)
     console.print(f"\nSite folders: {out}", markup=False, soft_wrap=True)
-    following = f"{options.python()} -m scripts simulate --data {shlex.quote(str(out))}"
+    following = f"{options.python()} -m scripts simulate --data {options.quoted(out)}"
     console.print(f"Next:         {following}", markup=False, soft_wrap=True)

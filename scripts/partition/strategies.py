@@ -4,18 +4,38 @@ Site names are lower case, since OpenFL's certificates lower-case them.
 """
 
 import csv
+import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from src import require
+from src import names, require
 from src.data.case import CaseFiles
 from src.data.layouts import GRADES
 from src.errors import InputError
 
 Sites = dict[str, list[CaseFiles]]
+# Letters that are written with two elsewhere, and those that no accent can be taken from.
+WRITTEN_OUT = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "ß": "ss",
+        "æ": "ae",
+        "ø": "oe",
+        "å": "aa",
+        "œ": "oe",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "ı": "i",
+    }
+)
 NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 FEWEST_PATIENTS = 2  # one to train on, one to validate
 USUAL_SITES = 3
@@ -31,11 +51,27 @@ def site_names(count: int) -> list[str]:
 
 
 def site_name(text: str) -> str:
-    """A name that certificates can carry: [a-z0-9-]+. InputError: nothing of the text is left."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """The name of a site that a folder's or an institution's name stands for.
+
+    Whatever this makes can be enrolled (`src.names`). Umlauts are written out; a number, or a word
+    of the kit's own, gets `site-` before it; what is too long is cut, and a digest of the whole
+    keeps two that begin alike apart. InputError: nothing of the text is left.
+    """
+    latin = unicodedata.normalize("NFC", text).lower().translate(WRITTEN_OUT)
+    plain = unicodedata.normalize("NFKD", latin)
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if not name:
-        raise InputError(f"{text!r} cannot be made a site name: use letters, digits and hyphens.")
-    return name
+        raise InputError(
+            f"{text!r} cannot be made a site's name: none of its letters is one of a-z or a digit. "
+            "Rename the folder."
+        )
+    if name[0].isdigit() or name in names.TAKEN:
+        name = f"site-{name}"
+    if len(name) > names.MOST_SITE:
+        mark = hashlib.sha256(name.encode()).hexdigest()[:5]
+        name = f"{name[: names.MOST_SITE - len(mark) - 1].rstrip('-')}-{mark}"
+    return names.check_site(name)
 
 
 def usual_count(cases: list[CaseFiles]) -> int:
@@ -57,8 +93,8 @@ def round_robin(cases: list[CaseFiles], count: int, seed: int) -> Sites:
             "Lower --sites."
         )
     order = np.random.default_rng(seed).permutation(len(patients))
-    names = site_names(count)
-    owner = {patients[patient]: names[turn % count] for turn, patient in enumerate(order)}
+    dealt = site_names(count)
+    owner = {patients[patient]: dealt[turn % count] for turn, patient in enumerate(order)}
     return _by_owner(cases, {case.case_id: owner[case.patient_id] for case in cases})
 
 
@@ -80,7 +116,7 @@ def by_folder(cases: list[CaseFiles], root: Path) -> Sites:
         if folder_of.setdefault(site, inside[0]) != inside[0]:
             raise InputError(
                 f"Folders {folder_of[site]} and {inside[0]} of {root} would both be site {site}: "
-                "site names are lower case, of letters, digits and hyphens. Rename one."
+                "site names are lower case, of letters a-z, digits and hyphens. Rename one."
             )
         owner[case.case_id] = site
     return _by_owner(cases, owner)
@@ -116,7 +152,7 @@ def refuse_small(sites: Sites) -> None:
             )
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def in_order(sites: Iterable[str]) -> list[str]:
     """one, two, three … as one counts, then all other names, numbers in them by value."""
 
     def place(name: str) -> tuple:
@@ -124,7 +160,7 @@ def in_order(names: Iterable[str]) -> list[str]:
         words = re.split(r"(\d+)", name)  # text and numbers by turns, text first
         return number, [int(word) if word.isdecimal() else word for word in words], name
 
-    return sorted(names, key=place)
+    return sorted(sites, key=place)
 
 
 def _read_partition(path: Path) -> dict[str, int]:
@@ -164,6 +200,6 @@ def _by_owner(cases: list[CaseFiles], owner: Mapping[str, str]) -> Sites:
     return {name: sites[name] for name in in_order(sites)}
 
 
-def _listed(names: Collection[str]) -> str:
-    shown = ", ".join(sorted(names)[:20])
-    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
+def _listed(ids: Collection[str]) -> str:
+    shown = ", ".join(sorted(ids)[:20])
+    return f"{shown} and {len(ids) - 20} more" if len(ids) > 20 else shown

@@ -3,11 +3,11 @@
 Held when a workspace is built, where it is approved, and again by each site before it trains.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from src.errors import PlanError, SettingError
+from src import names
+from src.errors import InputError, PlanError, SettingError
 from src.plan import sources as sources_of
 from src.plan.declared import check_declared, declared, is_private
 from src.plan.engine_classes import NETWORK
@@ -217,11 +217,13 @@ def _check_privacy(plan: Mapping[str, Section], name: str, sources: Sources) -> 
 def _check_limits(plan: Mapping[str, Section], name: str) -> None:
     """Settings that OpenFL takes, and then fails on in the middle of a run."""
     address = str(_value(plan, "network.agg_addr"))
-    if re.fullmatch(r"[\d.]+|.*:.*", address):
+    try:
+        names.check_host(address)
+    except InputError as error:
         raise PlanError(
-            f"{name}: network.agg_addr is {address}: certificates carry names, no numbers. Give "
-            "the host a DNS name, or one in every site's /etc/hosts."
-        )
+            f"{name}: network.agg_addr: {error} (A host without one gets it in every site's "
+            "/etc/hosts.)"
+        ) from None
     for section in ("aggregator", "network"):
         if _value(plan, f"{section}.single_col_cert_common_name"):
             raise PlanError(

@@ -13,7 +13,13 @@ from certs.authority import Authority
 from certs.policy import Policy
 from src.errors import InputError, Refused
 from src.trust import fingerprint
-from src.trust.certificate import AGGREGATOR, SITE, parse_common_name, read_certificate
+from src.trust.certificate import (
+    AGGREGATOR,
+    SITE,
+    parse_common_name,
+    read_certificate,
+    utc_now,
+)
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, PASSPHRASE, SITES, make_request, open_desk, words_of
 
@@ -208,7 +214,7 @@ def test_a_second_certificate_for_a_party_that_has_one_is_refused(desk, tmp_path
 
 @pytest.mark.parametrize("name", ["One", "a.b", "1one", "", "x" * 30, "one_two"])
 def test_names_outside_the_rule_are_not_enrolled(desk, name):
-    with pytest.raises(InputError, match="no name for a party"):
+    with pytest.raises(InputError, match="no name for a site: it "):
         desk.enrol(name, SITE)
 
 
@@ -344,3 +350,26 @@ def test_a_second_authority_does_not_overwrite_the_first(parties, clock, tmp_pat
     shutil.copytree(parties / "desk", tmp_path / "desk")
     with pytest.raises(InputError):
         Authority.create(tmp_path / "desk", "x", lambda: PASSPHRASE, clock)
+
+
+def test_names_are_enrolled_all_or_none_and_every_refusal_is_told(desk):
+    before = dict(desk.register.enrolled)
+    with pytest.raises(InputError, match=r"(?s)'Neun' .* upper-case .*\n.*'1' .* a digit"):
+        desk.enrol_all([("seven", SITE), ("Neun", SITE), ("1", SITE)])
+    assert desk.register.enrolled == before
+
+
+def test_the_desk_s_own_policy_may_ask_for_more(desk):
+    object.__setattr__(desk.authority.policy, "site_name", "clinic-[0-9]+")
+    with pytest.raises(InputError, match=r"under this desk's own policy.yaml, which asks for clin"):
+        desk.enrol("seven", SITE)
+
+
+def test_an_authority_that_is_refused_leaves_nothing_and_can_be_made_afterwards(tmp_path):
+    def none_typed() -> bytes:
+        raise InputError("no passphrase")
+
+    for federation, words in (("x" * 60, "1 to 56"), ("glioma", "no passphrase")):
+        with pytest.raises(InputError, match=words):
+            Authority.create(tmp_path / "desk", federation, none_typed, utc_now)
+        assert list(tmp_path.iterdir()) == []

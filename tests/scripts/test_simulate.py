@@ -147,3 +147,30 @@ def test_an_interrupted_run_ends_every_process(tmp_path, phantom_sites):
     process.send_signal(signal.SIGTERM)
     assert process.wait(HANG_S) != 0
     assert descendants_of(run) == []
+
+
+def test_names_that_cannot_be_enrolled_are_all_told_and_nothing_is_made(run, tmp_path):
+    for name in ("1", "Zwei"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "dataset.yaml").write_text("kind: brats2021\n")
+    error = refused(run, "--data", str(tmp_path / "data"))
+    assert "'1' is no name for a site: it starts with a digit; site-1 would do" in error
+    assert "'Zwei' is no name for a site: it has an upper-case letter (Z)" in error
+    assert not run.exists()
+
+
+def test_a_refusal_takes_no_earlier_run_away(run, tmp_path):
+    (run / "aggregator").mkdir(parents=True)
+    (tmp_path / "data" / "1").mkdir(parents=True)
+    (tmp_path / "data" / "1" / "dataset.yaml").write_text("kind: brats2021\n")
+    for data in (tmp_path / "data", run):
+        process = simulate("--out", str(run), "--data", str(data), "--overwrite")
+        assert process.returncode == 1
+        assert (run / "aggregator").is_dir()
+
+
+def test_a_refusal_after_the_workspace_was_made_leaves_nothing(run, tmp_path, phantom_sites):
+    for name in ("one", "two"):  # too few for an encrypted sum
+        shutil.copytree(phantom_sites[name], tmp_path / "data" / name)
+    refused(run, "--data", str(tmp_path / "data"))
+    assert not run.exists()

@@ -1,15 +1,19 @@
 """`workspace`: complete, checked, whole or not at all."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from scripts.local import locks
 from scripts.local.workspace import build_workspace, complete_plan
-from src.errors import InputError
+from scripts.workspace import workspace
+from src.errors import InputError, PlanError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = ROOT / "plan" / "plan.yaml"
@@ -73,4 +77,20 @@ def test_no_partial_workspace_is_left_when_writing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "copytree", full_disk)
     with pytest.raises(OSError, match="No space"):
         build_workspace(complete_plan(PLAN), tmp_path / "ws")
-    assert not (tmp_path / "ws").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_cannot_be_enrolled_is_refused_before_anything_is_made(tmp_path):
+    out = tmp_path / "ws"
+    shown = CliRunner().invoke(workspace, ["--address", "AGG.Klinik.Example", "--out", str(out)])
+    assert isinstance(shown.exception, PlanError)
+    assert "aggregator names are lower case: agg.klinik.example" in str(shown.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_command_can_be_pasted_and_is_the_runbook_s(tmp_path):
+    out = tmp_path / "Klinik & Co"
+    shown = CliRunner().invoke(workspace, ["--out", str(out)], catch_exceptions=False)
+    command = re.search(r"Next: +(.*)", shown.output)[1]
+    assert shlex.split(command)[:6] == ["cd", str(out), "&&", "fx", "plan", "initialize"]
+    assert "fx workspace certify" not in shown.output

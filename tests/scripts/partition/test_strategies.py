@@ -19,6 +19,7 @@ from scripts.partition.strategies import (
 )
 from src.data.case import SEQUENCES, CaseFiles
 from src.errors import InputError
+from src.names import check_site
 
 ROOT = Path("/data")
 
@@ -200,16 +201,38 @@ def test_a_site_with_one_patient_is_refused():
     refuse_small({"one": small["one"]})
 
 
-@given(st.text(max_size=20))
-def test_site_names_are_fit_for_certificates_or_refused(text):
+@given(st.text(max_size=60))
+def test_site_names_can_be_enrolled_or_are_refused(text):
     try:
         name = site_name(text)
     except InputError as error:
-        assert "cannot be made a site name" in str(error)  # noqa: PT017
+        assert "cannot be made a site's name" in str(error)  # noqa: PT017
         return
-    assert name == name.lower()
-    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert check_site(name) == name
     assert site_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("folder", "site"),
+    [
+        ("1", "site-1"),
+        ("Charité", "charite"),
+        ("Universitätsklinikum Köln", "universitaetsklinikum-koeln"[:18] + "-"),
+        ("Universita\u0308tsspital", "universitaetsspital"),  # as a Mac writes the umlaut
+        ("Weißer Hirsch", "weisser-hirsch"),
+        ("Łódź", "lodz"),
+        ("Aggregator", "site-aggregator"),
+        ("Klinik für Röntgen & Co", "klinik-fuer-roentgen-co"),
+    ],
+)
+def test_an_institution_s_name_becomes_a_site_s(folder, site):
+    assert site_name(folder).startswith(site)
+
+
+def test_two_long_names_that_begin_alike_stay_two():
+    names = {site_name(f"Universitätsklinikum Frankfurt {end}") for end in ("Main", "Oder")}
+    assert len(names) == 2
+    assert all(len(name) <= 24 for name in names)
 
 
 def test_sites_are_counted_in_words_then_in_numbers():
