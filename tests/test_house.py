@@ -148,7 +148,8 @@ def of_the_locale(source: str) -> list[str]:
             (bool(text) and re.fullmatch("[rwax+t]+", text[0]) is not None)
             or (not node.args and receiver.endswith("path"))  # other things are opened, too
         )
-        if (name in ("read_text", "write_text") and receiver != "self") or opens:
+        given = {"read_text": 1, "write_text": 2}.get(name, 0)  # arguments, an encoding among them
+        if opens or (given and receiver != "self" and len(node.args) < given):
             found.append(f"line {node.lineno}: {ast.unparse(node)}")
     return found
 
