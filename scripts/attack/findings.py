@@ -1,9 +1,6 @@
 """What an attack found: a JSON file and a figure, in their own folder or in a run's report."""
 
 import json
-import os
-import platform
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +9,7 @@ import click
 from rich.console import Console
 
 from scripts import options
+from scripts.numbers import how_measured
 from src.verbs.screen import Screen
 
 if TYPE_CHECKING:
@@ -60,11 +58,7 @@ def keep(
     from src.files import write_atomically
 
     folder = out or (run / "report" if run else DEFAULT_OUT)
-    about = {
-        "attack": attack,
-        "command": "python -m scripts " + shlex.join(sys.argv[1:]),
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-    }
+    about = {"attack": attack, **how_measured()}
     path = folder / f"attack-{attack}.json"
     write_atomically(path, json.dumps(about | found, indent=2))
     write_atomically(path.with_suffix(".png"), as_png(figure))

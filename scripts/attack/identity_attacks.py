@@ -4,8 +4,6 @@ Real `fx` processes, real certificates, real TLS. An attack gives whether it suc
 heard.
 """
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.attack.attacker import FOR_EVER, Attacker, Outcome, said
-from scripts.attack.targets import REFUSALS, Kit, Stock, Target, identity_of, in_force, pem
+from scripts.attack.targets import REFUSALS, Target, identity_of, in_force, pem
 from scripts.local.enrol import approve
 from src.refusal import APPROVAL
 from src.trust import approval
@@ -177,22 +175,6 @@ def verdict(outcome: Outcome) -> str:
     """An outcome as one cell of the table."""
     succeeded, heard = outcome
     return "refused, retries for ever" if heard == FOR_EVER else VERDICTS[succeeded]
-
-
-def against_both(console: Console) -> dict[str, dict[str, Outcome]]:
-    """The outcome of every attack, by target: stock OpenFL, then this kit."""
-    results = {}
-    for kind in (Stock, Kit):
-        folder = Path(tempfile.mkdtemp(prefix="attacks-"))
-        try:
-            target = kind(folder)
-            console.print(f"[dim]{target.name}: enrolment …[/]")
-            target.enrol()
-            console.print(f"[dim]{target.name}: {len(ATTACKS)} attacks …[/]")
-            results[target.name] = carry_out(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return results
 
 
 def show(console: Console, results: dict[str, dict[str, Outcome]]) -> None:

@@ -1,23 +1,21 @@
 """`attack line`: hold the aggregator's line, fill its memory, keep its threads."""
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from scripts.numbers import json_file, keep_numbers
+
 
 @click.command()
-@click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here."
-)
+@json_file
 def line(json_path: Path | None) -> None:
     """Attack who is waited for: stock OpenFL 1.9, and this kit."""
-    from scripts.attack.line_attacks import against_both, show
+    from scripts.attack.line_attacks import ATTACKS, carry_out, show
+    from scripts.attack.targets import against_both
 
     console = Console(highlight=False)
-    results = against_both(console)
+    results = against_both(console, len(ATTACKS), carry_out, "plain.yaml")
     show(console, results)
-    if json_path:
-        json_path.write_text(json.dumps(results, indent=1), encoding="utf-8")
-        console.print(f"Figures: {json_path}", soft_wrap=True)
+    keep_numbers(console, json_path, results)

@@ -6,13 +6,10 @@ one of a name that is not listed. A member is an honest site by its certificate,
 likes.
 """
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import grpc
 import psutil
@@ -180,22 +177,6 @@ def carry_out(target: Target) -> dict[str, float]:
         with target.listening():
             figures |= attack(Line(Attacker(target)))
     return figures
-
-
-def against_both(console: Console) -> dict[str, dict[str, float]]:
-    """The figures by target: stock OpenFL, then this kit, neither of them encrypted."""
-    results = {}
-    for kind in (Stock, Kit):
-        folder = Path(tempfile.mkdtemp(prefix="line-"))
-        try:
-            target = kind(folder, "plain.yaml")
-            console.print(f"[dim]{target.name}: enrolment …[/]")
-            target.enrol()
-            console.print(f"[dim]{target.name}: {len(ATTACKS)} attacks …[/]")
-            results[target.name] = carry_out(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return results
 
 
 def show(console: Console, results: dict[str, dict[str, float]]) -> None:

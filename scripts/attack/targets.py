@@ -2,11 +2,13 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from cryptography import x509
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from openfl.cryptography.ca import sign_certificate
 from openfl.cryptography.io import read_crt, read_key
 from openfl.cryptography.participant import generate_csr
+from rich.console import Console
 
 from certs.authority import Authority
 from certs.ceremony import Ceremony
@@ -228,4 +231,26 @@ def in_force() -> tuple[datetime, datetime]:
 
 
 Target = Stock | Kit
+Found = TypeVar("Found")
 REFUSALS = (Refused, InputError, fx.FxFailed, subprocess.SubprocessError)
+
+
+def against_both(
+    console: Console, attacks: int, carry_out: Callable[[Target], Found], plan: str = "plan.yaml"
+) -> dict[str, Found]:
+    """What came of the attacks, by target: stock OpenFL, then this kit, each enrolled anew.
+
+    attacks: how many `carry_out` carries out, for the progress. plan: its file in plan/.
+    """
+    results = {}
+    for kind in (Stock, Kit):
+        folder = Path(tempfile.mkdtemp(prefix="attacks-"))
+        try:
+            target = kind(folder, plan)
+            console.print(f"[dim]{target.name}: enrolment …[/]")
+            target.enrol()
+            console.print(f"[dim]{target.name}: {attacks} attacks …[/]")
+            results[target.name] = carry_out(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return results

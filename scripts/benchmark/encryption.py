@@ -1,16 +1,17 @@
 """`benchmark encryption`: one round of encrypted updates, beside NVIDIA FLARE's and plain ones."""
 
-from pathlib import Path
 from typing import Any
 
 import click
+
+from scripts.numbers import json_file
 
 FLARE = ["nvflare[HE]==2.9.0"]
 WIDTHS = "16,32,64,128,256"
 
 
 @click.command()
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
+@json_file
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--alone", is_flag=True, help="Without NVIDIA FLARE (pip, an own environment).")
 @click.option("--widths", default=WIDTHS, show_default=True, help="Channels of the U-Net's levels.")

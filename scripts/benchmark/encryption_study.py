@@ -12,7 +12,6 @@ open: a site checks the sum, decrypts and decodes it.
 
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -28,8 +27,8 @@ from monai.networks.nets import UNet
 from rich.table import Table
 
 from scripts.benchmark.meter.contender import METER_FOLDER, PEER_FOLDER, ROOT, own_environment
+from scripts.numbers import how_measured, keep_numbers
 from src.errors import RunFailed
-from src.files import write_atomically
 from src.verbs.screen import Screen
 
 FLARE = ["nvflare[HE]==2.9.0"]
@@ -111,18 +110,9 @@ def encryption(json_path: Path | None, repeats: int, alone: bool, widths: str) -
     )
     for name, ratio in found.items():
         console.print(f"  {name:<48}{ratio:8.3f}")
-    if json_path is not None:
-        machine = f"{platform.platform()}, Python {platform.python_version()}"
-        content = {
-            "benchmark": "encryption",
-            "command": "python -m scripts " + " ".join(sys.argv[1:]),
-            "machine": f"{machine}, {len(os.sched_getaffinity(0))} cores",
-            "values": values,
-            "rows": rows,
-            "ratios": found,
-        }
-        write_atomically(json_path, json.dumps(content, indent=2))
-        console.print(f"Rows: {json_path}")
+    measured = {"benchmark": "encryption", **how_measured()}
+    content = measured | {"values": values, "rows": rows, "ratios": found}
+    keep_numbers(console, json_path, content)
 
 
 def contenders(alone: bool) -> list[Contender]:

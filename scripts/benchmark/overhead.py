@@ -1,13 +1,14 @@
 """`benchmark overhead`: what a round costs apart from training, for this kit and for others."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from scripts.numbers import json_file
+
 
 @click.command()
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows here.")
+@json_file
 @click.option("--peers", is_flag=True, help="Also NVIDIA FLARE and Flower (pip, own environments).")
 @click.option("--only", multiple=True, help="Only contenders whose name contains this.")
 @click.option("--rounds", default=8, show_default=True, type=click.IntRange(min=3))

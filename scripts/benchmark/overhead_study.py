@@ -10,9 +10,6 @@ start s: from the command to the first work of a site.
 max error: of the final model's values.
 """
 
-import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -29,9 +26,9 @@ from scripts.benchmark.meter.workload import SITES, largest_error
 from scripts.benchmark.peers.flare import Flare
 from scripts.benchmark.peers.flower import Flower
 from scripts.benchmark.peers.openfl_contender import OpenFL
+from scripts.numbers import how_measured, keep_numbers
 from scripts.options import ROOT
 from src.errors import InputError, KitError, RunFailed
-from src.files import write_atomically
 from src.verbs.screen import Screen
 
 ENVIRONMENTS = ROOT / "runs" / "benchmark" / "environments"
@@ -71,9 +68,7 @@ def overhead(
     console.print(
         "MB are per site and round, TCP payload with TLS; max error against the exact mean."
     )
-    if json_path is not None:
-        write_atomically(json_path, json.dumps(result(rows), indent=2))
-        console.print(f"Rows: {json_path}")
+    keep_numbers(console, json_path, result(rows))
     if any("failed" in row for row in rows):
         sys.exit(1)
 
@@ -185,11 +180,4 @@ def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for key in ("s_per_round", "cpu_s_per_round")
         if row is not ours and ours.get(key) and row.get(key)
     }
-    return {
-        "benchmark": "overhead",
-        "command": "python -m scripts " + " ".join(sys.argv[1:]),
-        "machine": f"{platform.platform()}, Python {platform.python_version()}, "
-        f"{len(os.sched_getaffinity(0))} cores",
-        "rows": rows,
-        "ratios": ratios,
-    }
+    return {"benchmark": "overhead", **how_measured(), "rows": rows, "ratios": ratios}

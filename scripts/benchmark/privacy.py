@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from scripts import options
+from scripts.numbers import json_file
 from scripts.options import ROOT
 
 
@@ -23,7 +24,7 @@ from scripts.options import ROOT
 @click.option("--size", default=64, show_default=True, help="Voxels along each axis.")
 @click.option("--pretraining", default=400, show_default=True, help="Steps on public patients.")
 @options.changes
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures as JSON.")
+@json_file
 @click.option("--figure", type=click.Path(path_type=Path), help="Dice against epsilon, as PNG.")
 def privacy(
     plan_path: Path,

@@ -14,10 +14,8 @@ patients of the same hospital.
 """
 
 import copy
-import json
 import math
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from scripts.attack.membership_inference import losses
 from scripts.benchmark.privacy_results import CELLS, PLAIN, PRETRAINED, drawn, summaries, table
 from scripts.local.pretraining import SIDE_MM, save, synthetic, taught
 from scripts.local.workspace import complete_plan
+from scripts.numbers import how_measured, keep_numbers
 from scripts.partition.phantom_files import write_site
 from src.data.phantom_site import site_for
 from src.differential_privacy.dp_sgd import PatientDPSGD
@@ -77,8 +76,7 @@ def privacy(
         runs = study.runs(range(seeds), levels, console)
     rows = summaries(runs)
     result = {
-        "command": f"python -m scripts benchmark privacy --seeds {seeds} --epsilons {epsilons}",
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        **how_measured(),
         "seconds": round(time.monotonic() - began),
         "plan": Plan(plan).local["settings"],
         "rounds": Plan(plan).rounds,
@@ -91,9 +89,7 @@ def privacy(
     console.print(
         f"{result['seconds']} s. Synthetic patients; spread: standard deviation of seeds."
     )
-    if json_path:
-        write_atomically(json_path, json.dumps(result, indent=1))
-        console.print(f"Numbers: {json_path}")
+    keep_numbers(console, json_path, result)
     if figure:
         write_atomically(figure, drawn(rows))
         console.print(f"Figure:  {figure}")

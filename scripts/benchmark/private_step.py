@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from scripts.numbers import json_file
+
 CROPS, BATCH, SIDE = 8, 2, 64
 
 
 @click.command("private-step")
 @click.option("--turns", default=3, show_default=True, type=click.IntRange(min=1))
 @click.option("--side", default=SIDE, show_default=True, help="Voxels of a crop along each axis.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Figures as JSON.")
+@json_file
 def private_step(turns: int, side: int, json_path: Path | None) -> None:
     """CPU seconds and peak memory of a private step, and its ratio to the plain one."""
     from scripts.benchmark.private_step_study import private_step as work

@@ -26,10 +26,10 @@ from opacus.optimizers import DPOptimizer
 from rich.table import Table
 
 from scripts.benchmark.meter.steps import Steps, peak_mb
+from scripts.numbers import keep_numbers
 from scripts.options import ROOT
 from src.differential_privacy.dp_sgd import private_gradient
 from src.errors import RunFailed
-from src.files import write_atomically
 from src.model.losses import DiceBCE
 from src.model.unet import GliomaUNet
 from src.trainable import trainable_names
@@ -62,10 +62,8 @@ def private_step(turns: int, side: int, json_path: Path | None) -> None:
         row["cpu_vs_plain"] = row["cpu_s"] / plain["cpu_s"]
         row["mb_vs_plain"] = row["mb"] / plain["mb"]
     console.print(table(rows))
-    if json_path:
-        result = {"crops": CROPS, "side": side, "turns": turns, "rows": rows}
-        write_atomically(json_path, json.dumps(result, indent=1))
-        console.print(f"Numbers: {json_path}")
+    result = {"crops": CROPS, "side": side, "turns": turns, "rows": rows}
+    keep_numbers(console, json_path, result)
 
 
 def _turn(name: str, side: int) -> dict[str, float]:
