@@ -99,7 +99,7 @@ class Fields:
             yield key, value
 
 
-def check_form(value: Any, form: Mapping[str, str]) -> None:
+def check_form(value: Any, form: Mapping[Any, str]) -> None:
     """WireError unless a mapping has these keys, each of its kind: the name of a method above."""
     fields = Fields(value)
     for key, kind in form.items():

@@ -90,7 +90,12 @@ def file(name: str, content: Callable[[Path], str] = python) -> Callable[[Path],
 
 def both(*plants: Callable[[Path], None]) -> Callable[[Path], None]:
     """Plant one after the other."""
-    return lambda workspace: [plant(workspace) for plant in plants] and None
+
+    def plant(workspace: Path) -> None:
+        for each in plants:
+            each(workspace)
+
+    return plant
 
 
 def named(template: str, **settings: Any) -> Callable[[dict[str, Any], Path], None]:

@@ -7,9 +7,10 @@ It is made from the locks, without a clock or chance: the same locks give the sa
 import json
 import tomllib
 import uuid
+from email.message import Message
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -80,7 +81,7 @@ def _hashes(component: dict[str, Any]) -> tuple[str, ...]:
 def _licences(name: str) -> list[dict[str, Any]]:
     """What the package says of itself: an SPDX expression, else its classifiers, else its words."""
     try:
-        said = metadata(name)
+        said = cast(Message, metadata(name))  # so the standard library's are
     except PackageNotFoundError:
         raise InputError(f"{name} is not installed here. Type scripts/lock.") from None
     if expression := said.get("License-Expression"):

@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 COMMANDS, KEPT = "openfl.interface", "aggregation_functions"
 MOST_REQUEST = 1 << 20
@@ -114,8 +115,9 @@ def serve(control: socket.socket) -> Job | None:
                     return job
                 else:
                     os.close(job.output)
-                    children.append(Child(pid, job.conversation, os.pidfd_open(pid)))
-                    ready.register(children[-1].ended, selectors.EVENT_READ, children[-1])
+                    ended = os.pidfd_open(pid)
+                    children.append(Child(pid, job.conversation, ended))
+                    ready.register(ended, selectors.EVENT_READ, children[-1])
 
 
 def run(job: Job, zygote: int) -> None:
@@ -148,7 +150,7 @@ def run(job: Job, zygote: int) -> None:
 
 def _leave(code: int) -> None:
     """End as Python does, but without taking apart all modules, which would copy their memory."""
-    threading._shutdown()  # as multiprocessing's own forks end
+    threading._shutdown()  # type: ignore[attr-defined] # as multiprocessing's own forks end
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -175,7 +177,8 @@ def _attend(child: Child, ready: selectors.PollSelector, children: list[Child]) 
     Until then its process id is nobody else's, and may be signalled.
     """
     if child.ended is not None:
-        told = os.waitid(os.P_PIDFD, child.ended, os.WEXITED | os.WNOWAIT)
+        found = os.waitid(os.P_PIDFD, child.ended, os.WEXITED | os.WNOWAIT)
+        told = cast(os.waitid_result, found)  # None comes with WNOHANG alone
         code = told.si_status if told.si_code == os.CLD_EXITED else -told.si_status
         ready.unregister(child.ended)
         os.close(child.ended)

@@ -94,7 +94,7 @@ class Convolution(nn.Conv3d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As nn.Conv3d; float32 in the case above, whatever autocast says."""
         reach = self.dilation[0] * (self.kernel_size[0] - 1)
-        length = (input.shape[-3] + 2 * self.padding[0] - reach - 1) // self.stride[0] + 1
+        length = (input.shape[-3] + 2 * int(self.padding[0]) - reach - 1) // self.stride[0] + 1
         if length > 2 or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):

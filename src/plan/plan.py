@@ -208,9 +208,8 @@ def parts(plan: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     while stack:
         place, node = stack.pop(0)
         if isinstance(node, list):
-            node = dict(enumerate(node))
-        if not isinstance(node, dict):
-            continue
-        if "template" in node:
-            yield place, node
-        stack.extend((f"{place}.{key}", value) for key, value in node.items())
+            stack.extend((f"{place}.{number}", value) for number, value in enumerate(node))
+        elif isinstance(node, dict):
+            if "template" in node:
+                yield place, node
+            stack.extend((f"{place}.{key}", value) for key, value in node.items())

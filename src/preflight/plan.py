@@ -63,7 +63,8 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether anything can be learnt under the plan's privacy per site."""
     part = examination.plan.noise
-    if not part:
+    encryption = examination.encryption
+    if not part or encryption is None:
         return
     if not is_here(part["template"]):
         yield "warn", f"{part['template']} comes with this bundle; its code was not run. Read it."
@@ -76,7 +77,7 @@ def noise(examination: Examination) -> Iterator[tuple[State, str]]:
     initial = examination.workspace / examination.plan.init_weights
     shared, _ = shared_noise(
         mechanism,
-        examination.encryption,
+        encryption,
         examination.plan,
         sites,
         lambda: read_plain_model(initial).size,

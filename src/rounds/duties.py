@@ -70,7 +70,7 @@ class Duties:
 
     def remember(self, round_number: int, task: str, message: bytes) -> None:
         """The answer to a task, before its first byte leaves."""
-        answer = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=self._folder)  # noqa: SIM115
+        answer = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self._folder))  # noqa: SIM115
         answer.write(message)
         self._answers[round_number, task] = answer
         for (number, name), older in self._answers.items():

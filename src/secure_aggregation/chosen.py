@@ -22,9 +22,9 @@ def encryption_of(pipeline: Mapping[str, Any], sources: Sources | None = None) -
         return None
     if pipeline["template"] != PIPELINE:
         return plans.build(pipeline).encryption
-    settings = dict(pipeline.get("settings") or {})
+    settings: dict[str, Any] = dict(pipeline.get("settings") or {})
     settings.pop("noise", None)
     try:
-        return Encryption(**settings | {"cases": settings.get("cases") or {}})
+        return Encryption(**{**settings, "cases": settings.get("cases") or {}})
     except (SettingError, TypeError) as error:
         raise PlanError(f"{PIPELINE}: {error}") from error

@@ -44,7 +44,7 @@ class Mac:
         Both, because a copied virtual machine may go on twice with one state of its random
         generator; its two uploads have two nonces all the same, unless they are equal.
         """
-        drawn = os.urandom(32) + hashlib.sha256(np.ascontiguousarray(payload)).digest()
+        drawn = os.urandom(32) + hashlib.sha256(np.ascontiguousarray(payload).data).digest()
         return derive(self._key, "mac-nonce/v1", info=drawn)[:NONCE_BYTES]
 
     def macs(self, payload: np.ndarray, salt: bytes, nonces: Mapping[str, bytes]) -> np.ndarray:

@@ -5,6 +5,7 @@ beside the mask key that is used up, why nothing is encrypted again after the wo
 to an earlier moment: a backup of the workspace does not hold this file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from src import hash_chain
@@ -50,7 +51,7 @@ class SealedRounds:
         """Note that the round is being sealed now. Refused: it was sealed before."""
         self.open()
 
-        def line(number: int, previous: str) -> dict[str, object]:
+        def line(number: int, previous: str) -> Mapping[str, object]:
             if number and self._is_in_chain(round_number):
                 raise Refused(
                     f"Round {round_number}: this site has encrypted its update already (noted in "

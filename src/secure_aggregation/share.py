@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,7 +52,7 @@ class Encoded:
     """payload: slots (C, PAYLOAD). about: what the audit log says of it."""
 
     payload: np.ndarray
-    about: dict[str, object]
+    about: Mapping[str, object]
 
 
 class Share:
@@ -88,14 +89,14 @@ class Share:
             encoded, about = self._weighed(opened, model, cases)
         else:
             encoded = self.noise.encode(self._fixed, opened.model, model, opened.round)
-            about = {"noised": True}
+            about: Mapping[str, object] = {"noised": True}
         payload = np.zeros((self.encryption.chunks(self._fixed.size), PAYLOAD), np.uint64)
         payload.reshape(-1)[: len(encoded)] = to_residues(encoded, self._modulus)
         return Encoded(payload, about)
 
     def _weighed(
         self, opened: Opened, model: np.ndarray, cases: int
-    ) -> tuple[np.ndarray, dict[str, object]]:
+    ) -> tuple[np.ndarray, Mapping[str, object]]:
         """The slots (S,) of a model weighed by the site's cases. Refused: more than its cap."""
         cap = self.encryption.cap(self.site)
         if not 0 < cases <= cap:

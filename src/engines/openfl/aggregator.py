@@ -58,6 +58,7 @@ class Aggregator(Checkpointed):
     """
 
     DECLARES = Declares(encrypted=False)
+    round_number: int  # set by OpenFL's constructor, which calls `_load_initial_tensors`
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class TrainThenValidate(Assigner):
         self.each_round = list(each_round)
         self.final = list(final)
         group = EVALUATION if evaluation else None
-        super().__init__(selected_task_group=group, **openfl_settings)
+        super().__init__(selected_task_group=group, **openfl_settings)  # type: ignore[arg-type]
 
     def define_task_assignments(self) -> None:
         """Refuse task names that the plan does not define."""

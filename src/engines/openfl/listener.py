@@ -173,7 +173,7 @@ class Listener:
                 message = await self._next(context, self._admission.stream(small=True))
                 await self._answered(method, message or b"", caller, context)
                 return
-            with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=self._folder) as upload:
+            with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self._folder)) as upload:
                 await self._uploaded(upload, caller.site, context)
                 await self._answered(method, upload, caller, context)
 
@@ -200,7 +200,7 @@ class Listener:
             piece = await asyncio.wait_for(context.read(), max(stream.seconds_left(), 0.001))
         except TimeoutError:
             raise stream.too_slow() from None
-        if piece is grpc.aio.EOF:
+        if piece is grpc.aio.EOF:  # type: ignore[attr-defined]
             return None
         stream.took(len(piece))
         return piece

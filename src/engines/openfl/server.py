@@ -97,7 +97,7 @@ class AggregatorServer(AggregatorGRPCServer):
 
     def _credentials(self) -> grpc.ServerCredentials:
         paths = (self.private_key, self.certificate, self.root_certificate)
-        key, certificate, root = (Path(path).read_bytes() for path in paths)
+        key, certificate, root = (Path(str(path)).read_bytes() for path in paths)
         return grpc.ssl_server_credentials([(key, certificate)], root, require_client_auth=True)
 
     # -- what OpenFL answers, from bytes to bytes --------------------------------------------

@@ -10,7 +10,7 @@ from openfl.utilities import TensorKey
 from src.model_vector import TENSOR
 from src.rounds.tasks import Done, SegmentationTasks
 
-Tensors = dict[TensorKey, np.ndarray]
+Tensors = dict[TensorKey, np.ndarray | None]
 METRIC = ("metric",)
 
 
