@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,7 +40,7 @@ def record(run: Path, plan_path: Path, plan: dict[str, Any], folders: dict[str, 
         "kind": ", ".join(sorted({dataset.kind for dataset in datasets})),
         "rounds_planned": Plan(yaml.safe_load(as_run)).rounds,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in VERSIONS},
-        "command": "python -m scripts " + " ".join(sys.argv[1:]),
+        "command": "python -m scripts " + shlex.join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -66,8 +66,11 @@ def _why(port: int, error: OSError) -> str:
 def _users(port: int) -> str:
     """Who has the port: those who listen on it, else those whose connections begin there."""
     found = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port]
-    listening = [c for c in found if c.status == psutil.CONN_LISTEN]
-    users = [f"{_process(c.pid)}, on {c.laddr.ip}" for c in listening]
+    users = [
+        f"{_process(c.pid)}, on {c.laddr.ip}"
+        for c in found
+        if c.laddr and c.status == psutil.CONN_LISTEN
+    ]
     users = users or [f"a connection of {_process(c.pid)}" for c in found]
     return "; ".join(dict.fromkeys(users)) or "a program that cannot be seen from here"
 
