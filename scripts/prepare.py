@@ -20,6 +20,9 @@ from src.data.kinds import KINDS
     show_default=True,
     help="round-robin, folder (each folder in --data is a site), or a Partition_ID,Subject_ID CSV.",
 )
+@click.option(
+    "--partial", is_flag=True, help="The CSV names more cases than were downloaded: use those here."
+)
 @click.option("--copy", is_flag=True, help="Copy the cases instead of linking to them.")
 @click.option("--skip-bad", is_flag=True, help="Leave refused cases out instead of stopping.")
 @click.option(

@@ -1,10 +1,11 @@
 """Files that exist whole or not at all."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
-from src.errors import Damaged, WireError
+from src.errors import Damaged, InputError, WireError
 from src.strict import json_value
 
 
@@ -26,6 +27,26 @@ def bounded(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise WireError(f"longer than {most_bytes} bytes.")
     return content
+
+
+def refuse_closed(folder: Path) -> None:
+    """InputError if this user may not look into a folder: whose it is, and what to do."""
+    real = Path(os.path.realpath(folder))
+    above = real
+    try:
+        for above in reversed(real.parents):
+            (above / real.relative_to(above).parts[0]).lstat()
+        above = real
+        os.scandir(real).close()
+    except PermissionError:
+        told = above.stat()
+        raise InputError(
+            f"{folder}: {above} belongs to user {told.st_uid} (mode {told.st_mode & 0o777:o}), "
+            f"and this runs as user {os.geteuid()}. Run this as {told.st_uid}, or let the other "
+            f"user read it: `setfacl -R -m u:{os.geteuid()}:rX {shlex.quote(str(above))}`."
+        ) from None
+    except OSError:
+        return  # not there: others say that better
 
 
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from src.errors import WireError
+from src.text_file import utf8_text
 
 MOST_JSON_BYTES = 64 << 20  # a ledger's or a log's line, a header, a member list: all are smaller
 MOST_YAML_BYTES = 1 << 20
@@ -140,9 +141,9 @@ def yaml_value(content: bytes | str) -> Any:
     if len(content) > MOST_YAML_BYTES:
         raise WireError(f"{len(content)} bytes of YAML, expected {MOST_YAML_BYTES} at most.")
     try:
-        text = content.decode() if isinstance(content, bytes) else content
+        text = utf8_text(content) if isinstance(content, bytes) else content
         value = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, WireError) as error:
         raise WireError(f"no YAML: {error}") from None
     except (ValueError, RecursionError, TypeError, AttributeError) as error:
         # text that is no UTF-8; and what PyYAML 6 leaks for dates, numbers and keys that are none

@@ -21,6 +21,7 @@ GROUND = [
     "printable",
     "errors",
     "names",
+    "text_file",
     "refusal",
     "require",
     "strict",

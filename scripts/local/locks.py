@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scripts.options import ROOT
 from src.errors import InputError
+from src.text_file import read_text
 
 # One lock for both roles: a site and the aggregator need the same packages. Beside it each machine
 # installs one of the two builds of torch.
@@ -29,7 +30,7 @@ class Locked:
 
 def read(path: Path) -> list[Locked]:
     """The packages of a lock. InputError: a line of it is none, or an option is missing."""
-    lines = re.sub(r"\s*\\\n\s*", " ", path.read_text(encoding="utf-8")).splitlines()
+    lines = re.sub(r"\s*\\\n\s*", " ", read_text(path)).splitlines()
     lines = [line for line in lines if line and not line.lstrip().startswith("#")]
     if missing := [option for option in OPTIONS if option not in lines]:
         raise InputError(f"{path}: expected the line {missing[0]}. Type scripts/lock.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.data.clinical import FILE, Clinical, Rows, read_clinical, unmatched
 from src.data.quality import Progress as Tell
 from src.data.quality import silent
 from src.errors import CaseError, InputError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from src.data.case import CaseFiles
     from src.data.layouts import Dataset
     from src.data.quality import CaseFinding, Examined
-
-Rows = dict[str, dict[str, str]]  # of clinical.csv, by case id
 
 FEW_CASES = 8  # up to here, starting processes takes longer than reading
 MOST_READERS = 4  # processes that read cases; each needs about half a gigabyte
@@ -40,10 +39,14 @@ class SiteMade:
 
 @dataclass(frozen=True)
 class Made:
-    """The site folders that came to be, and what was found about their cases without stopping."""
+    """The site folders that came to be, and what was found without stopping.
+
+    findings: about single cases. notes: about the data folder, its tables and its partition.
+    """
 
     sites: list[SiteMade]
     findings: "list[CaseFinding]"
+    notes: list[str]
 
 
 def site_folders(root: Path) -> dict[str, Path]:
@@ -64,6 +67,7 @@ def divide(
     sites: int | None,
     seed: int,
     partition: str = "round-robin",
+    partial: bool = False,
     copy: bool = False,
     skip_bad: bool = False,
     tell: Tell = silent,
@@ -72,29 +76,63 @@ def divide(
 
     partition: "round-robin" among `sites` (None: up to three, as the patients allow), "folder"
     (each folder of `data` is a site), or the path of a CSV with Partition_ID,Subject_ID.
-    InputError: everything that is wrong with the cases (unless skip_bad) or with the partition;
-    `out` then does not come to be.
+    partial: the CSV names more cases than were downloaded; its other rows are left out.
+    InputError: everything that is wrong with the cases (unless skip_bad), with the clinical table
+    and with the partition, in one message; `out` then does not come to be.
     """
     from scripts.partition import strategies as partitions
     from src.data.layouts import scan_cases
 
     refuse_existing(out)
+    if partial and partition in ("round-robin", "folder"):
+        raise InputError(
+            "--partial goes with --partition FILE.csv, whose other rows it leaves out."
+        )
     dataset = _dataset(data, kind)
     cases, refused = scan_cases(data, dataset.kind)
-    members: Sites = {"": cases}  # where cases are refused already, all errors are still told
-    if skip_bad or not refused:
-        members = _partition(cases, data, partition, sites, seed, set(refused))
-    examined, findings = _examine(members, refused, tell)
+    clinical = read_clinical(data)
+    notes = _notes(data, dataset.kind, cases, refused, clinical)
+    faults = list(clinical.faults)
+    members: Sites = {"": cases}  # where something is refused already, all else is still told
+    # Without the refused cases there may be too few patients to deal out: that is no fault.
+    if skip_bad or not refused or partition != "round-robin":
+        try:
+            members = _partition(cases, data, partition, sites, seed, set(refused), partial, notes)
+        except InputError as error:
+            faults.append(str(error))
+    examined, findings = _examine(members if not faults else {"": cases}, refused, tell)
     bad = {finding.case_id for finding in findings if finding.severity == "error"}
-    if bad and not skip_bad:
-        raise InputError(_refusal(findings, len(bad), len(cases) + len(refused)))
+    if faults or (bad and not skip_bad):
+        total = len(cases) + len(refused)
+        raise InputError(_refusal(findings, faults, notes, 0 if skip_bad else len(bad), total))
     members = {site: [c for c in own if c.case_id not in bad] for site, own in members.items()}
+    if partial:
+        members = partitions.large_enough(members, notes)
     partitions.refuse_small(members)
-    rows = clinical_rows(data)
+    rows = clinical.rows
     with all_or_nothing(out) as part:
         for site, own in members.items():
             _write_site(part / site, own, dataset, rows, copy)
-    return Made([in_numbers(site, examined, own, rows) for site, own in members.items()], findings)
+    made = [in_numbers(site, examined, own, rows) for site, own in members.items()]
+    return Made(made, findings, notes)
+
+
+def _notes(
+    data: Path,
+    kind: str,
+    cases: "list[CaseFiles]",
+    refused: "dict[str, CaseError]",
+    clinical: Clinical,
+) -> list[str]:
+    """What somebody should look at although it refuses nothing: what is used by nothing."""
+    from src.data.shared_patients import perhaps_one
+    from src.data.unused import debris_in, told, unused_in
+
+    unused = unused_in(data, kind, cases, refused)
+    notes = told(data, unused, len(cases), len(refused))
+    notes += [debris] if (debris := debris_in(data)) else []
+    notes += clinical.notes + unmatched(clinical, cases, refused)
+    return notes + perhaps_one({case.patient_id for case in cases})
 
 
 def in_numbers(
@@ -165,19 +203,22 @@ def _partition(
     sites: int | None,
     seed: int,
     refused: set[str],
+    partial: bool,
+    notes: list[str],
 ) -> "Sites":
     from scripts.partition import strategies as partitions
 
     if partition == "round-robin":
         return partitions.round_robin(cases, sites or partitions.usual_count(cases), seed)
     if partition == "folder":
+        notes += partitions.folders_without_cases(cases, data)
         return partitions.by_folder(cases, data)
     path = Path(partition)
     if not path.is_file():
         raise InputError(
             f"--partition: expected round-robin, folder or a CSV file, found {partition!r}."
         )
-    return partitions.by_csv(cases, path, refused=refused)
+    return partitions.by_csv(cases, path, refused=refused, partial=partial, notes=notes)
 
 
 def _examine(
@@ -196,27 +237,25 @@ def _readers(cases: int) -> int:
     return 1 if cases <= FEW_CASES else min(MOST_READERS, len(os.sched_getaffinity(0)))
 
 
-def _refusal(findings: "list[CaseFinding]", bad: int, total: int) -> str:
-    listed = "\n".join(f"  - {f.message}" for f in findings if f.severity == "error")
-    return (
-        f"{bad} of {total} cases are refused, nothing was written:\n{listed}\n"
-        "Mend them, or leave them out with --skip-bad."
-    )
+def _refusal(
+    findings: "list[CaseFinding]", faults: list[str], notes: list[str], bad: int, total: int
+) -> str:
+    """Everything that is wrong, and everything to look at, so that one run tells all of it.
 
-
-def clinical_rows(data: Path) -> Rows:
-    """Rows of the clinical.csv in the data set's folder and in those just below."""
-    rows: Rows = {}
-    for path in (data / "clinical.csv", *sorted(data.glob("*/clinical.csv"))):
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                if "case_id" not in (reader.fieldnames or ()):
-                    raise InputError(
-                        f"{path}: expected a column case_id, found {reader.fieldnames}."
-                    )
-                rows |= {row["case_id"]: row for row in reader}
-    return rows
+    bad: cases that are refused and may not be left out.
+    """
+    errors = [finding.message for finding in findings if finding.severity == "error"]
+    looks = [finding.message for finding in findings if finding.severity == "warning"] + notes
+    lines = [f"{bad} of {total} cases are refused, nothing was written:"] if bad else []
+    lines += [f"  - {text}" for text in errors]
+    if faults:
+        lines += ["What is said about the cases cannot be used, nothing was written:"]
+        lines += [f"  - {line}" for fault in faults for line in fault.splitlines()]
+    if looks:
+        lines += ["To look at, though it refuses nothing:", *(f"  - {text}" for text in looks)]
+    if bad:
+        lines.append("Mend the refused cases, or leave them out with --skip-bad.")
+    return "\n".join(lines)
 
 
 def _write_site(
@@ -238,7 +277,7 @@ def _write_site(
     own = [rows[case.case_id] for case in cases if case.case_id in rows]
     if own:
         columns = list(dict.fromkeys(column for row in own for column in row))
-        with (folder / "clinical.csv").open("w", newline="", encoding="utf-8") as file:
+        with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(own)

@@ -19,7 +19,6 @@ from scripts.partition.divide import (
     SiteMade,
     Tell,
     all_or_nothing,
-    clinical_rows,
     divide,
     in_numbers,
     refuse_existing,
@@ -29,6 +28,7 @@ from scripts.partition.divide import (
 from scripts.partition.phantom_files import write_site
 from scripts.partition.strategies import site_names
 from src import require
+from src.data.clinical import read_clinical
 from src.data.layouts import find_cases
 from src.data.phantom_site import site_for
 from src.data.quality import assess_case, findings_of
@@ -51,6 +51,7 @@ def prepare(
     seed: int | None,
     out: Path | None,
     partition: str,
+    partial: bool,
     copy: bool,
     skip_bad: bool,
     cases: str,
@@ -72,6 +73,7 @@ def prepare(
             sites=sites,
             seed=seed or 0,
             partition=partition,
+            partial=partial,
             copy=copy,
             skip_bad=skip_bad,
             cases=cases,
@@ -90,6 +92,7 @@ def prepare_sites(
     sites: int | None = None,
     seed: int = 0,
     partition: str = "round-robin",
+    partial: bool = False,
     copy: bool = False,
     skip_bad: bool = False,
     cases: str = "24",
@@ -111,6 +114,7 @@ def prepare_sites(
         sites=sites,
         seed=seed,
         partition=partition,
+        partial=partial,
         copy=copy,
         skip_bad=skip_bad,
         tell=tell,
@@ -152,7 +156,7 @@ def make_phantoms(
             _watch(jobs, ticks, sum(numbers), tell)
         finally:
             pool.shutdown(cancel_futures=True)
-        return Made([job.result() for job in jobs], [])
+        return Made([job.result() for job in jobs], [], [])
 
 
 def _numbers(cases: str, sites: int | None) -> list[int]:
@@ -195,7 +199,7 @@ def _phantom_site(
             f"Site {folder.name}: phantoms of {size} voxels of {spacing_mm} mm are no usable "
             f"patients. Change --size or --spacing.\n" + "\n".join(errors)
         )
-    return in_numbers(folder.name, examined, files, clinical_rows(folder))
+    return in_numbers(folder.name, examined, files, read_clinical(folder).rows)
 
 
 def _watch(jobs: list[Future], ticks: Queue, total: int, tell: Tell) -> None:
@@ -222,6 +226,8 @@ def progress_bar(console: Console) -> Iterator[Tell]:
 
 
 def _show(console: Console, made: Made, out: Path) -> None:
+    for note in made.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     for finding in made.findings:
         word = "left out" if finding.severity == "error" else "warning"
         console.print(f"{word}: {finding.message}", style="yellow", markup=False, soft_wrap=True)

@@ -6,6 +6,8 @@ This table is the only place that knows a data set. A new data set is a new row.
 import re
 from dataclasses import dataclass, field
 
+from src.data.shared_patients import aliases_within
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -53,6 +55,8 @@ class Kind:
     label: the same for the segmentation.
     folder_tail: what follows the case id in its folder's name.
     odd_labels: case id -> stem of a segmentation that breaks the rule.
+    aliases: patient id -> the id under which the same person is in this data set, too.
+    more_files: whether a case's folder holds further volumes by rule.
     """
 
     name: str
@@ -63,11 +67,16 @@ class Kind:
     labels: Labels
     folder_tail: str = ""
     odd_labels: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    more_files: bool = False
 
     def patient_of_folder(self, folder: str) -> str | None:
-        """The patient of a case folder of this name; None if it is no case of this data set."""
+        """The patient of a case folder of this name; None if it is no case of this data set.
+
+        A person who is in the data set under two ids is one patient.
+        """
         match = re.fullmatch(self.case + re.escape(self.folder_tail), folder)
-        return match["patient"] if match else None
+        return self.aliases.get(match["patient"], match["patient"]) if match else None
 
     def stem(self, case_id: str, sequence: str | None = None) -> str:
         """File name, without `.nii` or `.nii.gz`, of a sequence, or of the label (None)."""
@@ -107,7 +116,12 @@ KINDS: dict[str, Kind] = _table(
         odd_labels={"BraTS20_Training_355": "W39_1998.09.19_Segm"},
     ),
     Kind(
-        "brats2021", r"(?P<patient>(BraTS2021|Phantom)_\d{5})", "BraTS2021_00000", *CLASSIC, TO_2022
+        "brats2021",
+        r"(?P<patient>(BraTS2021|Phantom)_\d{5})",
+        "BraTS2021_00000",
+        *CLASSIC,
+        TO_2022,
+        aliases=aliases_within("BraTS2021_"),
     ),
     Kind("fets2022", r"(?P<patient>(FeTS2022|Phantom)_\d{5})", "FeTS2022_00000", *CLASSIC, TO_2022),
     # The last three digits are the time point: several cases, one patient.
@@ -133,6 +147,7 @@ KINDS: dict[str, Kind] = _table(
         *UCSF,
         TO_2022,
         folder_tail="_nifti",
+        more_files=True,  # diffusion, and sequences before bias correction
     ),
     # Made by this kit, laid out and labelled as BraTS 2021.
     Kind("phantom", r"(?P<patient>Phantom_\d{5})", "Phantom_00021", *CLASSIC, TO_2022),

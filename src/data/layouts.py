@@ -3,6 +3,7 @@
 What a label means comes from the kind that the user named; no file's content is used to guess it.
 """
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from src.data.case import SEQUENCES, CaseFiles
 from src.data.kinds import KINDS, Kind
 from src.data.nifti import ENDINGS
 from src.errors import CaseError, InputError, WireError
-from src.files import bounded
+from src.files import bounded, refuse_closed
 from src.strict import MOST_YAML_BYTES, yaml_value
 
 GRADES = ("HGG", "LGG")
@@ -40,6 +41,7 @@ def read_dataset_yaml(folder: Path) -> Dataset:
     InputError: there is no folder or no `dataset.yaml`, or the file is malformed.
     """
     path = folder / "dataset.yaml"
+    refuse_closed(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, or a link to one that is gone.")
     if not path.is_file():
@@ -83,6 +85,7 @@ def scan_cases(
 ) -> tuple[list[CaseFiles], dict[str, CaseError]]:
     """The cases as `find_cases` finds them, and those that it would refuse, by id."""
     require.one_of("kind", kind, KINDS)
+    refuse_closed(root)
     if not root.is_dir():
         raise InputError(f"Expected a folder with cases of kind {kind}, found none at {root}.")
     cases: dict[str, CaseFiles] = {}
@@ -90,13 +93,18 @@ def scan_cases(
     for folder in _case_folders(root, KINDS[kind]):
         case_id = folder.name.removesuffix(KINDS[kind].folder_tail)
         try:
-            found = _case_files(folder, case_id, KINDS[kind], labelled)
+            found = _case_files(root, folder, case_id, KINDS[kind], labelled)
             if case_id in cases:
                 other = cases[case_id].folder
                 raise CaseError(f"Case {case_id}: found in {other} and in {folder}. Keep one.")
             cases[case_id] = found
         except CaseError as error:
             refused[case_id] = error
+        except OSError as error:
+            refused[case_id] = CaseError(
+                f"Case {case_id}: {folder} cannot be opened ({error.strerror}). Let the user who "
+                f"runs this read it; `ls -ld {shlex.quote(str(folder))}` says whose it is."
+            )
     if not cases and not refused:
         raise InputError(_nothing_found(root, KINDS[kind]))
     return [cases[name] for name in sorted(cases) if name not in refused], refused
@@ -119,11 +127,19 @@ def _case_folders(root: Path, kind: Kind) -> Iterator[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    hidden = (".", "__MACOSX")
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
+    """The folders in a folder; none of one that cannot be opened (`unused_in` names it)."""
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not is_debris(p.name))
+    except OSError:
+        return []
 
 
-def _case_files(folder: Path, case_id: str, kind: Kind, labelled: bool) -> CaseFiles:
+def is_debris(name: str) -> bool:
+    """Whether a file or folder is hidden, or left behind by a Mac's zip: no data in any case."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def _case_files(root: Path, folder: Path, case_id: str, kind: Kind, labelled: bool) -> CaseFiles:
     sequences = {name: _file(folder, kind.stem(case_id, name)) for name in SEQUENCES}
     label = _file(folder, kind.stem(case_id))
     lacking = [kind.stem(case_id, name) for name, path in sequences.items() if path is None]
@@ -132,23 +148,49 @@ def _case_files(folder: Path, case_id: str, kind: Kind, labelled: bool) -> CaseF
     if lacking:
         raise CaseError(
             f"Case {case_id}: expected {', '.join(lacking)} (.nii or .nii.gz) in {folder}, found "
-            f"{_listed(folder)}. Add what is missing or take the case away."
+            f"{_listed(folder)}. {_deeper(folder) or 'Add what is missing or take the case away.'}"
         )
-    upper = folder.parent.name.upper()
     return CaseFiles(
         case_id=case_id,
         patient_id=str(kind.patient_of_folder(folder.name)),
         kind=kind.name,
         sequences={name: path for name, path in sequences.items() if path is not None},
         label=label,
-        grade=upper if upper in GRADES else None,
+        grade=_grade(root, folder),
     )
 
 
+def _grade(root: Path, folder: Path) -> str | None:
+    """The grade that the nearest folder above the case names, at most `root` itself."""
+    for above in folder.parents:
+        if above.name.upper() in GRADES:
+            return above.name.upper()
+        if above == root:
+            break
+    return None
+
+
 def _file(folder: Path, stem: str) -> Path | None:
-    """The file of this name. A link that leads nowhere counts, and reading it then reports that."""
-    paths = (folder / (stem + ending) for ending in ENDINGS)
-    return next((path for path in paths if path.exists() or path.is_symlink()), None)
+    """The file of this name. A link that leads nowhere counts, and reading it then reports that.
+
+    CaseError: there are two, and nothing says which one is meant.
+    """
+    paths = [folder / (stem + ending) for ending in ENDINGS]
+    there = [path for path in paths if path.exists() or path.is_symlink()]
+    if len(there) > 1:
+        raise CaseError(
+            f"Case {folder.name}: {' and '.join(path.name for path in there)} both lie in "
+            f"{folder}: nothing says which of them counts. Keep one."
+        )
+    return there[0] if there else None
+
+
+def _deeper(folder: Path) -> str:
+    """Advice where the files lie in a folder within the case's, as some zip programs leave it."""
+    for inner in _folders(folder):
+        if any(path.name.endswith(ENDINGS) and path.is_file() for path in inner.iterdir()):
+            return f"NIfTI files lie one folder deeper, in {inner}: move them up."
+    return ""
 
 
 def _nothing_found(root: Path, kind: Kind) -> str:
@@ -162,6 +204,6 @@ def _nothing_found(root: Path, kind: Kind) -> str:
 
 
 def _listed(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in folder.iterdir() if not is_debris(path.name))
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return (", ".join(names[:6]) or "nothing") + more

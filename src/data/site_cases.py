@@ -15,6 +15,7 @@ from src import require
 from src.data.case import SEQUENCES, CaseFiles
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.preprocess import PreparedCase, prepared
+from src.data.shared_patients import known_as
 from src.data.split import SPLITS
 from src.data.voxel_identity import known_by
 from src.plan.plan import build
@@ -105,12 +106,12 @@ class SiteCases:
     def identifiers(self, part: str) -> list[str]:
         """The strings by which the patients of a part, "training" or "validation", are recognised.
 
-        Each patient has an id, and marks of each image's voxels, so that a patient who is renamed
-        or stored otherwise is still the same. They are secret: they may be stored only under a
-        keyed hash.
+        Each patient has an id (several, where collections share people), and marks of each image's
+        voxels, so that a patient who is renamed or stored otherwise is still the same. They are
+        secret: they may be stored only under a keyed hash.
         """
         files = {"training": self.train_files, "validation": self.validation_files}[part]
-        known = {f"id {case.patient_id}" for case in files}
+        known = {f"id {name}" for case in files for name in known_as(case.patient_id)}
         for case in files:
             known.update(known_by(case, self.cache))
         return sorted(known)

@@ -1,13 +1,18 @@
 """A site's data: whether it is there, of a known kind and enough; every case is read once."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
+from src.data.case import CaseFiles
+from src.data.clinical import read_clinical, unmatched
 from src.data.layouts import find_cases, read_dataset_yaml
 from src.data.quality import inspect_folder
 from src.data.split import SPLITS
+from src.data.unused import told, unused_in
 from src.errors import InputError
 from src.preflight.finding import Examination, State
+from src.text_file import content_of, read_text
 
 LOADER = "src.engines.openfl.data_loader.SiteData"
 FEW_PATIENTS = 4
@@ -33,6 +38,8 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
     patients = len({case.patient_id for case in files})
     if patients < FEW_PATIENTS:
         yield "warn", f"{patients} patients; with so few, one says much about the model."
+    for note in notes_on(folder, kind, files):
+        yield "warn", note
     findings = inspect_folder(folder, kind)
     errors = [finding for finding in findings if finding.severity == "error"]
     for finding in errors:
@@ -43,13 +50,37 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
         yield "ok", text
 
 
+def notes_on(folder: Path, kind: str, files: list[CaseFiles]) -> Iterator[str]:
+    """What lies in the folder and is used by nothing, and rows of its table that are no case's."""
+    yield from told(folder, unused_in(folder, kind, files), len(files))
+    clinical = read_clinical(folder)
+    yield from (*clinical.faults, *clinical.notes, *unmatched(clinical, files))
+
+
 def data_folder(examination: Examination) -> Path:
-    """The folder of the site's cases, from plan/data.yaml. InputError: it is not named there."""
+    """The folder of the site's cases, from plan/data.yaml.
+
+    InputError: it is not named there, or a line is none that OpenFL 1.9 reads as it was meant (it
+    takes blanks and a byte order mark for parts of names).
+    """
     path = examination.workspace / "plan" / "data.yaml"
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, comma, folder = line.partition(",")
-        if comma and name.strip() == examination.name:
-            return examination.workspace / folder.strip()
+    if content_of(path).startswith(BOM_UTF8):
+        raise InputError(
+            f"{path}: it begins with a byte order mark, which OpenFL takes for a part of the first "
+            "name. Save it as UTF-8 without one."
+        )
+    folders = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.rstrip() or line.startswith("#"):
+            continue
+        name, comma, folder = line.rstrip().partition(",")
+        if not comma or not folder or name != name.strip() or folder != folder.strip():
+            raise InputError(
+                f"{path}, line {number}: expected NAME,FOLDER without blanks, found {line!r}."
+            )
+        folders[name] = folder
+    if examination.name in folders:
+        return examination.workspace / folders[examination.name]
     raise InputError(
         f"{path} names no data folder for {examination.name}: "
         f"fx collaborator create -n {examination.name} -d data/{examination.name}"

@@ -12,6 +12,7 @@ from src.fields import Fields
 from src.network import ports
 from src.preflight.finding import Examination, State
 from src.strict import json_value
+from src.text_file import read_text
 from src.trust import audit
 
 NEEDED_BYTES, COMFORTABLE_BYTES = 1e9, 5e9
@@ -22,7 +23,7 @@ SHORT_S = 0.5  # for a port that another examination tries at this moment
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the pinned packages are installed; other versions would compute other numbers."""
-    locked = (examination.workspace / "requirements.txt").read_text(encoding="utf-8")
+    locked = read_text(examination.workspace / "requirements.txt")
     pins = re.findall(r"^([\w.-]+)==([^\s;]+)", locked, re.MULTILINE)
     wrong = []
     for name, pin in pins:

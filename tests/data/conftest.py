@@ -1,6 +1,10 @@
 """Small random cases in the layout of any data set."""
 
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
@@ -24,6 +28,8 @@ CASE_IDS = {
     "ucsf-pdgm": "UCSF-PDGM-0004",
     "phantom": "Phantom_00021",
 }
+
+NOBODY = 65534
 
 WriteCase = Callable[..., Path]
 
@@ -70,3 +76,31 @@ def files(write_case, tmp_path) -> CaseFiles:
     """One good brats2021 case."""
     write_case(tmp_path / "data")
     return find_cases(tmp_path / "data", "brats2021")[0]
+
+
+class OpenFolder(type(Path())):
+    """A folder that every user may enter."""
+
+    @contextmanager
+    def closed(self, *folders: Path) -> Iterator[None]:
+        """In the block this process is nobody, who may not enter these folders."""
+        for folder in folders:
+            folder.chmod(0)
+        if os.geteuid() == 0:
+            os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+            for folder in folders:
+                folder.chmod(0o755)
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[OpenFolder]:
+    """A folder outside pytest's own, which only its user may enter; root may enter everything."""
+    folder = OpenFolder(tempfile.mkdtemp(prefix="open-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -176,3 +176,37 @@ def test_a_link_to_a_folder_that_is_gone_is_told_from_a_missing_dataset_yaml(tmp
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(InputError, match="no such folder, or a link to one that is gone"):
         read_dataset_yaml(tmp_path / "link")
+
+
+@pytest.mark.parametrize("what", ["t1ce", "seg"])
+def test_two_files_of_one_stem_are_refused(write_case, tmp_path, what):
+    folder = write_case(tmp_path)
+    (folder / f"BraTS2021_00000_{what}.nii").touch()
+    with pytest.raises(
+        CaseError, match=f"_{what}.nii.gz and .*_{what}.nii both lie in .* Keep one"
+    ):
+        find_cases(tmp_path, "brats2021")
+
+
+def test_files_one_folder_too_deep_are_refused_with_where_they_lie(write_case, tmp_path):
+    folder = write_case(tmp_path / "x")
+    outer = tmp_path / "data" / folder.name
+    outer.mkdir(parents=True)
+    folder.rename(outer / "inner")
+    with pytest.raises(CaseError, match=r"found inner\. NIfTI files lie one folder deeper, in .*"):
+        find_cases(tmp_path / "data", "brats2021")
+
+
+def test_the_grade_is_that_of_the_nearest_folder_above(write_case, tmp_path):
+    for folder in ("HGG/2018", "x/LGG", "lgg"):
+        write_case(tmp_path / folder, case_id=f"BraTS2021_{len(folder):05d}")
+    assert [case.grade for case in find_cases(tmp_path, "brats2021")] == ["LGG", "LGG", "HGG"]
+
+
+def test_one_person_under_two_ids_is_one_patient_where_that_is_known(write_case, tmp_path):
+    for number in ("00557", "00639", "00758", "00626", "00001"):
+        write_case(tmp_path, "brats2021", f"BraTS2021_{number}")
+    patients = {case.case_id[-5:]: case.patient_id for case in find_cases(tmp_path, "brats2021")}
+    assert patients["00557"] == patients["00639"] == "BraTS2021_00639"
+    assert patients["00758"] == patients["00626"] == "BraTS2021_00626"
+    assert len(set(patients.values())) == 3

@@ -255,6 +255,20 @@ def cases(parties) -> list[Path]:
     return sorted(p for p in (parties / "one/data/one").iterdir() if p.is_dir())
 
 
+def rename_a_case(parties, clock, patch):
+    case = cases(parties)[0]
+    case.rename(case.with_name(case.name.lower() + " (1)"))
+
+
+def another_encoding(parties, clock, patch):
+    (parties / "one/plan/data.yaml").write_bytes("one,data/Röntgen\n".encode("cp1252"))
+
+
+def requirements_as_utf_16(parties, clock, patch):
+    path = parties / "one/requirements.txt"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+
+
 def keep_cases(number: int):
     def plant(parties, clock, patch):
         for case in cases(parties)[number:]:
@@ -481,6 +495,16 @@ PLANTED = {
     ),
     # R23, R26: data
     "no data folder named": (SITE, write("one/plan/data.yaml", ""), "data"),
+    "a byte order mark before the first name": (
+        SITE,
+        write("one/plan/data.yaml", "\ufeffone,data/one\n"),
+        "data",
+    ),
+    "a blank before the folder": (SITE, write("one/plan/data.yaml", "one, data/one\n"), "data"),
+    "data.yaml in another encoding": (SITE, another_encoding, "data"),
+    "requirements in another encoding": (SITE, requirements_as_utf_16, "versions"),
+    "a case under another name": (SITE, rename_a_case, "data"),
+    "a row of no case": (SITE, append("one/data/one/clinical.csv", "phantom-1,40\n"), "data"),
     "no data": (SITE, remove("one/data/one"), "data"),
     "no kind": (SITE, remove("one/data/one/dataset.yaml"), "data"),
     "one patient": (SITE, keep_cases(1), "data"),

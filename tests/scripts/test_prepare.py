@@ -143,11 +143,12 @@ def test_one_bad_case_refuses_all_and_every_error_is_listed(data, tmp_path):
     with pytest.raises(InputError, match="3 of 7 cases are refused, nothing was written") as error:
         prepare_sites(tmp_path / "out", data=data, kind="brats2021", sites=2)
     lines = str(error.value).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert "00001_t2.nii.gz: the file is damaged" in lines[1]
     assert "expected BraTS2021_00002_seg" in lines[2]
     assert "same FLAIR voxels as case" in lines[3]
-    assert "--skip-bad" in lines[4]
+    assert "cases without a row: BraTS2021_00006" in lines[5]
+    assert "--skip-bad" in lines[6]
     assert nothing_but(tmp_path, "data")
 
 
@@ -294,3 +295,87 @@ def test_the_verb_needs_out(data):
     shown = CliRunner().invoke(prepare, ["--data", str(data)])
     assert shown.exit_code == 2
     assert "--out is missing" in shown.output
+
+
+def as_fets(data: Path, *rows: str) -> str:
+    table = data.parent / "partitioning.csv"
+    table.write_text("\n".join(["Partition_ID,Subject_ID", *rows]) + "\n")
+    return str(table)
+
+
+def test_of_a_partial_download_the_cases_that_are_here_are_used_if_asked(data, tmp_path):
+    rows = [f"{number // 3 + 1},BraTS2021_0000{number}" for number in range(7)]
+    rows += [f"{number % 23 + 1},BraTS2021_{number + 7:05d}" for number in range(1244)]
+    settings = {"data": data, "kind": "brats2021", "partition": as_fets(data, *rows)}
+    with pytest.raises(InputError, match=r"and 1224 more\. If only a part was .*: --partial"):
+        prepare_sites(tmp_path / "out", **settings)
+    made = prepare_sites(tmp_path / "out", **settings, partial=True)
+    assert [(site.name, site.cases) for site in made.sites] == [("site-1", 3), ("site-2", 3)]
+    assert any("left out 1244 of 1251 rows" in note for note in made.notes)
+    assert any("fewer than 2 patients here: site-3." in note for note in made.notes)
+
+
+def test_a_partial_download_excuses_no_case_without_a_row(data, tmp_path):
+    rows = [f"1,BraTS2021_0000{number}" for number in range(6)] + ["1,brats2021_00006"]
+    settings = {"data": data, "kind": "brats2021", "partition": as_fets(data, *rows)}
+    with pytest.raises(InputError, match=r"no row .* BraTS2021_00006 \(meant: brats2021_00006\?"):
+        prepare_sites(tmp_path / "out", **settings, partial=True)
+    with pytest.raises(InputError, match="--partial goes with --partition FILE"):
+        prepare_sites(tmp_path / "out", **settings | {"partition": "folder"}, partial=True)
+
+
+def test_a_folder_of_a_site_without_cases_is_named(data, tmp_path):
+    for number in range(7):
+        site = data / ("A" if number < 4 else "B")
+        site.mkdir(exist_ok=True)
+        (data / f"BraTS2021_0000{number}").rename(site / f"BraTS2021_0000{number}")
+    (data / "C").mkdir()
+    made = prepare_sites(tmp_path / "out", data=data, kind="brats2021", partition="folder")
+    assert any("no site is made of C: no case is in it" in note for note in made.notes)
+
+
+def test_the_first_run_names_everything_that_is_wrong_with_a_data_set(data, tmp_path):
+    case = {number: data / f"BraTS2021_0000{number}" for number in range(7)}
+    for number in range(10, 14):
+        write_case(data, f"BraTS2021_000{number}")
+    odd = ["brats2021_00010", "BraTS2021_00011 (1)", "BraTS2021_00012 ", "Patient 13"]
+    for number, name in zip(range(10, 14), odd, strict=True):
+        (data / f"BraTS2021_000{number}").rename(data / name)
+    write_case(data / "a/b/c/d/e", "BraTS2021_00014")  # too deep
+    (data / "BraTS2021_00015").symlink_to("gone")
+    (data / "__MACOSX").mkdir()  # as a Mac packs it
+    (data / ".DS_Store").touch()
+    (case[0] / "._BraTS2021_00000_t1.nii.gz").touch()
+    (case[1] / "BraTS2021_00001_t2.nii.gz").write_bytes(b"\x1f\x8b")  # unreadable
+    t1 = (case[2] / "BraTS2021_00002_t1.nii.gz").read_bytes()
+    (case[2] / "BraTS2021_00002_t1ce.nii.gz").write_bytes(t1)
+    rows = [f"BraTS2021_0000{number};HGG;Röntgen" for number in (0, 1, 2, 3, 3)]
+    table = "\r\n".join(["case_id;grade;note", *rows, "bratS2021_00004;LGG;;", ";;"])
+    (data / "clinical.csv").write_bytes(table.encode("cp1252"))
+    parts = [f"{number % 2};BraTS2021_0000{number}" for number in range(6)]
+    partition = as_fets(data, "1;BraTS2021_99999")
+    text = "\n".join(["Partition_ID;Subject_ID", *parts, "1;BraTS2021_99999", "x;BraTS2021_00006"])
+    Path(partition).write_text(text, encoding="utf-8")
+
+    arguments = ["--data", str(data), "--kind", "brats2021", "--partition", partition]
+    shown = CliRunner().invoke(prepare, [*arguments, "--out", str(tmp_path / "out")])
+    assert isinstance(shown.exception, InputError)
+    said = str(shown.exception)
+    for words in (
+        *map(repr, odd),
+        "'a/b/c/d/e/BraTS2021_00014'",
+        "'BraTS2021_00015': is a link that leads nowhere",
+        "used by nothing: 6.",
+        "1 .DS_Store, 1 ._*, 1 __MACOSX",
+        "BraTS2021_00001_t2.nii.gz: ",
+        "clinical.csv: this is not UTF-8 (byte 0xf6 in line 2",
+        "clinical.csv: its cells are separated by semicolons",
+        "line 6: the case BraTS2021_00003 has a row already",
+        "'bratS2021_00004' (meant: BraTS2021_00004?)",
+        "cases without a row: BraTS2021_00004, BraTS2021_00005, BraTS2021_00006",
+        "partitioning.csv: its cells are separated by semicolons",
+        "no case folder for BraTS2021_99999",
+        "expected a Partition_ID of -1, 0, 1 …, found 'x'",
+    ):
+        assert words in said, words
+    assert not (tmp_path / "out").exists()
