@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 
 from certs.authority import pem
+from src import pem_door
 from src.errors import InputError
 from src.files import read_own_json, write_atomically
 from src.trust import fingerprint
@@ -67,7 +68,7 @@ class Issued:
 
     def loaded(self) -> x509.Certificate:
         """The certificate itself."""
-        return x509.load_pem_x509_certificate(self.certificate.encode())
+        return pem_door.certificate(self.certificate.encode())
 
 
 @dataclass

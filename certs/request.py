@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.policy import Policy
+from src import pem_door
 from src.errors import Refused, WireError
 from src.files import bounded
 from src.strict import zip_files
@@ -105,6 +106,6 @@ def _unpack(path: Path) -> dict[str, bytes]:
 def _load(content: bytes, path: Path) -> x509.CertificateSigningRequest:
     """The request that PEM bytes hold. Refused: they hold none."""
     try:
-        return x509.load_pem_x509_csr(content)
-    except ValueError as error:
+        return pem_door.request(content)
+    except WireError as error:
         raise Refused(f"{path}: not a certificate request: {error}") from None

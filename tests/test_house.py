@@ -25,6 +25,7 @@ GROUND = [
     "refusal",
     "require",
     "strict",
+    "pem_door",
     "fields",
     "no_dump",
     "files",

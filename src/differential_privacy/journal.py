@@ -10,9 +10,7 @@ exchanged for another, no longer has the heads that they have seen.
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptography import x509
-
-from src import hash_chain
+from src import hash_chain, pem_door
 from src.differential_privacy.ledger_file import LedgerFile
 from src.differential_privacy.signed_lines import Gate, append_signed, pem
 from src.errors import Damaged, InputError, Refused, WireError
@@ -55,7 +53,7 @@ def read(folder: Path) -> list[Entry]:
         check_form(lines[0], FIRST)
         for line in lines[1:]:
             check_form(line, NOTED)
-        x509.load_pem_x509_certificate(lines[0]["certificate"].encode())
+        pem_door.certificate(lines[0]["certificate"].encode())
     except (WireError, ValueError) as error:
         raise Damaged(f"{folder / FILE} is no journal: {error} Restore the folder.") from None
     if lines[0]["event"] != BEGUN:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cryptography import x509
-
-from src import hash_chain, require
+from src import hash_chain, pem_door, require
 from src.differential_privacy import accountant
 from src.differential_privacy.accountant import DpEvent
 from src.errors import Damaged, SettingError, WireError
@@ -102,7 +100,7 @@ def _check(line: Entry, place: str) -> None:
             require.one_of("unit", line["unit"], UNITS)
             event_of(line)
         if "certificate" in line:
-            x509.load_pem_x509_certificate(Fields(line).text("certificate").encode())
+            pem_door.certificate(Fields(line).text("certificate").encode())
     except (WireError, SettingError, ValueError) as error:
         raise Damaged(f"{place} is no line of a ledger: {error} Restore it.") from None
 

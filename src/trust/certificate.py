@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from src import no_dump
-from src.errors import Refused
+from src import no_dump, pem_door
+from src.errors import Refused, WireError
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class CertificatePath:
     def read(cls, path: Path) -> "CertificatePath":
         """Read a PEM file with the signing certificate, then the root. Refused: it holds none."""
         try:
-            signing, root = x509.load_pem_x509_certificates(path.read_bytes())
+            signing, root = pem_door.certificates(path.read_bytes())
         except FileNotFoundError:
             raise Refused(f"{path} is missing. It comes with the certificate from the desk.") from (
                 None
             )
-        except ValueError as error:
+        except (WireError, ValueError) as error:
             raise Refused(f"{path}: expected two certificates, signing and root: {error}") from None
         chain = cls(signing, root)
         for lower, upper, length in ((signing, root, 0), (root, root, 1)):
@@ -165,10 +165,10 @@ def parse_common_name(text: str) -> tuple[str, int]:
 def read_certificate(path: Path) -> x509.Certificate:
     """Read one PEM certificate. Refused: the file is missing or unreadable."""
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return pem_door.certificate(path.read_bytes())
     except FileNotFoundError:
         raise Refused(f"{path} is missing. See workspace/README.md, enrolment.") from None
-    except ValueError as error:
+    except WireError as error:
         raise Refused(f"{path}: not a PEM certificate: {error}") from None
 
 
@@ -182,7 +182,7 @@ def read_key(path: Path, certificate: x509.Certificate) -> RSAPrivateKey:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
         raise Refused(f"{path} is missing. It was made with the request and never sent.") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Refused(f"{path}: not a private key that can be read: {error}") from None
     if path.stat().st_mode & 0o077:
         raise Refused(f"{path} can be read by other users: `chmod 600 {path}`.")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from src import no_dump
+from src import no_dump, pem_door
 from src.errors import Refused
 from src.files import write_atomically, write_secret
 from src.trust import fingerprint
@@ -43,7 +43,7 @@ def request(workspace: Path, name: str) -> str:
         archive.writestr(ENTRY, pem)
     part.replace(package)
     write_atomically(workspace / FOLDER / f"col_{name}.csr", pem)
-    return fingerprint.of_requests(x509.load_pem_x509_csr(first), csr)
+    return fingerprint.of_requests(pem_door.request(first), csr)
 
 
 def _key(path: Path) -> rsa.RSAPrivateKey:

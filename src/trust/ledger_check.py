@@ -14,6 +14,7 @@ from typing import Literal
 
 from cryptography import x509
 
+from src import pem_door
 from src.differential_privacy import journal
 from src.differential_privacy.ledger import BOOKED, alone
 from src.differential_privacy.ledger_file import LedgerFile, ledger_files
@@ -92,7 +93,7 @@ def _with_journal(folder: Path) -> tuple[list[LedgerFile], list[Entry]]:
 def _begun(folder: Path, known: list[LedgerFile], lines: list[Entry]) -> str:
     place = f"{folder / journal.FILE}: line 0"
     first = lines[0]
-    _verify(first, x509.load_pem_x509_certificate(first["certificate"].encode()), place)
+    _verify(first, pem_door.certificate(first["certificate"].encode()), place)
     journal.compare(folder, lines, known)
     return (
         f"{folder / journal.FILE}: {len(lines)} lines, begun {first['time'][:10]} by "
@@ -120,8 +121,7 @@ def _signers(ledger_file: LedgerFile) -> list[tuple[Entry, x509.Certificate]]:
     for line in ledger_file.lines:
         place = f"{ledger_file.path}: line {line['n']}"
         if "certificate" in line:
-            pem = line["certificate"].encode()
-            found.append((line, x509.load_pem_x509_certificate(pem)))
+            found.append((line, pem_door.certificate(line["certificate"].encode())))
         _verify(line, found[-1][1], place)
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from src import pem_door
 from src.errors import Refused, WireError
 from src.fields import Fields
 from src.strict import NAME
@@ -169,8 +170,8 @@ def _member(entry: Fields) -> Member:
 
 def _certificate(entry: Fields, key: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(entry.text(key).encode())
-    except ValueError as error:
+        return pem_door.certificate(entry.text(key).encode())
+    except WireError as error:
         raise WireError(f"{key} is no certificate: {error}") from None
 
 

@@ -15,7 +15,8 @@ from threading import RLock
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from src.errors import Refused
+from src import pem_door
+from src.errors import Refused, WireError
 from src.files import read_own_json, write_atomically
 
 FILE = Path("cert/revoked.crl")
@@ -137,9 +138,8 @@ def parse(
     Refused: the bytes are no numbered list with an end, or another authority's.
     """
     try:
-        found = x509.load_pem_x509_crl(content)
-        number(found)
-    except (ValueError, x509.ExtensionNotFound) as error:
+        found = pem_door.revocation_list(content)
+    except WireError as error:
         raise Refused(f"{name}: not a numbered revocation list: {error}") from None
     if not found.is_signature_valid(signing.public_key()):  # type: ignore[arg-type]
         raise Refused(f"{name} is not signed by this federation's authority. Ask the desk.")

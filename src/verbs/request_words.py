@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from cryptography import x509
 
-from src.errors import InputError
+from src import pem_door
+from src.errors import InputError, WireError
 from src.trust import fingerprint
 from src.verbs.options import console
 from src.verbs.screen import words
@@ -16,8 +16,8 @@ from src.verbs.screen import words
 def request_words(request: Path) -> None:
     """Print the words of a request made by `fx aggregator generate-cert-request`."""
     try:
-        found = x509.load_pem_x509_csr(request.read_bytes())
-    except ValueError as error:
+        found = pem_door.request(request.read_bytes())
+    except WireError as error:
         raise InputError(f"{request}: expected a certificate request in PEM: {error}") from error
     sha256 = fingerprint.of_requests(found)
     console.print(f"Fingerprint: {sha256}", soft_wrap=True)
