@@ -19,6 +19,7 @@ from src.plan import moved
 from src.plan.module import Module
 
 KIT = Path(__file__).resolve().parents[2]  # the copy of the kit that runs
+MOST_NAME = 200  # characters of a module's dotted name; a folder's may have 255
 MARK = ".workspace"  # OpenFL puts it into every workspace
 NO_CODE = (  # folders of a workspace that are a party's own, or no code: no module lies there
     ["cert", "data", "logs", "local_state", "save", "cache", "evaluation", "approvals", "plan"]
@@ -86,14 +87,16 @@ class Sources:
             )
         module = self.module(module_name)
         if module is None:
-            raise PlanError(f"template {template}: there is no module {module_name}.")
+            raise PlanError(f"template {template:.200}: there is no module {module_name:.200}.")
         return Class(template, module, module.own_class(name, template))
 
     def module(self, name: str) -> Module | None:
-        """A module by its dotted name, read once; None: there is none here.
+        """A module by its dotted name, read once; None: there is none here, nor could be.
 
         PlanError: a compiled module lies beside it, which Python would load in its place.
         """
+        if len(name) > MOST_NAME:
+            return None
         if name not in self._read:
             place = self.root.joinpath(*name.split("."))
             bases = [place / "__init__", place]

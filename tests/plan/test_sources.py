@@ -103,6 +103,7 @@ def test_the_kit_itself_has_no_parts_but_those_of_src(top):
         ("src.training.mine.Twice", "Twice is bound 2 times"),
         ("src.training.mine.Inner.Deep", "no module src.training.mine.Inner"),
         ("src.training.mine.Missing", "no 'Missing'"),
+        (f"src.{'x' * 300}.Mine", "no module src.xxx"),  # no file can be called so
         ("src.training.broken.Mine", "not readable as Python"),
         ("src..training.Mine", "must be a dotted class path"),
         ("src.training/../mine.Mine", "must be a dotted class path"),
