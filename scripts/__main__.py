@@ -1,5 +1,6 @@
 """`python -m scripts <verb>`: what the desk of a consortium does. Verbs load when called."""
 
+from src import account
 from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
@@ -19,5 +20,6 @@ VERBS = {
 main = LazyGroup("scripts", VERBS, help=__doc__)
 
 if __name__ == "__main__":
+    account.complete()
     with errors_end_the_command():
         main(prog_name="python -m scripts")

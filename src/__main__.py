@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from src import account
 from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
@@ -24,5 +25,6 @@ main = LazyGroup("src.verbs", VERBS, help=__doc__)
 if __name__ == "__main__":
     if not sys.flags.safe_path:
         sys.path.insert(0, str(Path.cwd()))  # templates of the plan, as `fx` finds them
+    account.complete()
     with errors_end_the_command():
         main(prog_name="python -m src")

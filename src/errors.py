@@ -9,6 +9,7 @@ KitError                   the message says what was expected, what came, where,
 │   ├── TakenOver          another process of the site speaks for it now, maybe of a copied machine
 │   └── MaskReused         a second, different update for one site and round: ends the run
 ├── Damaged                a file of this machine's own: altered, torn, lost, or open to others
+│   └── NoLocks            a file that cannot be locked: its filesystem knows no locks
 ├── InputError             what a person gave cannot be used: an argument, a file, a folder
 │   ├── SettingError       a setting out of its range, or two that exclude each other
 │   ├── PlanError          a plan that cannot be run
@@ -85,6 +86,10 @@ class Damaged(KitError):
     """A file of this machine's own that cannot be relied on: chain, ledger, state, cache."""
 
     exit_code = 65  # EX_DATAERR: starting again does not help before somebody has restored it
+
+
+class NoLocks(Damaged):
+    """A file that cannot be locked; the message says where to put it."""
 
 
 class InputError(KitError):

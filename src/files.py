@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from src import disk
 from src.errors import Damaged, InputError, WireError
 from src.strict import json_value
 
@@ -62,14 +63,15 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o666) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file, disk.named(path):
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # the name, too
+        with disk.named(path.parent):
+            os.fsync(folder)  # the name, too
     finally:
         os.close(folder)
 
@@ -90,5 +92,6 @@ def make_private(folder: Path) -> None:
 def write_secret(path: Path, content: bytes) -> None:
     """Write a new file that only its owner can read. FileExistsError: it exists."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "wb") as file, disk.named(path):
         file.write(content)

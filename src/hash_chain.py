@@ -4,7 +4,6 @@ Anyone who can write to the file can truncate it, or write all of it anew. There
 such a file also signs its lines, or notes the last hash elsewhere.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from src import disk
 from src.errors import Damaged, WireError
 from src.strict import json_value
 
@@ -58,7 +58,7 @@ class HashChain:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(self.path, flags, self._mode), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            disk.lock(file, self.path)
             first, previous = self._tail(file)
             lines: list[bytes] = []
 
@@ -71,9 +71,10 @@ class HashChain:
                 return previous
 
             yield append
-            file.write(b"".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
+            with disk.named(self.path):
+                file.write(b"".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
             if first == 0:
                 _sync_folder(self.path.parent)
 
@@ -81,7 +82,7 @@ class HashChain:
         """Cut off a last line that a crash has torn. Nothing that `append` has returned is lost."""
         if self.path.is_file():
             with self.path.open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                disk.lock(file, self.path)
                 self._tail(file)
 
     def _tail(self, file) -> tuple[int, str]:
@@ -159,6 +160,7 @@ def _sync_folder(folder: Path) -> None:
     """Put a new file's name on the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with disk.named(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,6 +1,5 @@
 """How a refusal travels to the other party, and how an error of ours ends a process."""
 
-import errno
 import logging
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from src import disk
 from src.errors import KitError
 from src.printable import printable, printable_lines
 
@@ -34,12 +34,20 @@ def reason_in(text: str) -> str | None:
 
 @contextmanager
 def errors_end_the_process() -> Iterator[None]:
-    """At the top of a process of `fx`: an error of ours is one line of its log, and its code."""
+    """At the top of a process of `fx`: an error of ours is one line of its log, and its code.
+
+    So is what the machine refuses (a full disk, a share that is gone); its code is 1.
+    """
     try:
         yield
     except KitError as error:
         logger.error("%s: %s", type(error).__name__, error)
         raise SystemExit(error.exit_code) from error
+    except OSError as error:
+        if not disk.is_known(error):
+            raise
+        logger.error("%s", disk.told(error))
+        raise SystemExit(1) from error
 
 
 @contextmanager
@@ -47,14 +55,17 @@ def errors_end_the_command(*, own_codes: bool = False) -> Iterator[None]:
     """At the top of a command line: an error of ours, or a file's, is one line; mostly code 1.
 
     own_codes: end with the error's own code, as a process of `fx` does.
-    A bug keeps its traceback; so does an OSError that names no file, unless the disk is full.
+    A bug keeps its traceback; so does an OSError that names no file, unless the machine has refused
+    something (`src.disk`).
     """
     try:
         yield
     except (KitError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno != errno.ENOSPC:
-            raise
         words = printable_lines(error)
+        if isinstance(error, OSError):
+            if error.filename is None and not disk.is_known(error):
+                raise
+            words = disk.told(error) if disk.is_known(error) else words
         click.echo(f"{click.style('error:', fg='red', bold=True)} {words}", err=True)
         if not isinstance(error, KitError):
             sys.exit(1)

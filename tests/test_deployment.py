@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src import account
 from src.errors import Damaged, Refused
 
 WORKSPACE = Path(__file__).resolve().parent.parent / "workspace"
@@ -72,6 +73,23 @@ def test_mask_keys_lie_in_the_hosts_memory_and_outlive_the_service_but_not_the_h
     assert named is not None
     assert f"\nRuntimeDirectory={named[1]}\nRuntimeDirectoryMode=0700\n" in unit
     assert "\nRuntimeDirectoryPreserve=yes\n" in unit
+
+
+def test_what_libraries_ask_of_an_account_is_said_and_lies_where_it_can_be_written():
+    """KIT_USER is in no /etc/passwd of the image, and the root is read-only."""
+    asked = {"USER", "TMPDIR", *account.CACHES}
+    image = dict(re.findall(r"\b([A-Z_]+)=(\S+)", DOCKERFILE.partition("ENV USER=kit")[2]))
+    unit = dict(re.findall(r"\b([A-Z_]+)=(/\S+|glioma\b)", UNIT.read_text()))
+    for service in COMPOSE["services"].values():
+        environment, (writable,) = service["environment"], service["tmpfs"]
+        assert asked | {"HOME"} <= {*environment}
+        places = [environment[name] for name in asked | {"HOME"} if name != "USER"]
+        assert [place for place in places if not Path(place).is_relative_to(writable)] == []
+        assert {name: image.get(name, "kit") for name in asked} == {
+            n: environment[n] for n in asked
+        }
+    assert asked <= {*unit}
+    assert all(unit[name].startswith("/var/cache/glioma-site-%i") for name in account.CACHES)
 
 
 def test_every_variable_of_compose_is_explained():

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # The ground: single files, each may import those before it.
 GROUND = [
     "isolated",
+    "account",
     "printable",
     "errors",
+    "disk",
     "names",
     "text_file",
     "refusal",

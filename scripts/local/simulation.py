@@ -161,7 +161,9 @@ def _examine(workspaces: dict[str, Path]) -> None:
     found = [
         f"{party}: {finding.rule}: {finding.text}"
         for party, workspace in workspaces.items()
-        for finding in examine(workspace, None if party == "aggregator" else party, offline=True)
+        for finding in examine(
+            workspace, None if party == "aggregator" else party, offline=True, train=False
+        )
         if finding.state == "fail"
     ]
     if found:

@@ -4,7 +4,6 @@ Nothing is measured over more than one case: a site-wide statistic would couple 
 is kept in a cache.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src import disk
 from src.data.case import Case, CaseFiles, left_right_axis, read_case, spacing_mm
 from src.data.regions import REGIONS
 from src.errors import Damaged
@@ -131,8 +131,9 @@ def _alone(cache: Path) -> Iterator[None]:
     The system frees it if the holder dies.
     """
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with cache.with_name(f".{cache.name}.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    path = cache.with_name(f".{cache.name}.lock")
+    with path.open("wb") as lock:
+        disk.lock(lock, path)
         yield
 
 
@@ -192,7 +193,7 @@ def _store(case: PreparedCase, entry: Path) -> None:
 
 def _save(path: Path, array: np.ndarray) -> None:
     """Write to the disk itself, so that a power cut after the rename leaves no half entry."""
-    with path.open("wb") as file:
+    with path.open("wb") as file, disk.named(path):
         np.save(file, array)
         file.flush()
         os.fsync(file.fileno())

@@ -10,7 +10,6 @@ anything unspent. A round that is begun again is counted again. A folder must ha
 Runs of plans without differential privacy are not counted, since nothing bounds what they reveal.
 """
 
-import fcntl
 import hashlib
 import hmac
 import os
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from src import require
+from src import account, disk, require
 from src.differential_privacy import journal
 from src.differential_privacy.accountant import DpEvent
 from src.differential_privacy.ledger_file import (
@@ -45,11 +44,19 @@ BOOKED = "privacy booked"  # the event in the site's audit log, with the line's 
 
 
 def folder() -> Path:
-    """Where this machine's ledgers lie: in $GLIOMA_LEDGER, or in the user's state folder."""
+    """Where this machine's ledgers lie: in $GLIOMA_LEDGER, or in the user's state folder.
+
+    InputError: no folder is named, and this user has no home.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "glioma-federation" / "ledger"
+    home = account.home()
+    if state := os.environ.get("XDG_STATE_HOME") or (home and home / ".local" / "state"):
+        return Path(state) / "glioma-federation" / "ledger"
+    raise InputError(
+        f"This user (uid {os.geteuid()}) has no home, where ledgers and the note of sealed rounds "
+        f"would lie. Set {VARIABLE} to a folder that outlives this container or job."
+    )
 
 
 def begin(folder: Path, site: str, gate: Gate, *, by: str, why: str) -> int:
@@ -221,10 +228,10 @@ class Ledger:
 def alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, so that nobody books between a look and a booking.
 
-    Ends of files that a crash has torn are mended first.
+    Ends of files that a crash has torn are mended first. NoLocks: the folder's filesystem has none.
     """
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        disk.lock(lock, folder / LOCK)
         for path in (*folder.glob(FILES), folder / journal.FILE):
             HashChain(path).repair()
         yield

@@ -6,12 +6,14 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from src import disk
 from src.errors import KitError
-from src.preflight import data, identity, machine, masks, plan, privacy
+from src.preflight import account, data, folders, identity, machine, masks, plan, privacy, training
 from src.preflight.finding import Check, Examination, Finding
 from src.printable import printable_lines
 from src.trust.certificate import utc_now
 
+TRAINING = "training"  # runs the plan's parts, so only once nothing else is wrong
 RULES: dict[str, Check] = {
     "plan": plan.rules,
     "member list": identity.member_list,
@@ -31,40 +33,49 @@ RULES: dict[str, Check] = {
     "message size": plan.size,
     "earlier run": plan.state,
     "versions": machine.versions,
+    "account": account.account,
     "disk": machine.disk,
+    "folders": folders.folders,
     "clock": machine.clock,
     "port": machine.port,
     "data": data.data,
     "privacy": privacy.privacy,
+    TRAINING: training.training,
 }
 COLOUR = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def examine(
-    workspace: Path, name: str | None, *, offline: bool = False, now=utc_now
+    workspace: Path, name: str | None, *, offline: bool = False, train: bool = True, now=utc_now
 ) -> list[Finding]:
     """All findings about a workspace.
 
     name: the site's; None at the aggregator.
     offline: leave out the connection to the aggregator.
+    train: try a step of training; False where the run itself follows at once.
     """
     examination = Examination(workspace, name, now())
-    rules = dict(RULES)
+    rules = {rule: check for rule, check in RULES.items() if train or rule != TRAINING}
     if not offline:
         from src.preflight.connection import line  # imports OpenFL: a second or two
 
         rules["line"] = line
-    return [
-        finding for rule, check in rules.items() for finding in _apply(rule, check, examination)
-    ]
+    findings: list[Finding] = []
+    for rule, check in rules.items():
+        if rule != TRAINING or not any(finding.state == "fail" for finding in findings):
+            findings += _apply(rule, check, examination)
+    return findings
 
 
 def _apply(rule: str, check: Check, examination: Examination) -> Iterator[Finding]:
     try:
         for state, text in check(examination):
             yield Finding(rule, state, text)
-    except (KitError, OSError) as error:
+    except KitError as error:
         yield Finding(rule, "fail", str(error))
+    except OSError as error:
+        known = disk.is_known(error)
+        yield Finding(rule, "fail", disk.told(error) if known else str(error))
 
 
 def table(findings: list[Finding]) -> Table:

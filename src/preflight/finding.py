@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from src.differential_privacy.guarantee import guarantees
 from src.plan import rules
 from src.plan.sources import Sources
 from src.plan.view import Plan
@@ -60,6 +61,11 @@ class Examination:
     def encryption(self) -> Encryption | None:
         """The encryption that the plan chooses."""
         return encryption_of(self.plan.pipeline, self.sources)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the plan guarantees differential privacy."""
+        return bool(guarantees(self.plan, self.sources))
 
     @cached_property
     def members(self) -> members.Members:

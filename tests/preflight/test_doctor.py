@@ -21,6 +21,7 @@ from src.trust.gate import SiteGate
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, ROOT, approve, open_desk
 from tests.ledgers import begun
+from tests.preflight import machine_faults
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -68,7 +69,7 @@ def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
     assert wrong(findings) == []
     expected = set(doctor.RULES) - {"noise"}  # the default plan has none
-    expected -= {"encryption key", "mask keys", "data"} if name is None else set()
+    expected -= {"encryption key", "mask keys", "data", "training"} if name is None else set()
     expected -= {"roster", "earlier run", "port"} if name else set()
     assert {finding.rule for finding in findings} == expected
 
@@ -515,6 +516,7 @@ PLANTED = {
     # differential privacy; more of it in test_privacy_check.py
     "ledgers in the workspace": (SITE, private_plan, "privacy"),
     "no ledger begun": (SITE, private_plan_without_a_ledger, "privacy"),
+    **machine_faults.FAULTS,
 }
 
 
