@@ -22,7 +22,7 @@ PATH = re.compile(rf"(?:(?<![\w./-])|(?<=\$KIT/))(?:{ROOMS})/[\w./*-]*")
 FILE = re.compile(r"`([a-z]\w*\.(?:py|ya?ml))`")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 # Files of a hospital's own; names that were once right, and names that must not be there.
-OF_A_USER = {"dataset.yaml", "src.training.fedprox.FedProx", "src/training/fedprox.py"}
+OF_A_USER = {"dataset.yaml", "src.training.mean_of_steps.MeanOfSteps"}
 OTHER_NAMES = {"src/plan/moved.py", "scripts/attack/hostile_bundles.py"}
 
 

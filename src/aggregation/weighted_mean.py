@@ -14,7 +14,7 @@ from src.plan.parts import Declares
 class WeightedMean:
     """The rule of FedAvg, summed in float64 in a fixed order: equal inputs give equal bits."""
 
-    DECLARES = Declares(encrypted=False)
+    DECLARES = Declares(encrypted=False, mean=True)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """float32 (P,) for K models (P,) and K weights >= 0. RunFailed: the weights sum to 0."""

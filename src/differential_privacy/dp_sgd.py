@@ -226,6 +226,7 @@ class PatientDPSGD(Mechanism):
             )
             algorithm.adjust_gradients(model)
             optimiser.step()
+            algorithm.after_step(model, optimiser)
             on_step(step)
         algorithm.end_round(model, self.steps, learning_rate)
         return float(np.mean(losses)) if losses else math.nan

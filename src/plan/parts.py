@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
+    from torch.optim import Optimizer
 
     from src.plan.view import Plan
 
@@ -29,6 +30,9 @@ class Declares:
     private: no metric of a private case leaves through it, unless noised and booked.
     validated_on: whose cases the reported scores are of, in words.
     same_everywhere: the reported scores are one model's on one set of cases.
+    mean: the next model is the weighted mean of what the sites send, and nothing else; of a rule.
+        An algorithm that says so counts on it, and on every site's part in every round.
+    equal_steps: an algorithm that counts on as many steps at every site.
     """
 
     leaves: str | None = None
@@ -39,17 +43,30 @@ class Declares:
     private: bool | None = None
     validated_on: str | None = None
     same_everywhere: bool | None = None
+    mean: bool | None = None
+    equal_steps: bool | None = None
 
 
 class Algorithm(Protocol):
-    """`task_runner.algorithm`: where a federated algorithm may act within a site's round."""
+    """`task_runner.algorithm`: where a federated algorithm may act within a site's round.
+
+    `src.training.fedavg.FedAvg` has all of these, empty, to inherit from.
+    """
+
+    def remember(self, memory: Any) -> None:
+        """Called once, before the first round, with a `src.training.memory.Memory`."""
+        ...
 
     def begin_round(self, model: "nn.Module", round_number: int) -> None:
         """Called before the first step; `model` holds the global model."""
         ...
 
     def adjust_gradients(self, model: "nn.Module") -> None:
-        """Called after each backward pass, before the optimiser's step."""
+        """Called after each backward pass, before clipping and the optimiser's step."""
+        ...
+
+    def after_step(self, model: "nn.Module", optimiser: "Optimizer") -> None:
+        """Called after each of the optimiser's steps."""
         ...
 
     def end_round(self, model: "nn.Module", steps: int, learning_rate: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from src import names
 from src.errors import InputError, PlanError, SettingError
 from src.plan import sources as sources_of
+from src.plan.algorithms import check_algorithm
 from src.plan.declared import check_declared, declared, is_private
 from src.plan.engine_classes import NETWORK
 from src.plan.places import check_place
@@ -57,6 +58,7 @@ def check(
     _check_gates(plan, name)
     _check_encryption(plan, name, sources)
     _check_privacy(plan, name, sources)
+    check_algorithm(plan, name, sources)
     _check_limits(plan, name)
     _check_tasks(plan["tasks"], name)
     _check_local(plan, name, sources)

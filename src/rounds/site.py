@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from src.errors import Damaged
+from src.errors import Damaged, Refused
 from src.plan import plan as plans
 from src.plan import rules
 from src.plan.view import Plan
@@ -21,6 +21,7 @@ from src.rounds.duties import Duties
 from src.rounds.instances import new_instance
 from src.rounds.schedule import Schedule
 from src.secure_aggregation.site import EncryptingSite
+from src.training.memory import FILE, History, Memory, every_round_counts
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,10 @@ class SiteRounds:
         """What this site does in the round. open_model: fetches and opens the round's model."""
         return Answer("train")
 
+    def history(self, round_number: int) -> History:
+        """What is known here of the rounds before the open one, for what an algorithm keeps."""
+        return every_round_counts(round_number)
+
     def cases(self, number: int) -> int:
         """The number of cases that is told beside an update."""
         return number
@@ -175,6 +180,13 @@ class EncryptedSiteRounds(SiteRounds):
         logger.info("Round %d: %s; this site sends no update.", round_number, why)
         return Answer("announce only", self.encrypting.announce_only())
 
+    def history(self, round_number: int) -> History:
+        """As the opened round's download has it, verified."""
+        opened = self.encrypting.opened
+        if opened is None or opened.round != round_number:
+            raise Refused(f"Round {round_number} is not open here.")
+        return History(opened.summed, opened.rosters)
+
     def cases(self, number: int) -> int:
         """No number of cases is told: it is inside the encryption."""
         return NOT_TOLD
@@ -219,6 +231,12 @@ def enter(
     duties = Duties(Schedule.of_plan(plan), opened.workspace / STATE)
     encrypting = pipeline.at_site(opened, site, plan, runner)
     if encrypting is None:
-        return Entered(opened, federation, SiteRounds(opened), duties)
-    encrypting.budgets += budgets
-    return Entered(opened, federation, EncryptedSiteRounds(opened, encrypting), duties)
+        rounds = SiteRounds(opened)
+    else:
+        encrypting.budgets += budgets
+        rounds = EncryptedSiteRounds(opened, encrypting)
+    remembers = getattr(runner, "remember", None)
+    if remembers:
+        run = f"{opened.members.run} {opened.bundle.digest}"
+        remembers(Memory(opened.workspace / STATE / FILE, run, rounds.history))
+    return Entered(opened, federation, rounds, duties)

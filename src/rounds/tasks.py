@@ -23,6 +23,7 @@ from src.plan.plan import build
 from src.plan.view import Plan
 from src.rounds.validation import Validation
 from src.training.compute import Compute
+from src.training.memory import Memory
 from src.training.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ class SegmentationTasks:
         self.reported_metrics = self.reported_metrics.at_site(gate, site, plan, self.data_loader)
         budget = self.local.budget
         return [budget] if budget else []
+
+    def remember(self, memory: Memory) -> None:
+        """Called after `at_site`: where the algorithm keeps what lasts from round to round."""
+        self.algorithm.remember(memory)
 
     def training_weight(self) -> int:
         """The site's weight in the mean, as `local` tells it."""

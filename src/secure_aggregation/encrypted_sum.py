@@ -24,7 +24,7 @@ def token(message: bytes) -> np.ndarray:
 class EncryptedSum:
     """The rule of encrypted plans. Numbers of cases count inside the ciphertexts, not here."""
 
-    DECLARES = Declares(encrypted=True)
+    DECLARES = Declares(encrypted=True, mean=True)
 
     def combine(self, models: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
         """The token of the round's result, from the tokens of its uploads.

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,8 @@ class Opened:
     """What a download has told: the round, its roster, what was seen until then, the model.
 
     revoked: the sites of the roster whose certificates were revoked when it was opened.
+    summed: the round whose sum the model is; None before the first.
+    rosters: the sites of each round from that one on, or from the first.
     """
 
     round: int
@@ -40,6 +42,8 @@ class Opened:
     transcript: bytes
     model: np.ndarray
     revoked: tuple[str, ...] = ()
+    summed: int | None = None
+    rosters: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @property
     def salt(self) -> bytes:

@@ -132,7 +132,8 @@ class EncryptingSite:
         self._go_on_to(number, download.summed)
         roster = download.rosters[number]
         revoked = announcements.revoked(self.gate, roster)
-        self.opened = Opened(number, roster, seen[number], model, revoked)
+        sites = {n: found.sites for n, found in download.rosters.items()}
+        self.opened = Opened(number, roster, seen[number], model, revoked, download.summed, sites)
         if number > self.state.round:
             self.state.begin(number, seen[number])
         return model

@@ -122,6 +122,7 @@ class LocalTraining:
             algorithm.adjust_gradients(model)
             nn.utils.clip_grad_norm_(trained, self.clip_norm)
             optimiser.step()
+            algorithm.after_step(model, optimiser)
             losses.append(float(value.detach()))
             if not np.isfinite(losses[-1]):
                 raise RunFailed(

@@ -4,6 +4,8 @@ A noise runner (no torch, no images) for what is between the processes, and a sp
 keeps each site's trained model, so that a test can work out the mean by itself.
 """
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from openfl.utilities import TensorKey
 from src.model_vector import TENSOR
 from src.plan.parts import Declares
 from src.training.fedavg import FedAvg
+from src.training.scaffold import Scaffold
 
 SIZE = 1000
 SCALE = np.float32(0.2)  # stays below what a field can hold
@@ -127,3 +130,21 @@ class KeepTrained(FedAvg):
         part = Path(f"local_state/trained_{self.round_number}.part.npz")
         np.savez(part, **tensors)
         part.replace(f"local_state/trained_{self.round_number}.npz")
+
+
+class KilledScaffold(Scaffold):
+    """SCAFFOLD at a site whose process dies of SIGKILL once it has trained round 1, before anything
+    leaves it; at the site that has the file `local_state/die`.
+    """
+
+    DECLARES = Declares(leaves="", per_patient=False, mean=True, equal_steps=True)
+
+    def begin_round(self, model, round_number):
+        super().begin_round(model, round_number)
+        self.round_number = round_number
+
+    def end_round(self, model, steps, learning_rate):
+        super().end_round(model, steps, learning_rate)
+        if self.round_number == 1 and Path("local_state/die").exists():
+            Path("local_state/die").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)

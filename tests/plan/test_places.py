@@ -19,7 +19,7 @@ class NotAtSite:
     DECLARES = Declares(leaves="", spends=False)
 
 
-SHIPPED = ("plan", "plain", "dp", "dp_site", "full")
+SHIPPED = ("plan", "plain", "fedprox", "scaffold", "fednova", "dp", "dp_site", "full")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -17,25 +17,15 @@ from src.plan.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANS = ROOT / "plan"
-FEDPROX = '''
-class FedProx:
-    """Each step is drawn back to the model that the round began with."""
 
-    DECLARES = Declares(leaves="", per_patient=True)
 
-    def __init__(self, mu: float = 0.01) -> None:
-        self.mu = mu
+def readme_example() -> str:
+    """The whole algorithm of plan/README.md's section on new parts."""
+    section = (PLANS / "README.md").read_text().partition("## A new part")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
 
-    def begin_round(self, model, round_number):
-        self.start = [p.detach().clone() for p in model.parameters()]
 
-    def adjust_gradients(self, model):
-        for p, start in zip(model.parameters(), self.start):
-            p.grad.add_(p.detach() - start, alpha=self.mu)
-
-    def end_round(self, model, steps, learning_rate):
-        self.start = []
-'''
+EXAMPLE = readme_example()
 
 
 @pytest.fixture
@@ -61,13 +51,11 @@ def checked(plan, bundle: Path, template: str, **settings) -> None:
 def test_a_new_algorithm_is_one_file_and_one_plan(plan, bundle, path):
     (bundle / path).parent.mkdir(exist_ok=True)
     mark = bundle / "it-ran"
-    (bundle / path).write_text(
-        f"from src.plan.parts import Declares\nopen({str(mark)!r}, 'w')\n{FEDPROX}"
-    )
+    (bundle / path).write_text(f"{EXAMPLE}\nopen({str(mark)!r}, 'w')\n")
     module = path.removesuffix(".py").replace("/", ".")
-    checked(plan, bundle, f"{module}.FedProx", mu=0.1)
-    with pytest.raises(PlanError, match=r"unknown setting 'nu'; there are: mu"):
-        checked(plan, bundle, f"{module}.FedProx", nu=0.1)
+    checked(plan, bundle, f"{module}.MeanOfSteps", skip=10)
+    with pytest.raises(PlanError, match=r"unknown setting 'skop'; did you mean 'skip'"):
+        checked(plan, bundle, f"{module}.MeanOfSteps", skop=10)
     assert not mark.exists()
     assert module not in sys.modules
 

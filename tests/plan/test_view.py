@@ -9,6 +9,7 @@ from src.errors import PlanError
 from src.plan import plan as plans
 from src.plan.view import Plan
 
+SHIPPED = ("plan", "plain", "fedprox", "scaffold", "fednova", "full", "dp", "dp_site")
 PLANS = Path(__file__).resolve().parents[2] / "plan"
 
 
@@ -17,7 +18,9 @@ def plan():
     return Plan.read(PLANS / "dp_site.yaml")
 
 
-@pytest.mark.parametrize("name", ["plan", "plain", "full", "dp", "dp_site"])
+@pytest.mark.parametrize(
+    "name", ["plan", "plain", "fedprox", "scaffold", "fednova", "full", "dp", "dp_site"]
+)
 def test_every_shipped_plan_answers_every_question(name):
     plan = Plan.read(PLANS / f"{name}.yaml")
     asked = [name for name, found in vars(Plan).items() if isinstance(found, property)]

@@ -116,14 +116,35 @@ def test_an_algorithm_acts_before_between_and_after_the_steps():
             for parameter in model.parameters():
                 parameter.grad.zero_()
 
+        def after_step(self, model, optimiser):
+            self.calls += (("after", optimiser.param_groups[0]["lr"]),)
+
         def end_round(self, model, steps, learning_rate):
             self.calls += (("end", steps, learning_rate),)
 
     model, recorder = network(), Recorder()
     before = model.weight.detach().clone()
     run(model, LocalTraining(steps=2, weight_decay=0.0), recorder, round_number=4)
-    assert recorder.calls == (("begin", 4), "adjust", "adjust", ("end", 2, 0.1))
+    step = ("adjust", ("after", 0.1))
+    assert recorder.calls == (("begin", 4), *step, *step, ("end", 2, 0.1))
     torch.testing.assert_close(model.weight.detach(), before)  # the adjusted gradient counts
+
+
+def test_what_an_algorithm_does_after_the_step_no_momentum_carries_on():
+    class Shift(FedAvg):
+        def adjust_gradients(self, model):
+            for parameter in model.parameters():
+                parameter.grad.zero_()
+
+        def after_step(self, model, optimiser):
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(1.0)
+
+    model = network()
+    before = model.weight.detach().clone()
+    run(model, LocalTraining(steps=5, weight_decay=0.0, momentum=0.9), Shift())
+    torch.testing.assert_close(model.weight.detach(), before + 5)
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_round():
