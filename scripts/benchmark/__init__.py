@@ -8,6 +8,7 @@ contenders of a question are measured in one run, and take turns where their wor
 from src.verbs.lazy import LazyGroup
 
 BENCHMARKS = {
+    "drift": "Loss above the optimum on a toy of four unlike sites, by algorithm.",
     "encryption": "Bytes, seconds, memory and error of encrypted updates, beside NVIDIA FLARE's.",
     "overhead": "Seconds, CPU, bytes and memory of a round without training.",
     "privacy": "Dice and membership inference against epsilon.",

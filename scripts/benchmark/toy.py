@@ -15,7 +15,7 @@ from torch import nn
 
 from src.aggregation.weighted_mean import WeightedMean
 from src.plan.parts import Algorithm
-from src.rounds.combine import combine
+from src.rounds.combine import next_model
 from src.training.compute import Compute
 from src.training.local import LocalTraining
 from src.training.memory import Memory
@@ -123,7 +123,7 @@ def excess_by_round(
     rule: Any = None,
 ) -> list[float]:
     """Pooled loss above the optimum, before the first round and after each."""
-    best, rule = optimum(sites), rule or WeightedMean()
+    best, rule, kept = optimum(sites), rule or WeightedMean(), Memory()
     at_site = {site.name: algorithm() for site in sites}
     for found in at_site.values():
         found.remember(Memory())
@@ -138,5 +138,12 @@ def excess_by_round(
             site.name: (train(site, at_site[site.name], local, model, number), float(site.cases))
             for site in sites
         }
-        model = combine(rule, sent, where=f"round {number}")
+        model = next_model(
+            rule,
+            sent,
+            where=f"round {number}",
+            round_number=number,
+            before=lambda model=model: model,
+            memory=kept,
+        )
     return excess

@@ -170,7 +170,11 @@ class Patches(Protocol):
 
 
 class Rule(Protocol):
-    """`tasks.….aggregation_type.rule`: how the sites' models become the next one."""
+    """`tasks.….aggregation_type.rule`: how the sites' models become the next one.
+
+    A rule with a state also offers `step(before, combined, state)`, which gives the next model and
+    the new state, arrays by name, from the model before the round: `src.aggregation.fedavgm`.
+    """
 
     def combine(self, models: Sequence["np.ndarray"], weights: Sequence[float]) -> "np.ndarray":
         """The next model (P,) from K models (P,) and the sites' K weights."""

@@ -13,7 +13,6 @@ Both begin at zero, at all sites alike, and again whenever the roster changes: a
 there knows no c_i. A round that came to nothing changes neither. The c_i stay at their sites.
 """
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -22,6 +21,7 @@ from src.errors import Damaged
 from src.plan.parts import Declares
 from src.training.fedavg import FedAvg
 from src.training.memory import Memory, way_out
+from src.training.trained import arrays_of, pieces_of, tensors_of, trained, trained_vector
 
 
 class Scaffold(FedAvg):
@@ -53,19 +53,15 @@ class Scaffold(FedAvg):
                 f"variate is not in {self._memory.path}. {way_out(self._memory.path)}"
             )
         if recalled.counted and not recalled.changed:
-            then = _tensors(recalled.after, self._start)
+            then = tensors_of(recalled.after, self._start)
             self.c = (then["start"] - self._start) / then["moved"]
             self.own = then["own"]
         elif recalled.before and not recalled.changed:
-            then = _tensors(recalled.before, self._start)
+            then = tensors_of(recalled.before, self._start)
             self.c, self.own = then["c"], then["own"]
         else:
             self.c, self.own = torch.zeros_like(self._start), torch.zeros_like(self._start)
-        moving = trained(model)
-        pieces = (self.c - self.own).split([parameter.numel() for parameter in moving])
-        self._correction = tuple(
-            piece.view_as(parameter) for piece, parameter in zip(pieces, moving, strict=True)
-        )
+        self._correction = pieces_of(self.c - self.own, model)
 
     def after_step(self, model: nn.Module, optimiser: Optimizer) -> None:
         """Take lr (c - c_i) from the weights."""
@@ -81,25 +77,7 @@ class Scaffold(FedAvg):
         after = {"own": own, "start": self._start, "moved": torch.tensor(moved).double()}
         self._memory.keep(
             self._round,
-            before=_arrays({"c": self.c, "own": self.own}),
-            after=_arrays(after),
+            before=arrays_of({"c": self.c, "own": self.own}),
+            after=arrays_of(after),
         )
         self._correction = ()
-
-
-def trained(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that training moves."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def trained_vector(model: nn.Module) -> torch.Tensor:
-    """A copy of what training moves, as one vector."""
-    return torch.cat([parameter.detach().flatten() for parameter in trained(model)])
-
-
-def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-
-
-def _tensors(arrays, like: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array).to(like.device) for name, array in arrays.items()}

@@ -17,6 +17,7 @@ from src.training.fedprox import FedProx
 from src.training.local import LocalTraining
 from src.training.memory import Memory
 from src.training.scaffold import Scaffold
+from src.training.shared_momentum import SharedMomentum
 from tests.training.rounds import Rounds
 
 SITES = {site.name: site for site in unlike_sites()}
@@ -27,6 +28,7 @@ EPOCHS = LocalTraining(epochs=2, learning_rate=0.05, weight_decay=0.0)
 ALGORITHMS = {
     "fedprox": (lambda: FedProx(mu=0.5), SAME_STEPS),
     "scaffold": (Scaffold, SAME_STEPS),
+    "shared momentum": (lambda: SharedMomentum(momentum=0.8, learning_rate=0.3), SAME_STEPS),
     "fednova": (lambda: FedNova(steps=5), EPOCHS),
 }
 # (roster, who sends nothing): void, then without the last site, then with it again

@@ -9,7 +9,7 @@ from scripts.benchmark.toy import excess_by_round, train, unlike_sites
 from src.training.fedavg import FedAvg
 from src.training.local import LocalTraining
 
-SECTION = (Path(__file__).resolve().parents[2] / "plan" / "README.md").read_text()
+SECTION = (Path(__file__).resolve().parents[2] / "plan" / "README.md").read_text(encoding="utf-8")
 EXAMPLE = SECTION.partition("## A new part")[2].partition("```python\n")[2].partition("```")[0]
 SITES = unlike_sites()
 

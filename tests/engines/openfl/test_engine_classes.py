@@ -17,7 +17,18 @@ PLANS = Path(__file__).resolve().parents[3] / "plan"
 TEMPLATES = sorted(
     {
         part["template"]
-        for name in ("plan", "plain", "fedprox", "scaffold", "fednova", "dp", "dp_site", "full")
+        for name in (
+            "plan",
+            "plain",
+            "fedprox",
+            "scaffold",
+            "fednova",
+            "fedavgm",
+            "fedadam",
+            "dp",
+            "dp_site",
+            "full",
+        )
         for _, part in plans.parts(plans.read(PLANS / f"{name}.yaml"))
     }
     - {NETWORK, *NAMED}
