@@ -37,7 +37,7 @@ def any_site(run: Path) -> Path | None:
 
 def data_folders(run: Path) -> dict[str, Path]:
     """Each site's data folder. InputError: not a run."""
-    from scripts.partition.strategies import in_order
+    from scripts.partition.site_names import in_order
 
     found = {link.name: link for link in run.glob("*/workspace/data/*")}
     if not found:

@@ -22,7 +22,13 @@ from scripts.local.enrol import begin_ledgers, enrol
 from scripts.local.live import FederationView
 from scripts.local.processes import free_port, refuse_used_port, run_federation
 from scripts.local.workspace import build_workspace, complete_plan
-from scripts.partition.preparation import PHANTOM, prepare_sites, progress_bar, site_folders
+from scripts.partition.preparation import (
+    PHANTOM,
+    prepare_sites,
+    progress_bar,
+    site_folders,
+    tell_findings,
+)
 from scripts.report.page import write_report
 from src import names
 from src.data.layouts import find_cases, read_dataset_yaml
@@ -253,7 +259,7 @@ def _site_folders(
     made = run / "data"
     try:
         with progress_bar(console) as tell:
-            prepare_sites(
+            found = prepare_sites(
                 made,
                 data=data,
                 kind=PHANTOM if data is None else kind,
@@ -262,6 +268,7 @@ def _site_folders(
                 cases=cases,
                 tell=tell,
             )
+        tell_findings(console, found)
     finally:
         if run.is_dir() and not any(run.iterdir()):
             run.rmdir()

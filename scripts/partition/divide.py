@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.data.clinical import FILE, Clinical, Rows, read_clinical, unmatched
+from src.data.clinical import FILE, Rows, read_clinical
 from src.data.quality import Progress as Tell
 from src.data.quality import silent
 from src.errors import CaseError, InputError
@@ -51,7 +51,7 @@ class Made:
 
 def site_folders(root: Path) -> dict[str, Path]:
     """The site folders that `prepare` made in `root`, by name; empty if it is something else."""
-    from scripts.partition.strategies import in_order
+    from scripts.partition.site_names import in_order
 
     if not root.is_dir():
         raise InputError(f"--data {root}: no such folder.")
@@ -80,7 +80,9 @@ def divide(
     InputError: everything that is wrong with the cases (unless skip_bad), with the clinical table
     and with the partition, in one message; `out` then does not come to be.
     """
+    from scripts.partition import fets_csv
     from scripts.partition import strategies as partitions
+    from scripts.partition.findings import notes_on, refusal
     from src.data.layouts import scan_cases
 
     refuse_existing(out)
@@ -91,7 +93,7 @@ def divide(
     dataset = _dataset(data, kind)
     cases, refused = scan_cases(data, dataset.kind)
     clinical = read_clinical(data)
-    notes = _notes(data, dataset.kind, cases, refused, clinical)
+    notes = notes_on(data, dataset.kind, cases, refused, clinical)
     faults = list(clinical.faults)
     members: Sites = {"": cases}  # where something is refused already, all else is still told
     # Without the refused cases there may be too few patients to deal out: that is no fault.
@@ -104,10 +106,10 @@ def divide(
     bad = {finding.case_id for finding in findings if finding.severity == "error"}
     if faults or (bad and not skip_bad):
         total = len(cases) + len(refused)
-        raise InputError(_refusal(findings, faults, notes, 0 if skip_bad else len(bad), total))
+        raise InputError(refusal(findings, faults, notes, 0 if skip_bad else len(bad), total))
     members = {site: [c for c in own if c.case_id not in bad] for site, own in members.items()}
     if partial:
-        members = partitions.large_enough(members, notes)
+        members = fets_csv.large_enough(members, notes)
     partitions.refuse_small(members)
     rows = clinical.rows
     with all_or_nothing(out) as part:
@@ -115,24 +117,6 @@ def divide(
             _write_site(part / site, own, dataset, rows, copy)
     made = [in_numbers(site, examined, own, rows) for site, own in members.items()]
     return Made(made, findings, notes)
-
-
-def _notes(
-    data: Path,
-    kind: str,
-    cases: "list[CaseFiles]",
-    refused: "dict[str, CaseError]",
-    clinical: Clinical,
-) -> list[str]:
-    """What somebody should look at although it refuses nothing: what is used by nothing."""
-    from src.data.shared_patients import perhaps_one
-    from src.data.unused import debris_in, told, unused_in
-
-    unused = unused_in(data, kind, cases, refused)
-    notes = told(data, unused, len(cases), len(refused))
-    notes += [debris] if (debris := debris_in(data)) else []
-    notes += clinical.notes + unmatched(clinical, cases, refused)
-    return notes + perhaps_one({case.patient_id for case in cases})
 
 
 def in_numbers(
@@ -164,6 +148,7 @@ def refuse_existing(out: Path) -> None:
 @contextmanager
 def all_or_nothing(out: Path) -> Iterator[Path]:
     """A private folder beside `out` that takes its place at the end, or goes if anything fails."""
+    new = [folder for folder in out.parents if not folder.exists()]  # the lowest first
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -172,6 +157,9 @@ def all_or_nothing(out: Path) -> Iterator[Path]:
         part.rename(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        for folder in new:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _dataset(data: Path, kind: str | None) -> "Dataset":
@@ -206,6 +194,7 @@ def _partition(
     partial: bool,
     notes: list[str],
 ) -> "Sites":
+    from scripts.partition import fets_csv
     from scripts.partition import strategies as partitions
 
     if partition == "round-robin":
@@ -218,7 +207,7 @@ def _partition(
         raise InputError(
             f"--partition: expected round-robin, folder or a CSV file, found {partition!r}."
         )
-    return partitions.by_csv(cases, path, refused=refused, partial=partial, notes=notes)
+    return fets_csv.by_csv(cases, path, refused=refused, partial=partial, notes=notes)
 
 
 def _examine(
@@ -235,27 +224,6 @@ def _examine(
 
 def _readers(cases: int) -> int:
     return 1 if cases <= FEW_CASES else min(MOST_READERS, len(os.sched_getaffinity(0)))
-
-
-def _refusal(
-    findings: "list[CaseFinding]", faults: list[str], notes: list[str], bad: int, total: int
-) -> str:
-    """Everything that is wrong, and everything to look at, so that one run tells all of it.
-
-    bad: cases that are refused and may not be left out.
-    """
-    errors = [finding.message for finding in findings if finding.severity == "error"]
-    looks = [finding.message for finding in findings if finding.severity == "warning"] + notes
-    lines = [f"{bad} of {total} cases are refused, nothing was written:"] if bad else []
-    lines += [f"  - {text}" for text in errors]
-    if faults:
-        lines += ["What is said about the cases cannot be used, nothing was written:"]
-        lines += [f"  - {line}" for fault in faults for line in fault.splitlines()]
-    if looks:
-        lines += ["To look at, though it refuses nothing:", *(f"  - {text}" for text in looks)]
-    if bad:
-        lines.append("Mend the refused cases, or leave them out with --skip-bad.")
-    return "\n".join(lines)
 
 
 def _write_site(

@@ -26,7 +26,7 @@ from scripts.partition.divide import (
     site_folders,
 )
 from scripts.partition.phantom_files import write_site
-from scripts.partition.strategies import site_names
+from scripts.partition.site_names import site_names
 from src import require
 from src.data.clinical import read_clinical
 from src.data.layouts import find_cases
@@ -225,15 +225,21 @@ def progress_bar(console: Console) -> Iterator[Tell]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _show(console: Console, made: Made, out: Path) -> None:
+def tell_findings(console: Console, made: Made) -> None:
+    """Print what was found about the data without stopping."""
     for note in made.notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     for finding in made.findings:
         word = "left out" if finding.severity == "error" else "warning"
         console.print(f"{word}: {finding.message}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _show(console: Console, made: Made, out: Path) -> None:
+    tell_findings(console, made)
     table = Table(box=None, pad_edge=False)
     for title in ("site", "patients", "cases", "grades", "WT ml", "TC ml", "ET ml"):
-        table.add_column(title, justify="left" if title in ("site", "grades") else "right")
+        words = title in ("site", "grades")
+        table.add_column(title, justify="left" if words else "right", no_wrap=not words)
     for site in made.sites:
         grades = ", ".join(f"{count} {grade}" for grade, count in site.grades.items())
         volumes = (f"{volume:.1f}" for volume in site.volumes_ml.values())

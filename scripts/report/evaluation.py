@@ -54,7 +54,8 @@ def evaluate(
     site = site or (finished_run.any_site(run) if run else None)
     scorer = Scorer.of(plan, model, (out or run or Path("runs")) / "cache", site)
     results = {site: scorer.summary(files) for site, files in cases.items()}
-    console.print(_table(results))
+    for table in tables(results):
+        console.print(table)
     out = out or (run / "report" if run else Path("runs"))
     write_atomically(out / "evaluation.json", json.dumps(results, indent=2))
     console.print(f"\nNumbers: {out / 'evaluation.json'}", soft_wrap=True)
@@ -116,19 +117,16 @@ def _held_out_cases(run: Path, plan: dict[str, Any]) -> dict[str, list[CaseFiles
     return {site: own.validation_files for site, own in finished_run.site_data(run, plan).items()}
 
 
-def _table(results: dict[str, dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("site")
-    table.add_column("cases", justify="right")
-    for cell in CELLS:
-        table.add_column(f"Dice {cell}", justify="right")
-    for cell in CELLS:
-        table.add_column(f"HD95 {cell} mm", justify="right")
-    for site, summary in results.items():
-        table.add_row(
-            site,
-            str(summary["cases"]),
-            *(f"{summary['dice'][cell]:.3f}" for cell in CELLS),
-            *(f"{summary['hd95_mm'][cell]:.1f}" for cell in CELLS),
-        )
-    return table
+def tables(results: dict[str, dict[str, Any]]) -> list[Table]:
+    """Dice and HD95 by site, each a table that 80 columns hold with the longest name of a site."""
+    shown = []
+    for title, key, digits in (("Dice", "dice", 3), ("HD95 in mm", "hd95_mm", 1)):
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+        table.add_column("site", no_wrap=True)
+        for name in ("cases", *CELLS):
+            table.add_column(name, justify="right", no_wrap=True)
+        for site, summary in results.items():
+            numbers = (f"{summary[key][cell]:.{digits}f}" for cell in CELLS)
+            table.add_row(site, str(summary["cases"]), *numbers)
+        shown.append(table)
+    return shown

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.local.finished_run import workspace_of
-from scripts.partition.strategies import in_order
+from scripts.partition.site_names import in_order
 from src.errors import InputError
 
 REGIONS_AND_MEAN = ("WT", "TC", "ET", "mean")

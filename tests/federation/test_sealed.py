@@ -58,7 +58,7 @@ def test_the_final_model_is_the_weighted_mean_and_opens_at_every_site_alone(seal
     ciphertexts = 3 * 33_000  # one a site, which for so small a model is most of the upload
     assert all(line["bytes_up"] > 0.9 * ciphertexts for line in told[:3])
 
-    with pytest.raises(ModelError, match="an encrypted model; a site opens it"):
+    with pytest.raises(ModelError, match="this model is encrypted, and a site opens it"):
         read_model(final)
     with pytest.raises(Refused, match="no site's workspace"):
         read_model(final, sealed.aggregator)

@@ -379,3 +379,14 @@ def test_the_first_run_names_everything_that_is_wrong_with_a_data_set(data, tmp_
     ):
         assert words in said, words
     assert not (tmp_path / "out").exists()
+
+
+def test_a_refusal_leaves_no_folder_above_out_either(data, tmp_path, monkeypatch):
+    def full_disk(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("shutil.copy2", full_disk)
+    out = tmp_path / "a" / "b" / "out"
+    with pytest.raises(OSError, match="No space"):
+        prepare_sites(out, data=data, kind="brats2021", sites=2, copy=True)
+    assert nothing_but(tmp_path, "data")

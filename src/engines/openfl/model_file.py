@@ -1,5 +1,6 @@
 """Model files (a door to OpenFL): reads the `.pbuf` that a run begins with, and those it leaves."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,15 @@ def read_plain_model(path: Path) -> np.ndarray:
 
     ModelError: no model of this kit; the message names the file.
     """
+    message = model_bytes(path)
+    if is_sealed(message):
+        file = shlex.quote(str(path))
+        raise ModelError(
+            f"{path}: this model is encrypted, and a site opens it: `--site WORKSPACE` names one "
+            f"here; in a site's workspace: `python -m src export --model {file} --out final.pt`."
+        )
     try:
-        found = tensor_bytes.decode(model_bytes(path))
+        found = tensor_bytes.decode(message)
     except WireError as error:
         raise ModelError(f"{path} is not a model of this kit: {error}") from error
     return np.asarray(found, np.float32)

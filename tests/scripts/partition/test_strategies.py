@@ -7,16 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.partition.strategies import (
-    by_csv,
-    by_folder,
-    in_order,
-    refuse_small,
-    round_robin,
-    site_name,
-    site_names,
-    usual_count,
-)
+from scripts.partition.fets_csv import by_csv
+from scripts.partition.site_names import in_order, site_name, site_names
+from scripts.partition.strategies import by_folder, refuse_small, round_robin, usual_count
 from src.data.case import SEQUENCES, CaseFiles
 from src.errors import InputError
 from src.names import check_site
