@@ -18,7 +18,8 @@ from src.data.kinds import KINDS
     "--partition",
     default="round-robin",
     show_default=True,
-    help="round-robin, folder (each folder in --data is a site), or a Partition_ID,Subject_ID CSV.",
+    help="round-robin, folder (each folder in --data is a site), a Partition_ID,Subject_ID CSV; or "
+    "sites unlike on purpose: volume, grade, age, scanner, quantity:1.5, dirichlet:grade:0.3.",
 )
 @click.option(
     "--partial", is_flag=True, help="The CSV names more cases than were downloaded: use those here."

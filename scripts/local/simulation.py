@@ -22,6 +22,7 @@ from scripts.local.enrol import begin_ledgers, enrol
 from scripts.local.live import FederationView
 from scripts.local.processes import free_port, refuse_used_port, run_federation
 from scripts.local.workspace import build_workspace, complete_plan
+from scripts.partition.made import keep_summary
 from scripts.partition.preparation import (
     PHANTOM,
     prepare_sites,
@@ -84,6 +85,7 @@ def simulate(
     with _apart(run), fx.forked(), _nothing_left_of_a_refusal(run):  # imports meanwhile
         say(f"[bold]data[/]       {data or 'synthetic patients'}")
         folders = _site_folders(console, run, data, kind, sites, cases, Plan(plan).seed)
+        keep_summary(folders.values(), run)
         _cap_cases(plan, folders)
         say(f"[bold]workspace[/]  plan {plan_path.name}")
         aggregator = finished_run.workspace_of(run, "aggregator")

@@ -5,7 +5,7 @@ arXiv:1909.06335; by group as in Yurochkin et al. 2019, arXiv:1905.12022).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Dirichlet:
 
     needs: str
     alpha: float
+    sites: int | None = field(default=None, init=False)
 
     @classmethod
     def read(cls, words: list[str]) -> "Dirichlet":

@@ -4,13 +4,14 @@ import csv
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from scripts.partition.made import Made, in_numbers, volumes_of, write_summary
 from src.data.clinical import FILE, Rows, read_clinical
 from src.data.quality import Progress as Tell
 from src.data.quality import silent
@@ -18,35 +19,13 @@ from src.errors import CaseError, InputError
 
 if TYPE_CHECKING:
     from scripts.partition.strategies import Sites
+    from scripts.partition.strategy import Strategy
     from src.data.case import CaseFiles
     from src.data.layouts import Dataset
     from src.data.quality import CaseFinding, Examined
 
 FEW_CASES = 8  # up to here, starting processes takes longer than reading
 MOST_READERS = 4  # processes that read cases; each needs about half a gigabyte
-
-
-@dataclass(frozen=True)
-class SiteMade:
-    """One site in numbers. volumes_ml: means of WT, TC, ET over its cases."""
-
-    name: str
-    patients: int
-    cases: int
-    grades: dict[str, int]
-    volumes_ml: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Made:
-    """The site folders that came to be, and what was found without stopping.
-
-    findings: about single cases. notes: about the data folder, its tables and its partition.
-    """
-
-    sites: list[SiteMade]
-    findings: "list[CaseFinding]"
-    notes: list[str]
 
 
 def site_folders(root: Path) -> dict[str, Path]:
@@ -75,7 +54,8 @@ def divide(
     """Check every case of a data set and give each to a site.
 
     partition: "round-robin" among `sites` (None: up to three, as the patients allow), "folder"
-    (each folder of `data` is a site), or the path of a CSV with Partition_ID,Subject_ID.
+    (each folder of `data` is a site), one of `strategy.STRATEGIES`, or the path of a CSV with
+    Partition_ID,Subject_ID.
     partial: the CSV names more cases than were downloaded; its other rows are left out.
     InputError: everything that is wrong with the cases (unless skip_bad), with the clinical table
     and with the partition, in one message; `out` then does not come to be.
@@ -83,10 +63,12 @@ def divide(
     from scripts.partition import fets_csv
     from scripts.partition import strategies as partitions
     from scripts.partition.findings import notes_on, refusal
+    from scripts.partition.strategy import strategy_of
     from src.data.layouts import scan_cases
 
     refuse_existing(out)
-    if partial and partition in ("round-robin", "folder"):
+    unlike = strategy_of(partition)
+    if partial and (unlike or partition in ("round-robin", "folder")):
         raise InputError(
             "--partial goes with --partition FILE.csv, whose other rows it leaves out."
         )
@@ -97,13 +79,19 @@ def divide(
     faults = list(clinical.faults)
     members: Sites = {"": cases}  # where something is refused already, all else is still told
     # Without the refused cases there may be too few patients to deal out: that is no fault.
-    if skip_bad or not refused or partition != "round-robin":
+    if not unlike and (skip_bad or not refused or partition != "round-robin"):
         try:
             members = _partition(cases, data, partition, sites, seed, set(refused), partial, notes)
         except InputError as error:
             faults.append(str(error))
     examined, findings = _examine(members if not faults else {"": cases}, refused, tell)
     bad = {finding.case_id for finding in findings if finding.severity == "error"}
+    if unlike and not faults and (skip_bad or not bad):
+        good = [case for case in cases if case.case_id not in bad]
+        try:
+            members = _dealt(unlike, good, examined, clinical.rows, sites, seed)
+        except InputError as error:
+            faults.append(str(error))
     if faults or (bad and not skip_bad):
         total = len(cases) + len(refused)
         raise InputError(refusal(findings, faults, notes, 0 if skip_bad else len(bad), total))
@@ -115,28 +103,36 @@ def divide(
     with all_or_nothing(out) as part:
         for site, own in members.items():
             _write_site(part / site, own, dataset, rows, copy)
-    made = [in_numbers(site, examined, own, rows) for site, own in members.items()]
-    return Made(made, findings, notes)
+        made = [in_numbers(site, examined, own, rows) for site, own in members.items()]
+        apart = write_summary(part, made, {"partition": partition, "seed": seed})
+    return Made(made, findings, notes, apart)
 
 
-def in_numbers(
-    name: str, examined: "list[Examined]", cases: "list[CaseFiles]", rows: Rows
-) -> SiteMade:
-    """A site's row of the table."""
-    ids = {case.case_id for case in cases}
-    volumes = [
-        case.volumes_ml for case in examined if case.files.case_id in ids and case.volumes_ml
-    ]
-    grades = Counter(
-        case.grade or rows.get(case.case_id, {}).get("grade") or "unknown" for case in cases
-    )
-    return SiteMade(
-        name,
-        len({case.patient_id for case in cases}),
-        len(cases),
-        dict(sorted(grades.items())),
-        {region: sum(v[region] for v in volumes) / len(volumes) for region in volumes[0]},
-    )
+def _dealt(
+    strategy: "Strategy",
+    cases: "list[CaseFiles]",
+    examined: "list[Examined]",
+    rows: Rows,
+    sites: int | None,
+    seed: int,
+) -> "Sites":
+    """Every patient to a site by what is known of them. InputError: it cannot be."""
+    from scripts.partition import strategies as partitions
+    from scripts.partition.patients import patients_of
+    from scripts.partition.site_names import site_names
+
+    volumes = volumes_of(examined, {case.case_id for case in cases})
+    whole = {case: regions["WT"] for case, regions in volumes.items()}
+    patients = patients_of(cases, whole, rows)
+    count = sites or strategy.sites or partitions.usual_count(cases)
+    if len(patients) < partitions.FEWEST_PATIENTS * count:
+        raise InputError(
+            f"Expected at least {partitions.FEWEST_PATIENTS * count} patients for {count} sites, "
+            f"found {len(patients)}. Lower --sites."
+        )
+    dealt = strategy.deal(patients, count, np.random.default_rng(seed))
+    named = zip(site_names(count), dealt, strict=True)
+    return {name: [case for patient in own for case in patient.cases] for name, own in named}
 
 
 def refuse_existing(out: Path) -> None:
@@ -196,6 +192,7 @@ def _partition(
 ) -> "Sites":
     from scripts.partition import fets_csv
     from scripts.partition import strategies as partitions
+    from scripts.partition.strategy import STRATEGIES
 
     if partition == "round-robin":
         return partitions.round_robin(cases, sites or partitions.usual_count(cases), seed)
@@ -205,7 +202,8 @@ def _partition(
     path = Path(partition)
     if not path.is_file():
         raise InputError(
-            f"--partition: expected round-robin, folder or a CSV file, found {partition!r}."
+            f"--partition: expected round-robin, folder, {', '.join(STRATEGIES)}, or a CSV file, "
+            f"found {partition!r}."
         )
     return fets_csv.by_csv(cases, path, refused=refused, partial=partial, notes=notes)
 

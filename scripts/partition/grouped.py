@@ -1,7 +1,7 @@
 """Grouped: all patients who share a property are at one site, such as those of one scanner."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +14,7 @@ class Grouped:
     """needs: the property."""
 
     needs: str
+    sites: int | None = field(default=None, init=False)
 
     def deal(
         self, patients: Sequence[Patient], count: int, rng: np.random.Generator

@@ -5,7 +5,7 @@ The extreme of a skew of that property, as the sorted shards of McMahan et al. 2
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,7 @@ class Ordered:
     """needs: the property; numbers ascend, words are in alphabetical order."""
 
     needs: str
+    sites: int | None = field(default=None, init=False)
 
     def deal(
         self, patients: Sequence[Patient], count: int, rng: np.random.Generator

@@ -28,7 +28,16 @@ CASE_NAMES = {
     "brats2024": "Phantom-{:05d}-100",
 }
 GRADE_FOLDERS = ("brats2018", "brats2019")
-COLUMNS = ("case_id", "age", "sex", "kps", "grade", "survival_days", "extent_of_resection")
+COLUMNS = (
+    "case_id",
+    "scanner",
+    "age",
+    "sex",
+    "kps",
+    "grade",
+    "survival_days",
+    "extent_of_resection",
+)
 
 
 def write_site(
@@ -62,7 +71,8 @@ def write_site(
             shape=shape,
             spacing_mm=spacing_mm,
         )
-        rows.append(_write_case(part, first + done, phantom, spacing_mm, kind))
+        row = _write_case(part, first + done, phantom, spacing_mm, kind)
+        rows.append({**row, "scanner": site.name})
         progress(done + 1, cases)
     with (part / "clinical.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")

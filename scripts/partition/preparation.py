@@ -15,18 +15,17 @@ from rich.table import Table
 
 from scripts import options
 from scripts.partition.divide import (
-    Made,
-    SiteMade,
     Tell,
     all_or_nothing,
     divide,
-    in_numbers,
     refuse_existing,
     silent,
     site_folders,
 )
+from scripts.partition.made import PICTURE, Made, SiteMade, in_numbers, write_summary
 from scripts.partition.phantom_files import write_site
 from scripts.partition.site_names import site_names
+from scripts.partition.strategy import strategy_of
 from src import require
 from src.data.clinical import read_clinical
 from src.data.layouts import find_cases
@@ -105,7 +104,7 @@ def prepare_sites(
         return make_phantoms(out, sites, cases, seed, size, spacing_mm, tell)
     if data is None:
         raise InputError(f"--data is missing. For synthetic patients: --kind {PHANTOM}.")
-    if sites is not None and partition != "round-robin":
+    if sites is not None and partition != "round-robin" and strategy_of(partition) is None:
         raise InputError(f"--partition {partition} says which sites there are; leave --sites away.")
     return divide(
         out,
@@ -156,7 +155,9 @@ def make_phantoms(
             _watch(jobs, ticks, sum(numbers), tell)
         finally:
             pool.shutdown(cancel_futures=True)
-        return Made([job.result() for job in jobs], [], [])
+        made = [job.result() for job in jobs]
+        apart = write_summary(part, made, {"partition": "synthetic hospitals", "seed": seed})
+        return Made(made, [], [], apart)
 
 
 def _numbers(cases: str, sites: int | None) -> list[int]:
@@ -237,14 +238,22 @@ def tell_findings(console: Console, made: Made) -> None:
 def _show(console: Console, made: Made, out: Path) -> None:
     tell_findings(console, made)
     table = Table(box=None, pad_edge=False)
-    for title in ("site", "patients", "cases", "grades", "WT ml", "TC ml", "ET ml"):
+    for title in ("site", "patients", "cases", "grades", "age", "WT ml", "TC ml", "ET ml"):
         words = title in ("site", "grades")
         table.add_column(title, justify="left" if words else "right", no_wrap=not words)
     for site in made.sites:
         grades = ", ".join(f"{count} {grade}" for grade, count in site.grades.items())
+        age = "–" if site.median_age is None else f"{site.median_age:.0f}"
         volumes = (f"{volume:.1f}" for volume in site.volumes_ml.values())
-        table.add_row(site.name, str(site.patients), str(site.cases), grades, *volumes)
+        table.add_row(site.name, str(site.patients), str(site.cases), grades, age, *volumes)
     console.print(table)
+    for name, apart in made.distances.items():
+        console.print(
+            f"sites differ in {name} by {apart.mean:.2f}, the furthest pair by {apart.most:.2f}; "
+            f"dealt at random it would be {apart.floor:.2f}",
+            soft_wrap=True,
+        )
     console.print(f"\nSite folders: {out}", markup=False, soft_wrap=True)
+    console.print(f"Picture:      {out / PICTURE}", markup=False, soft_wrap=True)
     following = f"{options.python()} -m scripts simulate --data {options.quoted(out)}"
     console.print(f"Next:         {following}", markup=False, soft_wrap=True)

@@ -20,7 +20,11 @@ class Quantity:
 
     exponent: float = 1.0
     counts: tuple[int, ...] = ()
-    needs: str = ""
+
+    @property
+    def sites(self) -> int | None:
+        """As many as numbers were given."""
+        return len(self.counts) or None
 
     @classmethod
     def read(cls, words: list[str]) -> "Quantity":

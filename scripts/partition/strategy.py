@@ -17,9 +17,10 @@ from src.errors import InputError
 
 
 class Strategy(Protocol):
-    """How patients are dealt. needs: a property (`patients.PROPERTIES`) of every patient, or ""."""
+    """How patients are dealt. sites: how many it says that there are; None: it does not."""
 
-    needs: str
+    @property
+    def sites(self) -> int | None: ...
 
     def deal(
         self, patients: Sequence[Patient], count: int, rng: np.random.Generator

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from scripts.partition.made import PICTURE
 from scripts.report import attacked, figures
 from scripts.report.run_record import REGIONS_AND_MEAN, read_run, told_once
 from src.files import write_atomically
@@ -34,6 +35,8 @@ def write_report(run: Path) -> Path:
     drawn = {"dice": figures.dice_by_round(record), "cost": figures.cost_by_round(record)}
     drawn |= {f"cases-{name}": figures.cases(arrays) for name, arrays in pictures.items()}
     pngs = {name: as_png(figure) for name, figure in drawn.items()}
+    if (run / PICTURE).is_file():
+        pngs["partition"] = (run / PICTURE).read_bytes()
     for name, png in pngs.items():
         write_atomically(folder / f"{name}.png", png)
     coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.local.finished_run import workspace_of
+from scripts.partition.made import NUMBERS
 from scripts.partition.site_names import in_order
 from src.errors import InputError
 
@@ -23,6 +24,7 @@ def read_run(run: Path) -> dict[str, Any]:
         encrypted round came to nothing.
     initial: {name: {dice}} of the untrained model.
     final: {name: {cases, dice, hd95_mm, empty_reference}}.
+    partition: {partition, seed, sites, distances} of the site folders, None where nobody wrote it.
     run: everything else.
     InputError: files are missing or damaged; the message names them.
     """
@@ -41,6 +43,7 @@ def read_run(run: Path) -> dict[str, Any]:
         "rounds": [_round(line, dice_of.get(line["round"] + 1, {})) for line in trained],
         "initial": {name: {"dice": dice} for name, dice in dice_of.get(0, {}).items()},
         "final": _final(lines),
+        "partition": _json(run / NUMBERS) if (run / NUMBERS).is_file() else None,
         "run": about | {"ended": [line["round"] for line in lines] == [*range(planned + 1)]},
     }
 

@@ -187,7 +187,10 @@ def test_bad_cases_are_left_out_where_that_is_asked_for(data, tmp_path):
         ({"sites": 8}, "at least 8 patients for 8 sites, found 7"),
         ({"sites": 6}, "expected at least 2 patients"),
         ({"partition": "folder"}, "--partition folder says which sites there are; leave --sites"),
-        ({"partition": "nowhere.csv", "sites": None}, "round-robin, folder or a CSV file"),
+        (
+            {"partition": "nowhere.csv", "sites": None},
+            "round-robin, folder, volume, .* or a CSV file",
+        ),
         ({"data": None}, "--data is missing"),
         ({"kind": "phantom"}, "expected case folders of kind phantom"),
     ],
