@@ -7,6 +7,7 @@ from src.verbs.lazy import LazyGroup
 VERBS = {
     "attack": "Attack this kit: audit by canaries, membership, gradient inversion.",
     "certify": "The ceremony: authority, certificates, member list, revocation.",
+    "baseline": "What a run is measured against: sites alone, pooled, ensemble.",
     "benchmark": "Measure this kit, and others beside it.",
     "evaluate": "Score a trained model on data, and rebuild a run's report.",
     "prepare": "Make site folders from a data set, or synthetic patients.",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from scripts.partition.made import PICTURE
 from scripts.report import attacked, figures
+from scripts.report.baselines import gains, read_baselines
 from scripts.report.run_record import REGIONS_AND_MEAN, read_run, told_once
 from src.files import write_atomically
 
@@ -40,7 +41,8 @@ def write_report(run: Path) -> Path:
     for name, png in pngs.items():
         write_atomically(folder / f"{name}.png", png)
     coded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
-    page = _page(record, sites, coded, list(pictures), attacked.section(folder))
+    rows = gains(record["final"], read_baselines(run))
+    page = _page(record, sites, coded, list(pictures), attacked.section(folder), rows)
     write_atomically(folder / "index.html", page)
     return folder / "index.html"
 
@@ -70,6 +72,7 @@ def _page(
     pngs: dict[str, str],
     pictures: list[str],
     attacked: Markup,
+    gains: list[dict[str, Any]],
 ) -> str:
     """The page from its template."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -88,6 +91,7 @@ def _page(
         pngs=pngs,
         pictures=pictures,
         attacked=attacked,
+        gains=gains,
         regions=REGIONS_AND_MEAN,
         worst=worst,
         dice=measured,
