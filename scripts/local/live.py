@@ -14,6 +14,8 @@ DOING = {
     "validate": "validating",
     "validate_local": "validating",
     "evaluate": "final test",
+    "tune": "tuning",
+    "evaluate_personal": "own model",
 }
 
 

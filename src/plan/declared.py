@@ -39,6 +39,7 @@ DEMANDED = {
     "compression_pipeline.settings.noise": ("leaves", "spends"),
     "task_runner.settings.algorithm": ("leaves", "per_patient"),
     "task_runner.settings.local": ("leaves", "spends"),
+    "task_runner.settings.personal": ("leaves",),
     "task_runner.settings.reported_metrics": ("leaves", "spends", "private", "validated_on"),
     "tasks.*.aggregation_type.settings.rule": ("encrypted",),
 }

@@ -57,6 +57,13 @@ class Algorithm(Protocol):
         """Called once, before the first round, with a `src.training.memory.Memory`."""
         ...
 
+    def localise(self, model: "nn.Module", round_number: int) -> bool:
+        """Called when the global model has been loaded, to be trained or scored.
+
+        Whether something of the site's own was put into it.
+        """
+        ...
+
     def begin_round(self, model: "nn.Module", round_number: int) -> None:
         """Called before the first step; `model` holds the global model."""
         ...

@@ -68,6 +68,9 @@ PLACES = {
     "task_runner.settings.loss": Place(descends=TORCH),
     "task_runner.settings.metrics": Place(offers=parts.Metrics),
     "task_runner.settings.model": Place(descends=TORCH),
+    "task_runner.settings.personal": Place(
+        descends=(("src.training.local", "LocalTraining"),),
+    ),
     "task_runner.settings.reported_metrics": Place(offers=parts.ReportedMetrics),
     "task_runner.settings.reported_metrics.settings.public": Place(methods=("cases",)),
     "tasks.*.aggregation_type": Place(

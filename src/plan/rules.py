@@ -169,6 +169,7 @@ BESIDE_PRIVACY = (
     ("task_runner.algorithm", "what it sends or keeps beside the model would be outside the bound"),
     ("task_runner.loss", "a loss that ties patients together leaves the clipping without effect"),
     ("task_runner.model", "statistics of a batch (BatchNorm) tie patients together, and leave"),
+    ("task_runner.personal", "it learns from patients without noise, and is handed on like any"),
     (
         "data_loader.patches",
         "a patch that depends on other patients is not bounded by clipping",

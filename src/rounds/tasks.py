@@ -21,6 +21,7 @@ from src import require
 from src.model_vector import Manifest
 from src.plan.plan import build
 from src.plan.view import Plan
+from src.rounds.personal import keep, tune
 from src.rounds.validation import Validation
 from src.training.compute import Compute
 from src.training.memory import Memory
@@ -47,6 +48,8 @@ class SegmentationTasks:
     reported_metrics: parts.
 
     local: how a round is trained. reported_metrics: which numbers leave the site beside the model.
+    personal: how each site trains the final model on for itself, with nothing that leaves; None:
+    not at all.
     seed: of the initial weights and of the sites' sampling. sampling: "seeded", the same in each
     run; "fresh", with entropy of the operating system, so that a round that came to nothing and
     the next one, from the same model, are two samples. device, precision: see `Compute`.
@@ -65,6 +68,7 @@ class SegmentationTasks:
         inferer: Part,
         metrics: Part,
         reported_metrics: Part,
+        personal: Part | None = None,
         seed: int = 0,
         sampling: str = "seeded",
         device: str = "auto",
@@ -80,11 +84,13 @@ class SegmentationTasks:
         with torch.random.fork_rng():  # the initial weights come from the plan's seed alone
             torch.manual_seed(seed)
             self.model = build(model)
+        self.model_part = model
         self.model.to(self.compute.device)
         self.manifest = Manifest.of(self._tensors())
         self.loss = build(loss)
         self.algorithm = build(algorithm)
         self.local = build(local)
+        self.personal = build(personal) if personal else None
         self.inferer = build(inferer)
         self.metrics = build(metrics)
         self.reported_metrics = build(reported_metrics)
@@ -121,9 +127,9 @@ class SegmentationTasks:
         """Train the global model (P,) for one round; the trained model and the mean loss."""
         began = time.monotonic()
         self.load(model)
+        self.algorithm.localise(self.model, round_number)
         steps = self.local.steps_for(self.data_loader.get_train_data_size())
-        start = [self.seed, round_number, zlib.crc32(site.encode())]
-        rng = np.random.default_rng([*start, *os.urandom(16 * (self.sampling == "fresh"))])
+        rng = self._rng(round_number, zlib.crc32(site.encode()))
         report = self.progress.task("train", round_number, steps)
         loss = self.local.run(
             self.model,
@@ -147,8 +153,19 @@ class SegmentationTasks:
         trained; "evaluate", with distances: cases and pictures stay in the `evaluation` folder.
         """
         self.load(model)
+        localised = self.algorithm.localise(self.model, round_number)
         measured = Validation(self, task, round_number)
-        return Done(named(self.reported_metrics.validation(measured, round_number)))
+        done = Done(named(self.reported_metrics.validation(measured, round_number)))
+        if task == "evaluate" and (localised or self.personal):
+            keep(self.model, self.model_part, self.evaluation)
+        if task == "evaluate" and self.personal:
+            tune(self, self.personal, measured, self._rng(round_number))
+        return done
+
+    def _rng(self, *about: int) -> np.random.Generator:
+        """For sampling."""
+        fresh = os.urandom(16 * (self.sampling == "fresh"))
+        return np.random.default_rng([self.seed, *about, *fresh])
 
     # -- the model -------------------------------------------------------------------------------
 

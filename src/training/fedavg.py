@@ -20,6 +20,13 @@ class FedAvg:
     def remember(self, memory: Memory) -> None:
         """Called once, before the first round: what lasts from round to round goes in there."""
 
+    def localise(self, model: nn.Module, round_number: int) -> bool:
+        """Called when the global model has been loaded, to be trained or scored.
+
+        Whether something of the site's own was put into it.
+        """
+        return False
+
     def begin_round(self, model: nn.Module, round_number: int) -> None:
         """Called before the first step; `model` holds the global model."""
 

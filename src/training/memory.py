@@ -55,6 +55,7 @@ class Recalled:
     before, after: as they were kept with the last round that this site has trained.
     counted: that round's updates have made the open round's model.
     changed: the roster has changed since; who was not there knows nothing of what the others keep.
+    void: that round came to nothing, or is being trained again.
     lost: this site has taken part in a round of which nothing is kept here.
     """
 
@@ -62,6 +63,7 @@ class Recalled:
     after: Arrays = field(default_factory=dict)
     counted: bool = False
     changed: bool = False
+    void: bool = False
     lost: bool = False
 
 
@@ -99,7 +101,7 @@ class Memory:
         else:
             _, before, after = kept
         if last == round_number:  # it is trained anew: from where it began
-            return Recalled(before)
+            return Recalled(before, void=True)
         history = self._history(round_number)
         changed = history.changed_after(last)
         summed = -1 if history.summed is None else history.summed
@@ -108,6 +110,7 @@ class Memory:
             after,
             counted=0 <= last == summed,
             changed=changed,
+            void=last > summed,
             lost=summed > last and not changed,
         )
 

@@ -96,7 +96,7 @@ def test_an_algorithm_without_the_hook_after_the_step_is_refused_by_its_name():
     plan = plans.read(PLANS / "plan.yaml")
     part = {"template": f"{__name__}.OfAnEarlierRelease", "settings": {}}
     plan["task_runner"]["settings"]["algorithm"] = part
-    with pytest.raises(PlanError, match=r"it lacks remember, after_step\. See Algorithm"):
+    with pytest.raises(PlanError, match=r"it lacks remember, localise, after_step\. See Algorithm"):
         rules.check(plan)
 
 
