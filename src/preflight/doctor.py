@@ -17,6 +17,7 @@ TRAINING = "training"  # runs the plan's parts, so only once nothing else is wro
 RULES: dict[str, Check] = {
     "plan": plan.rules,
     "member list": identity.member_list,
+    "bundle": identity.approved,
     "own certificate": identity.own,
     "encryption key": identity.encryption,
     "keys": identity.keys,
@@ -26,7 +27,6 @@ RULES: dict[str, Check] = {
     "expiry": identity.expiry,
     "roster": identity.roster,
     "address": plan.address,
-    "bundle": identity.approved,
     "encryption": plan.encryption,
     "mask keys": masks.mask_keys,
     "noise": plan.noise,
@@ -42,7 +42,7 @@ RULES: dict[str, Check] = {
     "privacy": privacy.privacy,
     TRAINING: training.training,
 }
-COLOUR = {"ok": "green", "warn": "yellow", "fail": "red"}
+COLOUR = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 
 
 def examine(
@@ -61,21 +61,29 @@ def examine(
 
         rules["line"] = line
     findings: list[Finding] = []
+    causes: dict[str, str] = {}
     for rule, check in rules.items():
         if rule != TRAINING or not any(finding.state == "fail" for finding in findings):
-            findings += _apply(rule, check, examination)
+            findings += _apply(rule, check, examination, causes)
     return findings
 
 
-def _apply(rule: str, check: Check, examination: Examination) -> Iterator[Finding]:
+def _apply(
+    rule: str, check: Check, examination: Examination, causes: dict[str, str]
+) -> Iterator[Finding]:
+    """What a rule finds. causes: what rules have failed by, and which; one cause is told once."""
     try:
         for state, text in check(examination):
             yield Finding(rule, state, text)
-    except KitError as error:
-        yield Finding(rule, "fail", str(error))
-    except OSError as error:
-        known = disk.is_known(error)
-        yield Finding(rule, "fail", disk.told(error) if known else str(error))
+    except (KitError, OSError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and disk.is_known(error):
+            text = disk.told(error)
+        first = causes.setdefault(text, rule)
+        if first == rule:
+            yield Finding(rule, "fail", text)
+        else:
+            yield Finding(rule, "skip", f"not examined: see {first}")
 
 
 def table(findings: list[Finding]) -> Table:

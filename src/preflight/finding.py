@@ -1,8 +1,9 @@
 """An examination of a workspace, and a finding: one row of the doctor's table."""
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from src.secure_aggregation.chosen import encryption_of
 from src.secure_aggregation.settings import Encryption
 from src.trust import bundle, members
 
-State = Literal["ok", "warn", "fail"]
+State = Literal["ok", "warn", "fail", "skip"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Finding:
     """What one rule has found.
 
     rule: what was looked at.
-    state: "ok", "warn" or "fail".
+    state: "ok", "warn", "fail", or "skip": not examined, since another rule has found the cause.
     text: what was found, and what to do about it.
     """
 
@@ -37,12 +38,18 @@ class Examination:
     """A workspace that is being examined; what it holds is read when first asked for.
 
     name: the site's; None at the aggregator.
-    now: the time of the examination.
+    now: the time at which the examination begins.
     """
 
     workspace: Path
     name: str | None
     now: datetime
+    began: float = field(default_factory=time.monotonic, repr=False)
+
+    @property
+    def time(self) -> datetime:
+        """The time now: data take their while."""
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
 
     @cached_property
     def plan(self) -> Plan:

@@ -38,12 +38,13 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether a site's encryption key is here and is the one that the member list names."""
     if examination.name is None:
         return
+    listed = examination.members
     path = examination.workspace / "cert" / "encryption" / f"col_{examination.name}.crt"
     certificate = certificates.read_certificate(path)
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
     chain.check(certificate, ENCRYPTION, name=str(path), now=examination.now)
     certificates.read_key(path.with_suffix(".key"), certificate)
-    if certificate != examination.members.site(examination.name).encryption:
+    if certificate != listed.site(examination.name).encryption:
         yield "fail", f"{path} is not the one in the member list. Take the desk's newest package."
     else:
         yield "ok", f"until {certificate.not_valid_after_utc:%F}"
@@ -51,9 +52,10 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def revocation_list(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the revocation list is signed, current, and names nobody who is needed here."""
+    listed = examination.members
     chain = CertificatePath.read(examination.workspace / members.CHAIN_FILE)
     revocations = RevocationList(examination.workspace, chain.signing, lambda: examination.now)
-    for member in examination.members.members:
+    for member in listed.members:
         try:
             revocations.check(member.certificate.serial_number, name=member.name)
         except Refused as refusal:
@@ -126,11 +128,12 @@ def requests(examination: Examination) -> Iterator[tuple[State, str]]:
 
 def approved(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether a site has signed what lies here, and the aggregator has all that sites sign."""
-    digest = examination.bundle.digest
     if examination.name is None:
+        digest = examination.bundle.digest
         yield "ok", f"{digest[:16]}…, {len(examination.bundle.files)} files"
         return
     member = examination.members.site(examination.name)
+    digest = examination.bundle.digest
     path = examination.workspace / approval.FILE
     if not path.is_file():
         yield "fail", f"nothing is approved: python -m src show, then approve -n {examination.name}"

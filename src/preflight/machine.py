@@ -23,7 +23,10 @@ SHORT_S = 0.5  # for a port that another examination tries at this moment
 
 def versions(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the pinned packages are installed; other versions would compute other numbers."""
-    locked = read_text(examination.workspace / "requirements.txt")
+    path = examination.workspace / "requirements.txt"
+    if not path.is_file():
+        _ = examination.bundle  # says so
+    locked = read_text(path)
     pins = re.findall(r"^([\w.-]+)==([^\s;]+)", locked, re.MULTILINE)
     wrong = []
     for name, pin in pins:

@@ -36,6 +36,8 @@ def address(examination: Examination) -> Iterator[tuple[State, str]]:
 def size(examination: Examination) -> Iterator[tuple[State, str]]:
     """Whether the model, as it travels, fits into one message of OpenFL's and its checkpoint."""
     path = examination.workspace / examination.plan.init_weights
+    if not path.is_file():
+        _ = examination.bundle  # says so
     found, limit, why = path.stat().st_size, LARGEST_BLOB_BYTES, "OpenFL 1.9's checkpoint holds"
     encryption = examination.encryption
     if encryption is not None:  # its initial weights are float32

@@ -92,7 +92,10 @@ def in_force(certificate: x509.Certificate, *, name: str, now: datetime) -> None
     """Refused if the certificate has expired or is not valid yet."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
-        raise Refused(f"{name}: {subject(certificate)} expired at {end}. Ask the desk to renew it.")
+        raise Refused(
+            f"{name}: {subject(certificate)} expired at {end}; it is {now:%F %T} here. Is this "
+            "clock right? If it is, ask the desk to renew the certificate."
+        )
     if now < begin:
         raise Refused(
             f"{name}: {subject(certificate)} is not valid before {begin}; it is {now:%F %T}. "

@@ -64,6 +64,11 @@ def wrong(findings) -> list[tuple[str, str]]:
     return [(finding.rule, finding.text) for finding in findings if finding.state != "ok"]
 
 
+def causes(findings) -> list[tuple[str, str]]:
+    """What is wrong, without the rules that another one's finding has kept from being examined."""
+    return wrong([finding for finding in findings if finding.state != "skip"])
+
+
 @pytest.mark.parametrize("name", [None, "one"])
 def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
@@ -379,6 +384,9 @@ PLANTED = {
             "compression_pipeline.most_cases=1",
             "compression_pipeline.noise={template: src.differential_privacy.site_level.SiteDP, "
             "settings: {epsilon: 8, delta: 0.001, clip_norm: 0.5, trainable: [head]}}",
+            "data_loader.split=independent",
+            "task_runner.reported_metrics={template: "
+            "src.differential_privacy.reported_metrics.NoMetrics, settings: {}}",
         ),
         "noise",
     ),
@@ -524,9 +532,41 @@ PLANTED = {
 def test_a_planted_fault_is_found_by_its_rule(healthy, clock, monkeypatch, fault):
     name, plant, rule = PLANTED[fault]
     plant(healthy, clock, monkeypatch)
-    found = wrong(examine(healthy, name, clock))
+    found = causes(examine(healthy, name, clock))
     assert rule in {rule for rule, _ in found}, found
     assert all(text for _, text in found)
+
+
+ONE_CAUSE = {
+    "a clock a day behind": (SITE, let_pass(-2), "member list"),
+    "a clock a day behind at the aggregator": (AGG, let_pass(-2), "member list"),
+    "a clock far ahead": (SITE, let_pass(91), "member list"),
+    "a clock a little too far ahead": (SITE, let_pass(15), "revocation list"),
+    "no member list": (SITE, remove("one/cert/members.json"), "member list"),
+    "no chain": (SITE, remove("one/cert/cert_chain.crt"), "member list"),
+    "plan not YAML": (SITE, write("one/plan/plan.yaml", "a: [b"), "plan"),
+    "no initial weights": (SITE, remove("one/save/init.pbuf"), "bundle"),
+    "no list of packages": (SITE, remove("one/requirements.txt"), "bundle"),
+}
+
+
+@pytest.mark.parametrize("fault", ONE_CAUSE)
+def test_one_cause_is_one_finding_and_the_other_rules_point_to_it(
+    healthy, clock, monkeypatch, fault
+):
+    name, plant, rule = ONE_CAUSE[fault]
+    plant(healthy, clock, monkeypatch)
+    findings = examine(healthy, name, clock)
+    assert [found for found, _ in causes(findings)] == [rule]
+    skipped = {finding.text for finding in findings if finding.state == "skip"}
+    assert skipped <= {f"not examined: see {rule}"}
+
+
+@pytest.mark.parametrize("days", [-2, 91])
+def test_a_certificate_out_of_its_time_asks_for_the_clock(healthy, clock, days):
+    clock.pass_days(days)
+    ((_, text),) = causes(examine(healthy, "one", clock))
+    assert "clock" in text
 
 
 def test_every_rule_has_its_planted_fault():

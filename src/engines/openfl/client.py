@@ -30,6 +30,10 @@ STARTS_ANEW = (
     "it is at the beginning of this run, which has gone on here already. Its local_state/ was lost "
     "or is an old copy: the run has to be started anew."
 )
+NOT_THE_AGGREGATOR = (
+    "whoever answers there does not hold the certificate that the member list names for the "
+    "aggregator. Compare address and port with the desk; do not go on."
+)
 PASSING = (
     grpc.StatusCode.UNAVAILABLE,  # nobody there, or the connection broke
     grpc.StatusCode.CANCELLED,  # the channel was reopened under the call
@@ -41,7 +45,8 @@ class AggregatorClient:
     """OpenFL's client, called through here. patience_s: how long to try before giving up.
 
     site: decides, and keeps the audit log. duties: what the site's own plan has it do. on_work:
-    called before the tasks of each answer are done.
+    called before the tasks of each answer are done. look: tries the line where a call does not get
+    through; AggregatorUnreachable, by it: what is in the way.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class AggregatorClient:
         duties: Duties,
         patience_s: float,
         on_work: Callable[[], None] = lambda: None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self.client = client
         self.site = site
@@ -58,6 +64,7 @@ class AggregatorClient:
         self.gate = site.gate
         self.patience_s = patience_s
         self.on_work = on_work
+        self.look = look
         client.resend_data_on_reconnection = False  # else the client repeats by itself, for ever
         self._name_the_process()
 
@@ -154,7 +161,7 @@ class AggregatorClient:
     def _call(self, function: Callable, *arguments: Any) -> Any:
         """Refused: the aggregator says no. AggregatorUnreachable: it cannot be reached."""
         began, faults, pause = time.monotonic(), 0, 0.5
-        told, introduced = "", False
+        heard, told, introduced = "", "", False
         while True:
             self.gate.check_aggregator()
             try:
@@ -167,6 +174,8 @@ class AggregatorClient:
                     continue
                 if reason == APPROVAL_NEEDED:
                     reason = STARTS_ANEW
+                if reason == NOT_THE_AGGREGATOR:
+                    reason = self._looked_into(reason)
                 if reason:
                     self.site.refused(reason)
                     raise Refused(f"The aggregator at {self.client.uri}: {reason}") from None
@@ -176,16 +185,25 @@ class AggregatorClient:
             if faults >= FAULTS_AT_AGGREGATOR or waited > self.patience_s:
                 raise AggregatorUnreachable(
                     f"The aggregator at {self.client.uri} could not be reached for {waited:.0f} s "
-                    f"(collaborator.patience_s: {self.patience_s:.0f}): {text} Ask its operator, "
-                    "then start this site again: it goes on where the run is."
+                    f"(collaborator.patience_s: {self.patience_s:.0f}): {told or text} Ask its "
+                    "operator, then start this site again: it goes on where the run is."
                 )
-            if text != told:
-                logger.warning("No answer from %s: %s Trying again.", self.client.uri, text)
-                told = text
+            if text != heard:
+                heard, before, told = text, told, self._looked_into(text)
+                if told != before:
+                    logger.warning("No answer from %s: %s Trying again.", self.client.uri, told)
             introduced = False  # it may be another process that answers next
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
             self.reconnect()
+
+    def _looked_into(self, text: str) -> str:
+        """What is in the way of a call, step by step; gRPC's own words where nothing is found."""
+        try:
+            self.look()
+        except AggregatorUnreachable as found:
+            return str(found)
+        return text
 
     def _introduced(self, function: Callable, arguments: tuple) -> tuple[Callable, tuple]:
         """The same call, to be made after the approval was shown."""
@@ -205,16 +223,20 @@ def _results(round_number: int, task_name: str, cases: int, named_tensors: list)
 
 
 def refusal(error: Exception) -> str | None:
-    """Why the aggregator says no, whatever the way in which OpenFL says it; None: it does not."""
+    """Why this call is final, whoever has ended it; None: it may be made again."""
+    if "CERTIFICATE_VERIFY_FAILED" in details(error):
+        return NOT_THE_AGGREGATOR
+    return said(error)
+
+
+def said(error: Exception) -> str | None:
+    """Why the aggregator itself says no, whatever the way in which OpenFL says it; None: it does
+    not.
+    """
     text = details(error)
     reason = reason_in(text)
     if reason:
         return reason
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return (
-            "whoever answers there does not hold the certificate that the member list names for "
-            "the aggregator. Compare address and port with the desk; do not go on."
-        )
     if "Federation UUID" in text:
         return "it runs another member list than this site's. Take the desk's newest package."
     if isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAUTHENTICATED:

@@ -5,14 +5,17 @@ one that is gone.
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 import grpc
 import numpy as np
+from cryptography.hazmat.primitives.serialization import Encoding
 from openfl.component import Collaborator
 from openfl.protocols import aggregator_pb2
 from openfl.transport.grpc.common import create_header
@@ -22,10 +25,16 @@ from src import require
 from src.engines.openfl.client import AggregatorClient
 from src.engines.openfl.parsed import check_parsed
 from src.model_vector import TENSOR
+from src.network import proxy
+from src.network.line import Line
+from src.network.tls import Credentials
 from src.refusal import errors_end_the_process
+from src.rounds import clocks
 from src.rounds.schedule import brings_update
 from src.rounds.site import enter
 from src.trust.bundle import PLAN
+from src.trust.certificate import utc_now
+from src.trust.members import CHAIN_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +79,14 @@ class Site(Collaborator):
         client.reconnect()
         # OpenFL's interface, but for its messages of other frameworks
         line: Any = AggregatorClient(
-            client, self.rounds, self.duties, patience_s, on_work=self._forget
+            client,
+            self.rounds,
+            self.duties,
+            patience_s,
+            on_work=self._forget,
+            look=partial(_look, client.uri, entered.gate),
         )
+        _tell_the_way(client.uri)
         super().__init__(
             collaborator_name=collaborator_name,
             client=line,
@@ -135,14 +150,42 @@ class Site(Collaborator):
             federation_uuid=self.federation_uuid,
             single_col_cert_common_name="",
         )
-        heard = time.monotonic()
+        heard, told = time.monotonic(), None
         while not ended.wait(self.heartbeat_s):
             try:
                 # not client.ping(): that one reconnects under the main loop
-                line.stub.Ping(aggregator_pb2.PingRequest(header=header), timeout=10)
+                ping = aggregator_pb2.PingRequest(header=header)
+                _, call = line.stub.Ping.with_call(ping, timeout=10)
                 heard = time.monotonic()
+                found = clocks.difference(call.trailing_metadata() or (), utc_now())
+                if found and told is None:
+                    logger.warning("Clocks: %s", found)
+                    told = found
             except (grpc.RpcError, ValueError) as error:  # ValueError: channel being reopened
                 logger.debug("Heartbeat not delivered: %s", error)
             if time.monotonic() - heard > SILENCE_S:  # e.g. a power cut there: nothing ends a call
                 heard = time.monotonic()
                 line.reconnect()
+
+
+def _place(uri: str) -> tuple[str, int]:
+    host, _, port = uri.rpartition(":")
+    return host, int(port)
+
+
+def _tell_the_way(uri: str) -> None:
+    """One line, where a proxy is used, or a variable is set that names one."""
+    found = proxy.way(_place(uri)[0], os.environ)
+    if found.proxy or found.words != "directly":
+        level = logging.WARNING if found.misread else logging.INFO
+        logger.log(level, "The aggregator at %s is called %s.", uri, found.words)
+
+
+def _look(uri: str, gate: Any) -> None:
+    """AggregatorUnreachable: what is in the way of this site's calls, as the doctor says it."""
+    credentials = Credentials(
+        certificate=gate.workspace / "cert" / "client" / f"col_{gate.name}.crt",
+        authorities=gate.workspace / CHAIN_FILE,
+        expected=gate.members.aggregator.certificate.public_bytes(Encoding.DER),
+    )
+    Line(*_place(uri), credentials, os.environ).check(gate.now())

@@ -22,8 +22,10 @@ from openfl.protocols import base_pb2
 from src.errors import Busy, Refused, RunFailed
 from src.network import ports
 from src.refusal import marked
+from src.rounds import clocks
 from src.rounds.admission import Admission, Stream
 from src.rounds.instances import METADATA, spoken_by
+from src.trust.certificate import utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,8 @@ class Caller:
 @dataclass(frozen=True)
 class Method:
     """answer: from a message and who calls to the answer. stream: the message comes in pieces, and
-    is handed over as a file. quick: it is answered beside the others, and never waits for them.
+    is handed over as a file. quick: it is answered beside the others, never waits for them,
+    and the answer tells the time.
     """
 
     answer: Callable[[Any, Caller], bytes]
@@ -237,6 +240,7 @@ class Listener:
     async def _answered(self, method: Method, message: Any, caller: Caller, context: Any) -> None:
         """Have the message answered in a thread, and write the answer."""
         if method.quick:
+            context.set_trailing_metadata((clocks.told(utc_now()),))
             answer = await self._loop.run_in_executor(self._door, _answer, method, message, caller)
             await self._write(answer, context)
             return

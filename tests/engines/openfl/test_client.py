@@ -203,3 +203,42 @@ def test_before_each_new_piece_of_work_what_was_cached_is_dropped(line, servicer
         line.get_tasks()
     assert servicer.calls == [REVOCATIONS] * 2  # and the revocation lists are compared
     assert len(dropped) == 2  # also when the aggregator came back in the same round
+
+
+class Way:
+    """What stands in the way, when somebody looks."""
+
+    def __init__(self, *found: str) -> None:
+        self.found = list(found)
+        self.looks = 0
+
+    def __call__(self) -> None:
+        self.looks += 1
+        if self.found:
+            raise AggregatorUnreachable(self.found[0])
+
+
+def test_what_is_in_the_way_is_looked_for_and_told_once(line, servicer, caplog):
+    line.look = Way("whatever listens there does not speak TLS: an SSH server.")
+    servicer.answers = [grpc.StatusCode.UNAVAILABLE] * 3
+    line.ping()
+    told = [record.getMessage() for record in caplog.records if "No answer" in record.getMessage()]
+    assert len(told) == 1
+    assert "does not speak TLS: an SSH server. Trying again." in told[0]
+    assert line.look.looks == 1
+
+
+def test_the_end_of_the_patience_says_what_was_in_the_way(line, servicer):
+    line.look = Way("connection to the proxy X, from the variable https_proxy, failed.")
+    servicer.answers = [grpc.StatusCode.UNAVAILABLE] * 999
+    with pytest.raises(
+        AggregatorUnreachable, match=r"the variable https_proxy, failed\. Ask its op"
+    ):
+        line.ping()
+
+
+def test_where_nothing_is_found_grpcs_own_words_are_told(line, servicer, caplog):
+    line.look = Way()
+    servicer.answers = [grpc.StatusCode.UNAVAILABLE]
+    line.ping()
+    assert "so it is Trying again." in caplog.text
