@@ -1,21 +1,19 @@
 """A case: one patient's four sequences and label at one time point, read and checked."""
 
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import aff2axcodes
 
+from src.data import grid, intensities
+from src.data.kinds import KINDS
 from src.data.nifti import read_volume
 from src.data.regions import to_regions
 from src.errors import CaseError, VolumeError
 
 SEQUENCES = ("t1", "t1ce", "t2", "flair")  # the network's channels, in this order
-# How far apart two files of a case may put the grid's corners. Headers that went through other
-# software differ by rounding, microns; a voxel is 1 mm.
-GRID_TOLERANCE_MM = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class Case:
     images: float32 (4, X, Y, Z), in the order of SEQUENCES.
     regions: uint8 (3, X, Y, Z); None without a label.
     affine: (4, 4), from voxels to mm.
+    label: uint8 (X, Y, Z), as stored; None where only the regions are known.
     """
 
     case_id: str
@@ -61,6 +60,7 @@ class Case:
     regions: np.ndarray | None
     affine: np.ndarray
     grade: str | None = None
+    label: np.ndarray | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -79,9 +79,10 @@ class Case:
 def read_case(files: CaseFiles) -> Case:
     """Read a case and check it.
 
-    CaseError: a file is damaged, not three-dimensional or not on the grid of the first one; a
-        sequence holds NaN, infinite or only equal values; or the label holds values that `kind`
-        does not know.
+    CaseError: a file cannot be read, is damaged, not three-dimensional or not on the grid of the
+        first one; a sequence is no image on a background of 0 (NaN, infinite, only equal values,
+        or a background of another value), or the same as another one; or the label holds values
+        that `kind` does not know.
     """
     first = files.sequences[SEQUENCES[0]]
     volume, affine = _read(files, first)
@@ -91,14 +92,15 @@ def read_case(files: CaseFiles) -> Case:
         if channel:
             volume, other = _read(files, path)
             _refuse_other_grid(files, path, volume.shape, other, images.shape[1:], affine)
-        _refuse_unusable(files, path, volume)
         images[channel] = volume
-    regions = None
+    _refuse_unusable(files, images)
+    label = regions = None
     if files.label is not None:
-        label, other = _read(files, files.label)
-        _refuse_other_grid(files, files.label, label.shape, other, images.shape[1:], affine)
-        regions = _regions(files, files.label, label)
-    return Case(files.case_id, files.patient_id, images, regions, affine, files.grade)
+        stored, other = _read(files, files.label)
+        _refuse_other_grid(files, files.label, stored.shape, other, images.shape[1:], affine)
+        regions = _regions(files, files.label, stored)
+        label = stored.astype(np.uint8)
+    return Case(files.case_id, files.patient_id, images, regions, affine, files.grade, label)
 
 
 def spacing_mm(affine: np.ndarray) -> tuple[float, float, float]:
@@ -126,30 +128,28 @@ def _refusal(files: CaseFiles, path: Path, text: str) -> CaseError:
 def _refuse_other_grid(files, path, shape, affine, first_shape, first_affine) -> None:
     """CaseError unless the file lies on the grid of the case's T1."""
     first = files.sequences[SEQUENCES[0]].name
-    advice = "Register and resample all files of a case to one grid."
-    if shape != first_shape:
-        text = f"expected shape {first_shape} as {first}, found {shape}. {advice}"
-        raise _refusal(files, path, text)
-    corners = np.array([[*corner, 1] for corner in product(*((0, n - 1) for n in shape))])
-    apart = float(np.linalg.norm(corners @ (affine - first_affine).T, axis=1).max())
-    if apart > GRID_TOLERANCE_MM:
-        text = f"expected the affine of {first}, found one that is {apart:.3g} mm off. {advice}"
+    if text := grid.difference(shape, affine, first, first_shape, first_affine):
         raise _refusal(files, path, text)
 
 
-def _refuse_unusable(files: CaseFiles, path: Path, volume: np.ndarray) -> None:
-    """CaseError if the sequence holds NaN, infinite or only equal values."""
-    low, high = float(volume.min()), float(volume.max())
-    if not np.isfinite([low, high]).all():
-        count = int(volume.size - np.isfinite(volume).sum())
-        text = f"expected finite numbers, found {count} NaN or infinite voxels. Export it again."
-        raise _refusal(files, path, text)
-    if low == high:
-        raise _refusal(files, path, f"expected an image, found {low:g} in every voxel. Replace it.")
+def _refuse_unusable(files: CaseFiles, images: np.ndarray) -> None:
+    """CaseError if a sequence is no image on a background of 0, or the same as another one."""
+    for channel, sequence in enumerate(SEQUENCES):
+        if text := intensities.unusable(images, channel):
+            raise _refusal(files, files.sequences[sequence], text)
+    alike = intensities.same(images)
+    if alike and alike[2] >= intensities.SAME_CORRELATION:
+        one, other = SEQUENCES[alike[0]], SEQUENCES[alike[1]]
+        text = (
+            f"expected {other}, found the same image as {files.sequences[one].name} (correlation "
+            f"{alike[2]:.4f} within the brain). Find out which of the two it is, and put the "
+            "missing one in its place."
+        )
+        raise _refusal(files, files.sequences[other], text)
 
 
 def _regions(files: CaseFiles, path: Path, label: np.ndarray) -> np.ndarray:
     try:
-        return to_regions(label, files.kind)
+        return to_regions(label, files.kind, files.case_id + KINDS[files.kind].folder_tail)
     except CaseError as error:
         raise _refusal(files, path, str(error)) from error

@@ -29,6 +29,13 @@ class Labels:
         """Every valid value, 0 (background) among them."""
         return frozenset({0, self.core, self.oedema, self.enhancing, *self.outside})
 
+    @property
+    def meaning(self) -> str:
+        """What each value of the tumour means, for messages."""
+        named = {self.core: "core", self.oedema: "oedema", self.enhancing: "enhancing"}
+        named |= dict.fromkeys(self.outside, "cavity, no tumour")
+        return ", ".join(f"{value} {name}" for value, name in sorted(named.items()))
+
 
 # Menze et al. 2015 (doi:10.1109/TMI.2014.2377694), as the challenge used it from 2017 to 2022.
 TO_2022 = Labels(core=1, oedema=2, enhancing=4)

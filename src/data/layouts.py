@@ -3,7 +3,6 @@
 What a label means comes from the kind that the user named; no file's content is used to guess it.
 """
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from src import require
 from src.data.case import SEQUENCES, CaseFiles
 from src.data.kinds import KINDS, Kind
 from src.data.nifti import ENDINGS
+from src.data.unreadable import why_unreadable
 from src.errors import CaseError, InputError, WireError
 from src.files import bounded, refuse_closed
 from src.strict import MOST_YAML_BYTES, yaml_value
@@ -100,11 +100,8 @@ def scan_cases(
             cases[case_id] = found
         except CaseError as error:
             refused[case_id] = error
-        except OSError as error:
-            refused[case_id] = CaseError(
-                f"Case {case_id}: {folder} cannot be opened ({error.strerror}). Let the user who "
-                f"runs this read it; `ls -ld {shlex.quote(str(folder))}` says whose it is."
-            )
+        except OSError as error:  # one folder that cannot be opened; the others are still examined
+            refused[case_id] = CaseError(f"Case {case_id}: {folder}: {why_unreadable(error)}")
     if not cases and not refused:
         raise InputError(_nothing_found(root, KINDS[kind]))
     return [cases[name] for name in sorted(cases) if name not in refused], refused

@@ -3,20 +3,21 @@
 Errors refuse a case; warnings are for somebody who knows the patient.
 """
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from src.data import anatomy
+from src.data.across_cases import compared
 from src.data.case import SEQUENCES, Case, CaseFiles, read_case
+from src.data.examined import CaseFinding, Examined, edges_mm
+from src.data.intensities import same
 from src.data.layouts import scan_cases
 from src.data.regions import REGIONS
+from src.data.voxel_identity import prints
 from src.errors import CaseError
 
 SMALLEST_TUMOUR_ML = 0.5
@@ -30,34 +31,6 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """A `Progress` that shows nothing."""
-
-
-@dataclass(frozen=True)
-class CaseFinding:
-    """Something that was found about a case; the message names the case.
-
-    severity: "error" (the case must not be used) or "warning".
-    """
-
-    case_id: str
-    severity: Literal["error", "warning"]
-    message: str
-
-
-@dataclass(frozen=True)
-class Examined:
-    """The results of reading a case once.
-
-    findings: about this case alone.
-    voxels_sha256: of the FLAIR's shape and voxels; "" if the case is refused.
-    volumes_ml: of WT, TC, ET; None without a label or if the case is refused.
-    """
-
-    files: CaseFiles
-    findings: tuple[CaseFinding, ...]
-    voxels_sha256: str = ""
-    spacing_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    volumes_ml: dict[str, float] | None = None
 
 
 def inspect_folder(
@@ -93,8 +66,8 @@ def assess_case(
 def findings_of(examined: list[Examined]) -> list[CaseFinding]:
     """The findings of every case, and those that only appear when all cases are compared."""
     own = [finding for case in examined for finding in case.findings]
-    whole = [case for case in examined if case.voxels_sha256]
-    return own + _duplicates(whole) + _odd_one_out(whole)
+    whole = [case for case in examined if case.prints]
+    return own + compared(whole)
 
 
 def in_order(findings: Iterable[CaseFinding]) -> list[CaseFinding]:
@@ -109,25 +82,28 @@ def examine_case(files: CaseFiles) -> Examined:
     except CaseError as error:
         return Examined(files, (CaseFinding(files.case_id, "error", str(error)),))
     brain = case.brain
-    texts = [*_brain_warnings(case, brain), *_label_warnings(case, brain)]
-    flair = np.ascontiguousarray(case.images[SEQUENCES.index("flair")])
-    digest = hashlib.sha256(str(flair.shape).encode())
-    digest.update(flair.data)
+    texts = [
+        *_brain_warnings(case, brain),
+        *_alike_warnings(case),
+        *_label_warnings(case, brain),
+        *anatomy.warnings_of(case, brain),
+    ]
     return Examined(
         files,
         tuple(
             CaseFinding(case.case_id, "warning", f"Case {case.case_id}: {text}") for text in texts
         ),
-        digest.hexdigest(),
+        tuple(prints(volume, case.affine).tobytes() for volume in case.images),
         case.spacing_mm,
         _volumes_ml(case),
+        () if case.label is None else tuple(np.unique(case.label[case.label > 0]).tolist()),
     )
 
 
 def _volumes_ml(case: Case) -> dict[str, float] | None:
     if case.regions is None:
         return None
-    voxel_ml = float(np.prod(case.spacing_mm)) / 1000
+    voxel_ml = abs(float(np.linalg.det(case.affine[:3, :3]))) / 1000
     return {
         name: float(np.count_nonzero(region)) * voxel_ml
         for name, region in zip(REGIONS, case.regions, strict=True)
@@ -140,7 +116,7 @@ def _brain_warnings(case: Case, brain: np.ndarray) -> list[str]:
     if not all(SPACING_MM[0] <= edge <= SPACING_MM[1] for edge in case.spacing_mm):
         found.append(
             f"expected voxel edges of {SPACING_MM[0]:g} to {SPACING_MM[1]:g} mm, found "
-            f"{_edges(case.spacing_mm)}; is the header right?"
+            f"{edges_mm(case.spacing_mm)}; is the header right?"
         )
     box = [
         np.ptp(np.flatnonzero(brain.any(axis=others))) + 1 for others in ((1, 2), (0, 2), (0, 1))
@@ -149,7 +125,7 @@ def _brain_warnings(case: Case, brain: np.ndarray) -> list[str]:
     if min(edges) < SMALLEST_BRAIN_MM:
         found.append(
             f"expected a brain of at least {SMALLEST_BRAIN_MM:g} mm along each axis, found "
-            f"{_edges(edges)}; is it cut off?"
+            f"{edges_mm(edges)}; is it cut off?"
         )
     if brain.mean() > LARGEST_FILLED:
         found.append(
@@ -157,6 +133,17 @@ def _brain_warnings(case: Case, brain: np.ndarray) -> list[str]:
             "skull removed?"
         )
     return found
+
+
+def _alike_warnings(case: Case) -> list[str]:
+    """Two sequences that are more alike than those of any case known, if not the same."""
+    if (alike := same(case.images)) is None:
+        return []
+    one, other, correlation = alike
+    return [
+        f"{SEQUENCES[one]} and {SEQUENCES[other]} are nearly one image (correlation "
+        f"{correlation:.3f} within the brain): was one of them made from the other?"
+    ]
 
 
 def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
@@ -174,52 +161,3 @@ def _label_warnings(case: Case, brain: np.ndarray) -> list[str]:
     if outside > LARGEST_OUTSIDE * np.count_nonzero(tumour):
         found.append(f"{outside} voxels of the tumour lie where all images are 0; shifted label?")
     return found
-
-
-def _duplicates(examined: list[Examined]) -> list[CaseFinding]:
-    """Cases with the same voxels.
-
-    Under two patients that is an error: training and test would share a person.
-    """
-    first: dict[str, CaseFiles] = {}
-    found = []
-    for case in examined:
-        files = case.files
-        other = first.setdefault(case.voxels_sha256, files)
-        if other is files:
-            continue
-        if other.patient_id == files.patient_id:
-            text = (
-                f"Cases {other.case_id} and {files.case_id} have the same FLAIR voxels; one scan?"
-            )
-            found.append(CaseFinding(files.case_id, "warning", text))
-            continue
-        text = (
-            f"Case {files.case_id} (patient {files.patient_id}) has the same FLAIR voxels as case "
-            f"{other.case_id} (patient {other.patient_id}): expected another patient. Keep one; "
-            "public collections overlap."
-        )
-        found.append(CaseFinding(files.case_id, "error", text))
-    return found
-
-
-def _odd_one_out(examined: list[Examined]) -> list[CaseFinding]:
-    """Cases whose voxel size differs from the most common one; their patches differ in scale."""
-    edges = Counter(tuple(round(edge, 2) for edge in case.spacing_mm) for case in examined)
-    if len(edges) < 2:
-        return []
-    usual = edges.most_common(1)[0][0]
-    return [
-        CaseFinding(
-            case.files.case_id,
-            "warning",
-            f"Case {case.files.case_id}: voxels of {_edges(case.spacing_mm)}, most others have "
-            f"{_edges(usual)}. Resample them to one size.",
-        )
-        for case in examined
-        if tuple(round(edge, 2) for edge in case.spacing_mm) != usual
-    ]
-
-
-def _edges(values: Iterable[float]) -> str:
-    return " x ".join(f"{value:.3g}" for value in values) + " mm"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from src.data.case import CaseFiles
 from src.data.clinical import read_clinical, unmatched
-from src.data.layouts import find_cases, read_dataset_yaml
+from src.data.layouts import find_cases, read_dataset_yaml, scan_cases
 from src.data.quality import inspect_folder
 from src.data.split import SPLITS
 from src.data.unused import told, unused_in
@@ -32,6 +32,15 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
     folder = data_folder(examination)
     settings = examination.plan.settings("data_loader")
     kind = settings.get("kind") or read_dataset_yaml(folder).kind
+    findings = inspect_folder(folder, kind)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for finding in errors:
+        yield "fail", f"{finding.case_id}: {finding.message}"
+    if errors:
+        whole, _ = scan_cases(folder, kind)
+        for note in notes_on(folder, kind, whole):
+            yield "warn", note
+        return
     files = find_cases(folder, kind)
     fraction, seed = settings["validation_fraction"], settings["split_seed"]
     train, validation = SPLITS[settings.get("split", "balanced")](files, fraction, seed)
@@ -40,14 +49,8 @@ def data(examination: Examination) -> Iterator[tuple[State, str]]:
         yield "warn", f"{patients} patients; with so few, one says much about the model."
     for note in notes_on(folder, kind, files):
         yield "warn", note
-    findings = inspect_folder(folder, kind)
-    errors = [finding for finding in findings if finding.severity == "error"]
-    for finding in errors:
-        yield "fail", f"{finding.case_id}: {finding.message}"
-    if not errors:
-        notes = f"; {len(findings)} remarks (prepare shows them)" if findings else ""
-        text = f"{len(train)} cases to train, {len(validation)} to validate, all read{notes}"
-        yield "ok", text
+    notes = f"; {len(findings)} remarks (prepare shows them)" if findings else ""
+    yield "ok", f"{len(train)} cases to train, {len(validation)} to validate, all read{notes}"
 
 
 def notes_on(folder: Path, kind: str, files: list[CaseFiles]) -> Iterator[str]:

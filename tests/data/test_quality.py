@@ -1,5 +1,10 @@
 """Quality control finds what must stop a case and what somebody should look at."""
 
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import nibabel
@@ -9,6 +14,7 @@ import pytest
 from src.data.layouts import find_cases
 from src.data.quality import assess_case, examine_case, findings_of, inspect_folder
 
+ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (26, 26, 26)  # at 4 mm the brain's box is 88 mm
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 
@@ -98,8 +104,13 @@ def test_one_case_with_other_voxels_is_the_odd_one(data):
     )
 
 
-def test_an_image_with_its_skull_is_warned_of(data):
-    change(file(data, 0, "t1"), lambda voxels: voxels + 1)
+def test_an_image_that_fills_its_grid_is_warned_of(data):
+    def filled(voxels):
+        full = voxels + np.random.default_rng(9).integers(1, 999, voxels.shape)
+        full[[0, -1]] = 0
+        return full
+
+    change(file(data, 0, "t1"), filled)
     assert "is the skull removed?" in only(data).message
 
 
@@ -112,7 +123,7 @@ def test_one_person_under_two_patient_ids_is_an_error_that_names_both(data):
     finding = only(data)
     assert finding.severity == "error"
     assert finding.message.startswith(
-        "Case BraTS2021_00002 (patient BraTS2021_00002) has the same FLAIR voxels as case "
+        "Case BraTS2021_00002 (patient BraTS2021_00002) has the same image (flair) as case "
         "BraTS2021_00000 (patient BraTS2021_00000)"
     )
 
@@ -123,7 +134,7 @@ def test_duplicates_are_found_by_voxels_not_by_how_they_are_stored(data):
     assert only(data).severity == "error"
 
 
-def test_one_changed_voxel_is_another_patient(data):
+def test_one_changed_voxel_makes_no_other_patient(data):
     copy_flair(data, 0, 2)
 
     def touch(voxels):
@@ -132,7 +143,7 @@ def test_one_changed_voxel_is_another_patient(data):
         return touched
 
     change(file(data, 2, "flair"), touch)
-    assert inspect_folder(data, "brats2021") == []
+    assert only(data).severity == "error"
 
 
 def test_one_scan_as_two_time_points_of_a_patient_is_a_warning(write_case, tmp_path):
@@ -169,3 +180,106 @@ def test_several_processes_find_the_same_in_the_same_order(data):
     assert parallel == assess_case(cases)
     assert findings_of(parallel) == findings_of(assess_case(cases))
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+# -- between cases -------------------------------------------------------------------------------
+
+
+RAS = np.array([[4.0, 0, 0, -100], [0, 4, 0, -100], [0, 0, 4, 0], [0, 0, 0, 1]])
+SAVED = {
+    "as float": lambda volume: volume,
+    "scaled": lambda volume: volume * 1.5,
+    "inverted": lambda volume: -volume,
+    "scaled within the brain": lambda volume: np.where(volume, volume * 1.5 + 40, 0),
+    "in 8 bits": lambda volume: np.round(volume / volume.max() * 255),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("save", SAVED.values(), ids=SAVED)
+def test_a_patient_under_another_id_is_found_however_he_was_saved(data, save, turned):
+    for sequence in ("t1", "t1ce", "t2", "flair", "seg"):
+        volume = np.asarray(nibabel.load(file(data, 0, sequence)).dataobj).astype(np.float32)
+        new = volume if sequence == "seg" else save(volume).astype(np.float32)
+        image = nibabel.Nifti1Image(new[::-1, ::-1] if turned else new, RAS if turned else AFFINE)
+        nibabel.save(image, file(data, 2, sequence))
+    finding = only(data)
+    assert finding.severity == "error"
+    assert "has the same image (t1, t1ce, t2, flair) as case BraTS2021_00000" in finding.message
+
+
+def test_patients_of_one_scanner_are_not_taken_for_each_other(phantom_sites):
+    for folder in phantom_sites.values():
+        findings = inspect_folder(folder, "phantom")
+        assert not [f for f in findings if "same image" in f.message or "exchanged" in f.message]
+
+
+def test_a_cavity_and_nowhere_enhancing_tumour_is_warned_of(write_case, tmp_path):
+    for number in range(2):
+        name = f"BraTS-GLI-0000{number}-100"
+        folder = write_case(tmp_path, "brats2024", name, seed=number, shape=SHAPE, affine=AFFINE)
+        change(folder / f"{name}-seg.nii.gz", lambda label: np.where(label == 3, 4, label))
+    finding = only(tmp_path, "brats2024")
+    assert finding.severity == "warning"
+    assert "has the value 4, a cavity in brats2024, and nowhere 3, enhancing" in finding.message
+
+
+def test_a_mask_of_the_whole_tumour_is_warned_of(data):
+    for number in range(3):
+        change(file(data, number, "seg"), lambda label: label > 0)
+    finding = only(data)
+    assert "the labels hold no value but 1. In brats2021: 1 core, 2 oedema" in finding.message
+
+
+def test_sequences_nearly_alike_are_warned_of(data):
+    def blended(voxels):
+        return np.where(voxels, 0.85 * flair + 0.18 * voxels, 0)
+
+    flair = np.asarray(nibabel.load(file(data, 0, "flair")).dataobj)
+    change(file(data, 0, "t2"), blended)
+    assert "t2 and flair are nearly one image (correlation 0.9" in only(data).message
+
+
+def test_volumes_are_those_of_the_grid_and_not_of_its_edges(data):
+    slant = AFFINE.copy()
+    slant[0, 1] = 4e-3 / 1.1  # just within what is taken for a right angle
+    geometry(data, 0, slant)
+    case = find_cases(data, "brats2021")[0]
+    voxels = np.count_nonzero(np.asarray(nibabel.load(case.label).dataobj))
+    assert examine_case(case).volumes_ml["WT"] == pytest.approx(voxels * 0.064, rel=1e-9)
+
+
+UNREADABLE = """
+import os, sys
+from pathlib import Path
+from src.data.quality import inspect_folder
+assert not inspect_folder(Path(sys.argv[1]), "brats2021")  # as root; now all is imported
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for finding in inspect_folder(Path(sys.argv[1]), "brats2021"):
+    print(finding.severity, finding.message)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_case_folder_that_may_not_be_read_is_one_refused_case(data):
+    place = Path(tempfile.mkdtemp())
+    try:
+        place.chmod(0o755)
+        shutil.copytree(data, place / "data")
+        (place / "data").chmod(0o755)
+        (place / "data" / "BraTS2021_00001").chmod(0)
+        file(place / "data", 2, "t2").chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", UNREADABLE, str(place / "data")],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+    finally:
+        shutil.rmtree(place)
+    assert done.stderr == ""
+    folder, volume = done.stdout.splitlines()
+    for text in (folder, volume):
+        assert text.startswith("error Case BraTS2021_0000")
+        assert "Permission denied. User 65534 may not read it. Ask its owner" in text
+    assert "BraTS2021_00002_t2.nii.gz" in volume

@@ -48,12 +48,38 @@ def test_every_kind_before_2023_agrees_with_monai():
         assert np.array_equal(to_regions(label, kind), [whole, core, enhancing])
 
 
-def test_values_of_another_kind_are_refused_with_a_hint_and_not_converted():
+def test_values_of_another_kind_are_refused_and_not_converted():
     with pytest.raises(
-        CaseError, match=r"expected label values 0, 1, 2, 4 \(brats2021\), found 0"
-    ) as error:
+        CaseError, match=r"expected label values 0, 1, 2, 4 \(brats2021\), found 0, 1, 2, 3\. In"
+    ):
         to_regions(np.array([0, 1, 2, 3]), "brats2021")
-    assert "would fit brats2023 or brats2024: is --kind right?" in str(error.value)
+
+
+def test_only_kinds_whose_cases_are_named_so_are_hinted_at_and_with_meanings():
+    with pytest.raises(CaseError, match=r"fit brats2024 \(1 core, 2 oedema, 3 enh") as error:
+        to_regions(np.arange(5), "brats2023", "BraTS-GLI-00000-000")
+    assert "phantom" not in str(error.value)
+    with pytest.raises(CaseError, match="Ask whoever drew") as error:
+        to_regions(np.arange(5), "brats2021", "BraTS2021_00000")
+    assert "brats2024" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (np.nextafter(np.float32([0, 1, 2, 4]), np.float32(0)), r"0\.99999994 \(voxels: 1\)"),
+        (np.float32([0, 1.0000001, 2, 4]), "Rounding would give 0, 1, 2, 4: save it rounded"),
+        (np.float64([0, 1, 3.9999]), "Rounding would give 0, 1, 4: save it rounded"),
+        (np.float64([0, 1, 2.9999]), "would give 0, 1, 3, which brats2021 does not know either"),
+        (np.float32([0, 1, 1.4, 2]), "interpolated, or holds probabilities. Do not round it"),
+        (np.float32([0, np.nan]), "Set NaN and infinite to 0 only where you know"),
+        (np.arange(100), "Is that an image, and no segmentation"),
+        (np.array([0, 1, -1]), "found -1, 0, 1. In brats2021: 1 core"),
+    ],
+)
+def test_the_digits_in_which_a_label_differs_are_shown_with_what_to_do(found, message):
+    with pytest.raises(CaseError, match=message):
+        to_regions(found, "brats2021")
 
 
 @pytest.mark.parametrize("wrong", [[0, 1.5], [-1, 0], [0, 300], [0, np.nan]])

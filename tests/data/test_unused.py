@@ -120,7 +120,7 @@ def test_a_folder_that_nobody_may_open_is_named_and_a_case_refused(data, write_c
         cases, refused = scan_cases(as_nobody / "data", KIND)
         unused = unused_in(as_nobody / "data", KIND, cases, refused)
     assert [files.case_id for files in cases] == ["BraTS2021_00000"]
-    assert "cannot be opened (Permission denied)" in str(refused["BraTS2021_00001"])
+    assert "found: Permission denied. User" in str(refused["BraTS2021_00001"])
     assert [one.path for one in unused] == [closed]
 
 

@@ -146,7 +146,7 @@ def test_one_bad_case_refuses_all_and_every_error_is_listed(data, tmp_path):
     assert len(lines) == 7
     assert "00001_t2.nii.gz: the file is damaged" in lines[1]
     assert "expected BraTS2021_00002_seg" in lines[2]
-    assert "same FLAIR voxels as case" in lines[3]
+    assert "has the same image (flair) as case" in lines[3]
     assert "cases without a row: BraTS2021_00006" in lines[5]
     assert "--skip-bad" in lines[6]
     assert nothing_but(tmp_path, "data")
