@@ -1,6 +1,7 @@
 """`python -m scripts <verb>`: what the desk of a consortium does. Verbs load when called."""
 
 from src import account
+from src.printable import print_in_any_locale
 from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
@@ -22,5 +23,6 @@ main = LazyGroup("scripts", VERBS, help=__doc__)
 
 if __name__ == "__main__":
     account.complete()
+    print_in_any_locale()
     with errors_end_the_command():
         main(prog_name="python -m scripts")

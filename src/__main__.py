@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from src import account
+from src.printable import print_in_any_locale
 from src.refusal import errors_end_the_command
 from src.verbs.lazy import LazyGroup
 
@@ -26,5 +27,6 @@ if __name__ == "__main__":
     if not sys.flags.safe_path:
         sys.path.insert(0, str(Path.cwd()))  # templates of the plan, as `fx` finds them
     account.complete()
+    print_in_any_locale()
     with errors_end_the_command():
         main(prog_name="python -m src")

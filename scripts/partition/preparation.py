@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from queue import Queue
 
 import click
 import numpy as np
@@ -41,6 +41,8 @@ SMALLEST_SIZE = 16  # voxels; the brain and its tumour need some
 MOST_PHANTOMS = 1000  # a site; site i numbers its patients from 1000 i, so that no two share an id
 DEFAULT_SITES = 3  # of synthetic patients
 PROCESSES = 2
+
+_ticks: SimpleQueue | None = None  # of a process of the pool
 
 
 def prepare(
@@ -140,14 +142,13 @@ def make_phantoms(
     numbers = _numbers(cases, sites)
     seeds = np.random.SeedSequence(seed).generate_state(len(numbers)).tolist()
     context = get_context("spawn")
-    with all_or_nothing(out) as part, context.Manager() as manager:
-        ticks = manager.Queue()
-        pool = ProcessPoolExecutor(PROCESSES, mp_context=context)
+    # A pipe: a Manager's socket has a path below TMPDIR, of 107 characters at most (sun_path)
+    ticks = context.SimpleQueue()
+    with all_or_nothing(out) as part:
+        pool = ProcessPoolExecutor(PROCESSES, context, _tick_into, (ticks,))
         try:
             jobs = [
-                pool.submit(
-                    _phantom_site, part / name, index, number, site_seed, size, spacing_mm, ticks
-                )
+                pool.submit(_phantom_site, part / name, index, number, site_seed, size, spacing_mm)
                 for index, (name, number, site_seed) in enumerate(
                     zip(site_names(len(numbers)), numbers, seeds, strict=True)
                 )
@@ -155,6 +156,7 @@ def make_phantoms(
             _watch(jobs, ticks, sum(numbers), tell)
         finally:
             pool.shutdown(cancel_futures=True)
+            ticks.close()
         made = [job.result() for job in jobs]
         apart = write_summary(part, made, {"partition": "synthetic hospitals", "seed": seed})
         return Made(made, [], [], apart)
@@ -176,10 +178,16 @@ def _numbers(cases: str, sites: int | None) -> list[int]:
     return numbers
 
 
+def _tick_into(ticks: SimpleQueue) -> None:
+    """In a process of the pool, once: where `_phantom_site` tells of each case."""
+    global _ticks
+    _ticks = ticks
+
+
 def _phantom_site(
-    folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float, ticks: Queue
+    folder: Path, index: int, cases: int, seed: int, size: int, spacing_mm: float
 ) -> SiteMade:
-    """In a process of its own: write one site and look at what was written."""
+    """In a process of the pool: write one site and look at what was written."""
 
     write_site(
         folder,
@@ -190,7 +198,7 @@ def _phantom_site(
         spacing_mm=spacing_mm,
         first=MOST_PHANTOMS * index,
         kind=PHANTOM,
-        progress=lambda *_: ticks.put(None),
+        progress=lambda *_: _ticks and _ticks.put(None),
     )
     files = find_cases(folder, PHANTOM)
     examined = assess_case(files)
@@ -203,7 +211,7 @@ def _phantom_site(
     return in_numbers(folder.name, examined, files, read_clinical(folder).rows)
 
 
-def _watch(jobs: list[Future], ticks: Queue, total: int, tell: Tell) -> None:
+def _watch(jobs: list[Future], ticks: SimpleQueue, total: int, tell: Tell) -> None:
     """Tell of every case made until all jobs are done; the first job that fails raises here."""
     pending, done = set(jobs), 0
     while pending:

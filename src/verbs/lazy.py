@@ -1,8 +1,13 @@
 """A group of commands that imports one only when it is asked for, so that --help is fast."""
 
+import sys
+import traceback
 from importlib import import_module
+from typing import Any
 
 import click
+
+from src.errors import InputError, RunFailed
 
 
 class LazyGroup(click.Group):
@@ -15,6 +20,27 @@ class LazyGroup(click.Group):
         super().__init__(**settings)
         self.package = package
         self.verbs = dict(sorted(verbs.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb. Click says "Aborted!" of every end of input; here it says of which.
+
+        InputError: a question could not be asked. RunFailed: a file or process ended too early.
+        """
+        try:
+            return super().invoke(ctx)
+        except click.Abort:
+            if sys.stdin is not None and sys.stdin.isatty():  # Ctrl-C at a question
+                raise
+            raise InputError(
+                "There is a question to be answered, and nobody at a keyboard to answer it. Give "
+                "the answer as an option (see --help), or type the command on a terminal."
+            ) from None
+        except EOFError as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise RunFailed(
+                f"What was being read ended too early, a file or another process of this command: "
+                f"{error or 'EOFError'} ({where.filename}, line {where.lineno})."
+            ) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, sorted."""

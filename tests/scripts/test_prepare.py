@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel
@@ -15,6 +17,7 @@ from src.data.case import SEQUENCES, read_case
 from src.data.layouts import Dataset, find_cases, read_dataset_yaml, write_dataset_yaml
 from src.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 
 
@@ -393,3 +396,29 @@ def test_a_refusal_leaves_no_folder_above_out_either(data, tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space"):
         prepare_sites(out, data=data, kind="brats2021", sites=2, copy=True)
     assert nothing_but(tmp_path, "data")
+
+
+def test_synthetic_patients_are_made_below_a_temporary_folder_of_any_length(tmp_path):
+    """A Manager's socket died here: a socket's path has 107 characters at most."""
+    long = tmp_path.joinpath(*["a folder of a job on a cluster"] * 4)
+    long.mkdir(parents=True)
+    words = ["--kind", "phantom", "--cases", "2", "--size", "32", "--spacing", "5.5"]
+    command = [sys.executable, "-m", "scripts", "prepare", *words, "--sites", "1", "--out"]
+    made = subprocess.run(
+        [*command, tmp_path / "out"],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(long)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert len(ids(tmp_path / "out" / "one")) == 2
+
+
+def test_nothing_here_opens_a_socket_by_its_path():
+    """Such a path is too long below many a TMPDIR; pipes and pairs of sockets have none."""
+    sources = [p for room in ("src", "scripts", "certs") for p in (ROOT / room).rglob("*.py")]
+    calls = ("Manager(", ".bind(str(", "multiprocessing.connection.Listener", "forkserver")
+    texts = {path: path.read_text(encoding="utf-8") for path in sources}
+    assert [path for path, text in texts.items() if any(call in text for call in calls)] == []
