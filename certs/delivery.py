@@ -111,8 +111,7 @@ class Delivery:
     ) -> list[Path]:
         """Write one package for each party, with all that it needs; return their paths.
 
-        `fx collaborator certify --import` takes a site's package, `python -m src receive` takes
-        both kinds.
+        `python -m src receive` takes them.
         workspace: the desk's copy. It gets the signed member list, and if its plan encrypts, keys
             are made for this run and bundle and encrypted for each site.
         new_run: the same members start another run, under a new number and with new keys.

@@ -10,12 +10,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from certs.policy import Policy
 from src import pem_door
 from src.errors import Refused, WireError
-from src.files import bounded
-from src.strict import zip_files
 from src.trust import fingerprint
+from src.trust.carried import ORIGINAL, unpacked
 from src.trust.certificate import AGGREGATOR, SITE, Role, dns_names, subject
 
 LARGEST_BYTES = 64 * 1024
+REQUEST = b"-----BEGIN CERTIFICATE REQUEST"
 ASKS_FOR = {SITE: ExtendedKeyUsageOID.CLIENT_AUTH, AGGREGATOR: ExtendedKeyUsageOID.SERVER_AUTH}
 
 
@@ -48,11 +48,12 @@ def read(path: Path) -> Request:
     Refused: it is no such file, it does not hold exactly one request for each purpose, or file name
         and content name different parties.
     """
-    if path.suffix == ".csr":
+    begin = path.read_bytes()[:64].lstrip()
+    if path.suffix == ".csr" or begin.startswith(REQUEST):  # renamed on its way: .csr.txt
         speaking, encryption = _load(path.read_bytes(), path), None
-        role, stem = AGGREGATOR, path.stem.removeprefix("agg_")
+        role, stem = AGGREGATOR, path.name.partition(".csr")[0].removeprefix("agg_")
     else:
-        files = _unpack(path)
+        files = unpacked(path, "a request package", most_bytes=LARGEST_BYTES)
         names = [name for name in files if name.startswith("col_") and name.endswith(".csr")]
         others = sorted({*files} - {*names, "encryption.csr"})
         if len(names) != 1 or "encryption.csr" not in files or others:
@@ -60,7 +61,8 @@ def read(path: Path) -> Request:
                 f"{path}: expected one col_NAME.csr and encryption.csr, got "
                 f"{', '.join(sorted(files))}. The site makes it with "
                 "`fx collaborator generate-cert-request` and "
-                "`python -m src request-encryption-key`, in a folder without older requests."
+                "`python -m src request-encryption-key`, in a folder without older requests. "
+                f"{ORIGINAL}"
             )
         speaking, encryption = _load(files[names[0]], path), _load(files["encryption.csr"], path)
         role, stem = SITE, names[0].removeprefix("col_").removesuffix(".csr")
@@ -93,14 +95,6 @@ def check(request: Request, policy: Policy) -> None:
     asked = request.speaking.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if list(asked) != [ASKS_FOR[request.role]]:
         raise Refused(f"{request.path}: it asks for another role than {request.role.name}.")
-
-
-def _unpack(path: Path) -> dict[str, bytes]:
-    """The package's files by name. Refused: it is no zip file, or larger than any request."""
-    try:
-        return zip_files(bounded(path, LARGEST_BYTES), most_bytes=LARGEST_BYTES)
-    except (WireError, OSError) as error:
-        raise Refused(f"{path}: not a request package: {error}") from None
 
 
 def _load(content: bytes, path: Path) -> x509.CertificateSigningRequest:

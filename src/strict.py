@@ -11,7 +11,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -156,9 +156,19 @@ def yaml_value(content: bytes | str) -> Any:
 # -- zip -------------------------------------------------------------------------------------------
 
 
-def zip_files(content: bytes, *, most_bytes: int) -> dict[str, bytes]:
+def _as_they_are(names: Sequence[str]) -> Mapping[str, str]:
+    return dict(zip(names, names, strict=True))
+
+
+def zip_files(
+    content: bytes,
+    *,
+    most_bytes: int,
+    names: Callable[[Sequence[str]], Mapping[str, str]] = _as_they_are,
+) -> dict[str, bytes]:
     """The files of a zip archive by name; folders are passed over.
 
+    names: says of all names which are read, and under which name; others are passed over unread.
     WireError: no zip archive or a damaged one, more than `most_bytes` when unpacked (whatever its
     directory says), encrypted, packed in another way than stored or deflated, a name twice, or one
     that is no plain relative path of letters, digits and `_ . -`.
@@ -170,13 +180,16 @@ def zip_files(content: bytes, *, most_bytes: int) -> dict[str, bytes]:
             entries = archive.infolist()
             if len(entries) > MOST_ENTRIES:
                 raise WireError(f"{len(entries)} entries, expected {MOST_ENTRIES} at most.")
-            for entry in entries:
-                if entry.is_dir():
+            files = [entry for entry in entries if not entry.is_dir()]
+            read_as = names([entry.filename for entry in files])
+            for entry in files:
+                name = read_as.get(entry.filename)
+                if name is None:
                     continue
-                _check_entry(entry, found)
+                _check_entry(entry, name, found)
                 with archive.open(entry) as file:
-                    found[entry.filename] = file.read(left + 1)
-                left -= len(found[entry.filename])
+                    found[name] = file.read(left + 1)
+                left -= len(found[name])
                 if left < 0:
                     raise WireError(f"unpacks to more than {most_bytes} bytes.")
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
@@ -186,13 +199,13 @@ def zip_files(content: bytes, *, most_bytes: int) -> dict[str, bytes]:
     return found
 
 
-def _check_entry(entry: zipfile.ZipInfo, found: Mapping[str, bytes]) -> None:
-    if entry.filename in found:
-        raise WireError(f"the name {entry.filename!r} stands twice.")
-    parts = PurePosixPath(entry.filename).parts
-    plain = "/".join(parts) == entry.filename and all(NAME.fullmatch(part) for part in parts)
+def _check_entry(entry: zipfile.ZipInfo, name: str, found: Mapping[str, bytes]) -> None:
+    if name in found:
+        raise WireError(f"the name {name!r} stands twice.")
+    parts = PurePosixPath(name).parts
+    plain = "/".join(parts) == name and all(NAME.fullmatch(part) for part in parts)
     if not parts or not plain:
-        raise WireError(f"the name {entry.filename!r} is no plain path.")
+        raise WireError(f"the name {name!r} is no plain path.")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise WireError(f"{entry.filename!r} is packed by method {entry.compress_type}.")
 

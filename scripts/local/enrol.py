@@ -66,8 +66,8 @@ def enrol(
         packages = run / "desk" / "packages"
         desk.delivery.write_packages(packages, workspace=aggregator)
         receive(packages / f"desk_to_agg_{ADDRESS}.zip", aggregator, utc_now())
-        for job in [pool.submit(_take, s, path, packages) for s, path in workspaces.items()]:
-            job.result()
+        for site, workspace in workspaces.items():
+            receive(packages / f"agg_to_col_{site}_signed_cert.zip", workspace, utc_now())
     said("approval by every site")
     for site, workspace in workspaces.items():
         for module in modules:  # `fx workspace export` carries no code but src/
@@ -124,9 +124,3 @@ def _request(folder: Path, site: str, archive: Path, data: Path) -> Path:
     fx.run(workspace, "collaborator", "generate-cert-request", "-n", site, "--silent")
     encryption_key.request(workspace, site)
     return workspace
-
-
-def _take(site: str, workspace: Path, packages: Path) -> None:
-    package = f"agg_to_col_{site}_signed_cert.zip"
-    shutil.copy2(packages / package, workspace)
-    fx.run(workspace, "collaborator", "certify", "--import", package)

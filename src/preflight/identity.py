@@ -112,6 +112,9 @@ def sum_keys(examination: Examination) -> Iterator[tuple[State, str]]:
     else:
         member, digest = examination.members.site(examination.name), examination.bundle.digest
         listed = examination.members
+        if _since(examination):
+            yield "fail", "not examined: what lies here is not what was approved; see bundle."
+            return
         key_transport.open_keys(examination.workspace, member, listed, digest, examination.now)
         yield "ok", f"of run {listed.run[:16]}…, encrypted by the desk for {examination.name}"
 
@@ -138,9 +141,18 @@ def approved(examination: Examination) -> Iterator[tuple[State, str]]:
     if not path.is_file():
         yield "fail", f"nothing is approved: python -m src show, then approve -n {examination.name}"
         return
+    if changed := _since(examination):
+        yield "fail", changed
+        return
     run = examination.members.run
     found = approval.verify(path.read_bytes(), member, run, digest, name=str(path))
     yield "ok", f"{digest[:16]}…, approved {found['approved']}"
+
+
+def _since(examination: Examination) -> str:
+    """What has changed at a site since its approval, in words; "" if that is not known."""
+    member = examination.members.site(str(examination.name))
+    return approval.since(examination.workspace, member, examination.bundle)
 
 
 def roster(examination: Examination) -> Iterator[tuple[State, str]]:

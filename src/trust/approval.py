@@ -25,6 +25,7 @@ FOLDER = Path("approvals")
 FILE = FOLDER / "approval.json"
 APPROVED = FOLDER / "approved"  # what was approved last: its manifest and its texts, to compare
 TEXT_BYTES = 1_000_000
+MOST_NAMED = 8
 
 
 def approve(
@@ -73,6 +74,36 @@ def last_approved(workspace: Path) -> Bundle | None:
     """The bundle that was approved in this workspace last; None if none was."""
     path = workspace / APPROVED / "manifest"
     return Bundle.parse(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def since(workspace: Path, member: Member, bundle: Bundle) -> str:
+    """What lies here otherwise than this member has signed, and what to do; "" if it is not known.
+
+    Read for its words alone: whether the bundle may run is for `verify`.
+    """
+    old, path = last_approved(workspace), workspace / FILE
+    if old is None or not path.is_file():
+        return ""
+    signed = signed_statement.verify(
+        KIND, path.read_bytes(), member.certificate, name=str(path)
+    ).get("bundle")
+    lines = bundles.differences(old, bundle)
+    if signed != old.digest or not lines:
+        return ""
+    more = f" and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+    told = (
+        f"{path} is for bundle {signed}, expected {bundle.digest}. Since that was approved: "
+        f"{', '.join(lines[:MOST_NAMED])}{more}."
+    )
+    if all(line.startswith("new: ") and not line.endswith(bundles.CODE) for line in lines):
+        return (
+            f"{told} Nothing that is new can be imported: delete it, if nobody needs it, and "
+            "nothing is to be signed anew."
+        )
+    return (
+        f"{told} Put it back as it was, unless you know of the change; then look at it, and sign "
+        f"it: python -m src show && python -m src approve -n {member.name}"
+    )
 
 
 def changes(workspace: Path, bundle: Bundle) -> list[str]:

@@ -86,7 +86,12 @@ class SiteGate(Party):
             )
         content = path.read_bytes()
         digest, run = self.bundle.digest, self.members.run
-        approval.verify(content, member, run, digest, name=str(path))
+        try:
+            approval.verify(content, member, run, digest, name=str(path))
+        except Refused as refusal:
+            if changed := approval.since(self.workspace, member, self.bundle):
+                raise Refused(changed) from refusal
+            raise
         return content
 
     def _check_ledgers(self) -> None:

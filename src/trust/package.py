@@ -7,16 +7,17 @@ from pathlib import Path
 
 from cryptography import x509
 
-from src.errors import Refused, WireError
-from src.files import bounded, write_atomically
-from src.strict import zip_files
+from src.errors import Refused
+from src.files import write_atomically
 from src.trust import certificate as certificates
 from src.trust import encryption_key, key_transport, members, revocation
+from src.trust.carried import ORIGINAL, unpacked
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
 from src.trust.party import write_roster
 
 LARGEST_BYTES = 4 << 20
 ROLES = {"client": SITE, "server": AGGREGATOR, "encryption": ENCRYPTION}  # by folder
+REVOCATION_LIST = b"-----BEGIN X509 CRL"
 SHARED = ("cert_chain.crt", "desk.crt", "members.json", "revoked.crl")
 
 
@@ -41,7 +42,7 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
     Refused, and nothing is replaced: it is for another party, comes from another authority, is not
     signed by the desk, or holds anything that it should not.
     """
-    if package.suffix == ".crl":
+    if package.suffix == ".crl" or _begins(package, REVOCATION_LIST):
         chain = CertificatePath.read(workspace / members.CHAIN_FILE)
         content = {"revoked.crl": package.read_bytes()}
         newer = revocation.parse(content["revoked.crl"], chain.signing, name=str(package))
@@ -75,10 +76,7 @@ def _unpack(package: Path) -> dict[str, bytes]:
 
     Refused: it is no package of the desk's, too large, incomplete, or holds anything else.
     """
-    try:
-        content = zip_files(bounded(package, LARGEST_BYTES), most_bytes=LARGEST_BYTES)
-    except (WireError, OSError) as error:
-        raise Refused(f"{package}: not a package of the desk: {error}") from None
+    content = unpacked(package, "a package of the desk", most_bytes=LARGEST_BYTES)
     missing = [name for name in SHARED if name not in content]
     folders = {*ROLES, key_transport.FOLDER.name}
     foreign = [
@@ -88,8 +86,16 @@ def _unpack(package: Path) -> dict[str, bytes]:
     ]
     if missing or foreign:
         wrong = ", ".join([*missing, *foreign])
-        raise Refused(f"{package}: expected a package of the desk; wrong or missing: {wrong}.")
+        raise Refused(
+            f"{package}: expected a package of the desk; wrong or missing: {wrong}. {ORIGINAL}"
+        )
     return content
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    """Whether a file begins so, whatever it was renamed to on its way."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \r\n").startswith(mark)
 
 
 def _check_own(

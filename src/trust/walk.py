@@ -15,6 +15,7 @@ from pathlib import Path
 from src.errors import Refused
 from src.plan import plan as plans
 from src.plan.sources import MARK
+from src.trust import debris
 
 PLAN = Path("plan/plan.yaml")
 REQUIREMENTS = "requirements.txt"
@@ -37,7 +38,12 @@ def bundle_files(workspace: Path) -> Iterator[Path]:
     Refused: something there is neither of the bundle nor a party's own.
     """
     if not (workspace / MARK).is_file():
-        raise Refused(f"{workspace}: expected a workspace, found no {MARK}. Import it anew.")
+        raise Refused(
+            f"{workspace}: expected a workspace, found no {MARK}. Import it anew"
+            f"{_deeper(workspace)}."
+        )
+    if left := debris.refusal(workspace, (DATA, *OWN)):
+        raise Refused(left)
     archive = f"{workspace.resolve().name}.zip"
     for entry in _entries(workspace):
         name = entry.name
@@ -53,6 +59,17 @@ def bundle_files(workspace: Path) -> Iterator[Path]:
             yield _well_named(Path(entry.path)).relative_to(workspace)
         elif name not in (MARK, CACHE_LOCK, archive) and not PACKAGES.fullmatch(name):
             raise Refused(f"{entry.path}: expected no such file beside the code. {REMEDY}")
+
+
+def _deeper(workspace: Path) -> str:
+    """Where the workspace lies one folder deeper, as a clause: so it is after a second packing."""
+    inner = next(workspace.glob(f"*/{MARK}"), None)
+    return (
+        f"; there is one in {inner.parent}, as after packing the archive again on its way: have "
+        "the original sent"
+        if inner
+        else ""
+    )
 
 
 def _signed(folder: Path, workspace: Path) -> Iterator[Path]:

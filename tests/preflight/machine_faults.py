@@ -72,6 +72,16 @@ def no_monai(parties, clock, patch):
     patch.setitem(sys.modules, "monai", None)
 
 
+def left(path: str) -> Plant:
+    """A file that somebody's desktop has left."""
+
+    def plant(parties, clock, patch):
+        (parties / "one" / path).parent.mkdir(exist_ok=True)
+        (parties / "one" / path).write_bytes(b"x")
+
+    return plant
+
+
 SITE, AGG = "one", None
 FAULTS: dict[str, tuple[str | None, Plant, str]] = {
     "no temporary files": (SITE, no_temporary_files, "account"),
@@ -86,5 +96,9 @@ FAULTS: dict[str, tuple[str | None, Plant, str]] = {
     "a share that keeps no permissions": (SITE, keeps_no_permissions, "folders"),
     "a file where the cache goes": (SITE, a_file_for_a_cache, "folders"),
     "ledgers where nothing is written": (SITE, ledgers_on_something_read_only, "folders"),
+    "what Finder leaves": (SITE, left("src/.DS_Store"), "bundle"),
+    "what Windows leaves": (SITE, left("src/Thumbs.db"), "bundle"),
+    "a Python environment": (SITE, left("venv/pyvenv.cfg"), "bundle"),
+    "a note beside the code": (SITE, left("src/notes.txt"), "bundle"),
     "a library that dies when imported": (SITE, no_monai, "training"),
 }
