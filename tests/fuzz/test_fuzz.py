@@ -1,6 +1,6 @@
 """Whatever comes, a parser reads it or refuses it with a reason; nothing else, and in bounded time.
 
-`FUZZ_INPUTS=25000 pytest -m fuzz tests/fuzz` is the long run, by hand: so many inputs a parser.
+`FUZZ_INPUTS=25000 pytest -m fuzz --timeout 0` is the long run, by hand: so many inputs a parser.
 """
 
 import json

@@ -374,6 +374,7 @@ def test_the_first_run_names_everything_that_is_wrong_with_a_data_set(data, tmp_
         "used by nothing: 6.",
         "1 .DS_Store, 1 ._*, 1 __MACOSX",
         "BraTS2021_00001_t2.nii.gz: ",
+        "found the same image as BraTS2021_00002_t1.nii.gz",
         "clinical.csv: this is not UTF-8 (byte 0xf6 in line 2",
         "clinical.csv: its cells are separated by semicolons",
         "line 6: the case BraTS2021_00003 has a row already",
