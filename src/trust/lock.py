@@ -10,7 +10,8 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -60,6 +61,15 @@ class WorkspaceLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(told).encode(), 0)
         self._close = close
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The lock for the block. WorkspaceHeld: another process has it."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Give the lock back, if it was taken."""

@@ -13,6 +13,7 @@ from src.trust import certificate as certificates
 from src.trust import encryption_key, key_transport, members, revocation
 from src.trust.carried import ORIGINAL, unpacked
 from src.trust.certificate import AGGREGATOR, ENCRYPTION, SITE, CertificatePath
+from src.trust.lock import WorkspaceLock
 from src.trust.party import write_roster
 
 LARGEST_BYTES = 4 << 20
@@ -40,7 +41,8 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
 
     new_root: accept another authority than the one known here.
     Refused, and nothing is replaced: it is for another party, comes from another authority, is not
-    signed by the desk, or holds anything that it should not.
+    signed by the desk, or holds anything that it should not. WorkspaceHeld: a process runs in the
+    workspace, and it is a package; a revocation list is taken all the same.
     """
     if package.suffix == ".crl" or _begins(package, REVOCATION_LIST):
         chain = CertificatePath.read(workspace / members.CHAIN_FILE)
@@ -65,9 +67,10 @@ def receive(package: Path, workspace: Path, now: datetime, *, new_root: bool = F
             f"{package} is of another authority than the one known here. If the desk has made a "
             "new one, compare its words by telephone and repeat with --new-authority."
         )
-    files = _put(content, workspace, chain)
-    if any(name.startswith("server/") for name in content):
-        write_roster(workspace, listed.sites)
+    with WorkspaceLock(workspace, lambda: now).held():  # what runs here has read the files it needs
+        files = _put(content, workspace, chain)
+        if any(name.startswith("server/") for name in content):
+            write_roster(workspace, listed.sites)
     return Received(files, chain.root, root_is_new)
 
 

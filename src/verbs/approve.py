@@ -21,6 +21,7 @@ from src.verbs.options import console
 def approve(name: str, workspace: Path, words: str | None) -> None:
     """Sign, with the site's key, that exactly this bundle may run here."""
     gate = SiteGate(str(workspace))
+    gate.lock.take()  # a process that runs here has read what it approved
     member = gate.identify(name)
     heard = words or click.prompt("The bundle's words, as the desk reads them out")
     digest = gate.bundle.digest

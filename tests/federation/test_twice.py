@@ -27,8 +27,11 @@ def test_a_second_process_in_a_workspace_ends_with_77_and_names_the_first(sealed
         assert f"is in use by process {first} on" in " ".join(sealed.log("one").split())
         command = [sys.executable, "-m", "src", "export", "--model", final, "--out", "final.pt"]
         shown = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
-    assert shown.returncode == 77, shown.stderr
-    assert f"is in use by process {first} on" in shown.stderr
+        command = [sys.executable, "-m", "src", "approve", "-n", "one", "--words", "twelve"]
+        signed = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
+    for ended in (shown, signed):
+        assert ended.returncode == 77, ended.stderr
+        assert f"is in use by process {first} on" in ended.stderr
     assert not (workspace / "final.pt").exists()
     lines = audit.verify(workspace / audit.FILE, sealed.certificates())
     assert [line["event"] for line in lines].count("refused") == 1

@@ -6,8 +6,9 @@ import zipfile
 import pytest
 import yaml
 
-from src.errors import Refused
+from src.errors import Refused, WorkspaceHeld
 from src.trust import encryption_key, revocation
+from src.trust.lock import WorkspaceLock
 from src.trust.package import receive
 from tests import ceremonies
 from tests.ceremonies import ADDRESS, make_request, open_desk, words_of
@@ -52,6 +53,22 @@ def test_a_first_package_shows_its_authority(parties, packages, clock):
     (parties / "one/cert/cert_chain.crt").unlink()
     package = packages / "agg_to_col_one_signed_cert.zip"
     assert receive(package, parties / "one", clock()).root_is_new
+
+
+def test_where_a_process_runs_a_package_waits_for_its_end_and_a_revocation_list_does_not(
+    parties, desk, packages, tmp_path, clock
+):
+    newer = tmp_path / "revoked.crl"
+    newer.write_bytes(desk.delivery.revocation_list())
+    package = packages / "agg_to_col_one_signed_cert.zip"
+    before = snapshot(parties / "one")
+    running = WorkspaceLock(parties / "one", clock)
+    with running.held():
+        with pytest.raises(WorkspaceHeld, match="End that one, or leave it"):
+            receive(package, parties / "one", clock())
+        assert snapshot(parties / "one") == before
+        assert receive(newer, parties / "one", clock()).files
+    assert receive(package, parties / "one", clock()).files
 
 
 def test_another_partys_package_is_refused(parties, packages, clock):
