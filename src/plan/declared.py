@@ -42,6 +42,7 @@ DEMANDED = {
     "task_runner.settings.personal": ("leaves",),
     "task_runner.settings.reported_metrics": ("leaves", "spends", "private", "validated_on"),
     "tasks.*.aggregation_type.settings.rule": ("encrypted",),
+    "tasks.*.aggregation_type.settings.rule.settings.rule": ("encrypted",),
 }
 # The places whose spending a site's ledger books; methods that say how much is spent.
 BOOKED = (

@@ -180,7 +180,11 @@ class Rule(Protocol):
     """`tasks.….aggregation_type.rule`: how the sites' models become the next one.
 
     A rule with a state also offers `step(before, combined, state)`, which gives the next model and
-    the new state, arrays by name, from the model before the round: `src.aggregation.fedavgm`.
+    the new state, arrays by name, from the model before the round: `src.aggregation.fedavgm`. One
+    that looks at what each site has changed offers `combine_around(centre, models, weights)`, with
+    the model before the round as centre, or what its `centre(before, state)` gives:
+    `src.aggregation.centred_clipping`. One that withstands `liars` has `sites_needed`, the fewest
+    sites with which it does: `src.aggregation.robust`.
     """
 
     def combine(self, models: Sequence["np.ndarray"], weights: Sequence[float]) -> "np.ndarray":

@@ -81,6 +81,7 @@ PLACES = {
         "src.engines.openfl.aggregation_function.Rule.",
     ),
     "tasks.*.aggregation_type.settings.rule": Place(offers=parts.Rule),
+    "tasks.*.aggregation_type.settings.rule.settings.rule": Place(offers=parts.Rule),
 }
 
 

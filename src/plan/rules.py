@@ -110,9 +110,9 @@ def _check_encryption(plan: Mapping[str, Section], name: str, sources: Sources) 
     aggregates = bool(declared(plan["aggregator"], sources).encrypted)
     _check_aggregator(plan, name, sealed=sealed, aggregates=aggregates)
     for task, section in plan["tasks"].items():
-        rule = ((section.get("aggregation_type") or {}).get("settings") or {}).get("rule")
-        adds = rule is not None and bool(declared(rule, sources).encrypted)
-        if "train" in task and sealed != adds:
+        rule = _rule_in(section.get("aggregation_type"))
+        adds = _adds_encrypted(rule, sources)
+        if "train" in task and adds != {sealed}:
             raise PlanError(
                 f"{name}: tasks.{task}: {rule['template'] if rule else 'no rule'} with {pipeline}: "
                 + (
@@ -126,6 +126,17 @@ def _check_encryption(plan: Mapping[str, Section], name: str, sources: Sources) 
             )
     if sealed:
         _check_encryption_settings(plan["compression_pipeline"], name)
+
+
+def _rule_in(part: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return ((part or {}).get("settings") or {}).get("rule")
+
+
+def _adds_encrypted(rule: Mapping[str, Any] | None, sources: Sources) -> set[bool]:
+    """What the rule says, and the rule within it, if it holds one."""
+    said = {rule is not None and bool(declared(rule, sources).encrypted)}
+    inner = _rule_in(rule)
+    return said if inner is None else said | _adds_encrypted(inner, sources)
 
 
 ENCRYPTION = "src.secure_aggregation.settings.Encryption"

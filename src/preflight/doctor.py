@@ -28,6 +28,7 @@ RULES: dict[str, Check] = {
     "roster": identity.roster,
     "address": plan.address,
     "encryption": plan.encryption,
+    "liars": plan.liars,
     "mask keys": masks.mask_keys,
     "noise": plan.noise,
     "message size": plan.size,

@@ -6,6 +6,7 @@ from pathlib import Path
 from src.plan import plan as plans
 from src.plan.sources import is_here
 from src.preflight.finding import Examination, State
+from src.rounds.combine import check_enough
 from src.rounds.run_state import RunState
 from src.secure_aggregation.bfv import MOST_BYTES, SUM
 
@@ -60,6 +61,20 @@ def encryption(examination: Examination) -> Iterator[tuple[State, str]]:
         "ok",
         f"{found.bits}-bit sums of at least {needed} of {len(examination.members.sites)} sites",
     )
+
+
+def liars(examination: Examination) -> Iterator[tuple[State, str]]:
+    """Whether enough sites are enrolled for the plan's rule to withstand as many as it says."""
+    part = examination.plan.rule
+    if part is None or examination.encryption is not None:
+        return
+    if not all(is_here(found["template"]) for _, found in plans.parts({"rule": dict(part)})):
+        yield "warn", f"{part['template']} comes with this bundle; its code was not run. Read it."
+        return
+    rule, sites = plans.build(part), len(examination.members.sites)
+    check_enough(rule, sites)
+    if hasattr(rule, "sites_needed"):
+        yield "ok", f"{type(rule).__name__}: of {sites} sites as many may lie: {rule.liars}"
 
 
 def noise(examination: Examination) -> Iterator[tuple[State, str]]:

@@ -73,7 +73,7 @@ def causes(findings) -> list[tuple[str, str]]:
 def test_there_is_no_false_alarm(healthy, clock, name):
     findings = examine(healthy, name, clock)
     assert wrong(findings) == []
-    expected = set(doctor.RULES) - {"noise"}  # the default plan has none
+    expected = set(doctor.RULES) - {"noise", "liars"}  # the default plan has none
     expected -= {"encryption key", "mask keys", "data", "training"} if name is None else set()
     expected -= {"roster", "earlier run", "port"} if name else set()
     assert {finding.rule for finding in findings} == expected
@@ -307,6 +307,12 @@ def no_encryption(parties, clock, patch):
         path.write_text(yaml.safe_dump(plan))
 
 
+def too_many_liars(parties, clock, patch):
+    no_encryption(parties, clock, patch)
+    rule = "{template: src.aggregation.krum.Krum, settings: {liars: 1}}"
+    change_plan(f"tasks.train.aggregation_type.rule={rule}")(parties, clock, patch)
+
+
 def private_plan(parties, clock, patch):
     """The ledgers lie in the workspace, and would go with it."""
     plan = complete_plan(ROOT / "plan" / "dp.yaml", address=ADDRESS, port=50061)
@@ -376,6 +382,7 @@ PLANTED = {
         "encryption",
     ),
     "nothing encrypted": (SITE, no_encryption, "encryption"),
+    "more liars than three sites withstand": (AGG, too_many_liars, "liars"),
     "mask keys on a disk": (SITE, mask_keys_on_a_disk, "mask keys"),
     "sealed rounds noted in the workspace": (SITE, ledgers_in_the_workspace, "mask keys"),
     "privacy per site with three sites": (

@@ -31,6 +31,7 @@ from src.plan.plan import build
 from src.refusal import APPROVAL, REVOCATIONS, errors_end_the_process, marked
 from src.rounds.admission import BESIDE_BYTES, Admission, Limits
 from src.rounds.aggregator import AggregatorRounds, Fetch
+from src.rounds.combine import check_enough
 from src.rounds.ending import Ending
 from src.rounds.held_calls import HeldCalls
 from src.rounds.presence import Presence
@@ -91,6 +92,10 @@ class Aggregator(Checkpointed):
             federation = self.gate.open(authorized_cols)
         needed = getattr(straggler_handling_policy(), "minimum_reporting", None)
         enough = needed or len(authorized_cols)
+        with errors_end_the_process():
+            for task in assigner.tasks.values():
+                rule = getattr(task.get("aggregation_type"), "rule", None)
+                check_enough(rule, enough, f"A round may end with {enough} sites: ")
         self.presence = Presence(self.gate, authorized_cols, enough, site_grace_s, time.monotonic)
         self.ending = Ending(self.presence, time.monotonic, self.held.release)
         super().__init__(

@@ -41,9 +41,9 @@ def make(tmp_path, monkeypatch):
     initial = utils.construct_model_proto({TENSOR: START}, 0, PlainPipeline())
     utils.dump_proto(initial, "save/init.pbuf")
 
-    def build(rounds: int = 1, policy=WaitForAllPolicy, **settings) -> Aggregator:
+    def build(rounds: int = 1, policy=WaitForAllPolicy, rule=MEAN, **settings) -> Aggregator:
         tasks = {name: {} for name in ("validation", "train", "final_validation")}
-        tasks["train"]["aggregation_type"] = Rule(MEAN)
+        tasks["train"]["aggregation_type"] = Rule(rule)
         schedule = TrainThenValidate(
             each_round=["validation", "train"],
             final=["final_validation"],
@@ -215,6 +215,13 @@ def test_the_straggler_policy_says_how_many_sites_a_round_needs(make):
 
     assert make(policy=policy).presence.needed == 1
     assert make().presence.needed == len(SITES)
+
+
+def test_a_rule_that_a_round_may_leave_with_too_few_sites_does_not_start(make, caplog):
+    median = {"template": "src.aggregation.median.Median", "settings": {"liars": 1}}
+    with pytest.raises(SystemExit):
+        make(rule=median)
+    assert "A round may end with 2 sites: Median needs 3 sites" in caplog.text
 
 
 def test_a_revoked_site_is_gone_at_once(make):
