@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts.partition.site_names import in_order
 from src.errors import InputError
 
 FILE = "baselines.json"
@@ -30,7 +31,7 @@ def gains(final: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
     if not columns:
         return []
     return [
-        {"site": site, "federated": scores["dice"]["mean"]}
+        {"site": site, "federated": final[site]["dice"]["mean"]}
         | {name: found[name][site]["dice"]["mean"] for name in columns if site in found[name]}
-        for site, scores in final.items()
+        for site in in_order(final)
     ]

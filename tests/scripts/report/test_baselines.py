@@ -14,7 +14,7 @@ def scores(**sites: float) -> dict:
 
 
 def test_a_row_a_site_with_the_baselines_that_were_run():
-    final, found = scores(one=0.7, two=0.5), {"pooled": scores(one=0.8, two=0.6)}
+    final, found = scores(two=0.5, one=0.7), {"pooled": scores(one=0.8, two=0.6)}
     assert gains(final, found) == [
         {"site": "one", "federated": 0.7, "pooled": 0.8},
         {"site": "two", "federated": 0.5, "pooled": 0.6},
