@@ -99,11 +99,10 @@ def divide(
     if partial:
         members = fets_csv.large_enough(members, notes)
     partitions.refuse_small(members)
-    rows = clinical.rows
+    made = [in_numbers(site, examined, own, clinical.rows) for site, own in members.items()]
     with all_or_nothing(out) as part:
         for site, own in members.items():
-            _write_site(part / site, own, dataset, rows, copy)
-        made = [in_numbers(site, examined, own, rows) for site, own in members.items()]
+            _write_site(part / site, own, dataset, clinical.rows, copy)
         apart = write_summary(part, made, {"partition": partition, "seed": seed})
     return Made(made, findings, notes, apart)
 

@@ -1,5 +1,6 @@
 """What the strategies of a partition know of each patient: properties by which sites can differ."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from src.data.case import CaseFiles
 from src.errors import InputError
 
 MOST_NAMED = 8
+OLDEST = 130  # years; nan and inf are numbers, too, and no ages
 Row = Mapping[str, str]
 Value = float | str
 
@@ -44,7 +46,7 @@ def patients_of(
     """The patients of some cases, in the order of their ids.
 
     volumes_ml: of the whole tumour, by case; may be empty. rows: of the clinical table, by case.
-    InputError: an age that is no number.
+    InputError: an age that is none.
     """
     by_patient: dict[str, list[CaseFiles]] = {}
     for case in sorted(cases, key=lambda case: case.case_id):
@@ -92,7 +94,7 @@ def _patient(
     grades = [
         case.grade or said
         for case, row in zip(cases, own, strict=True)
-        if (said := (row.get("grade") or "").strip() or case.grade)
+        if (said := (row.get("grade") or "").strip().upper() or case.grade)
     ]
     scanners = [said for row in own if (said := (row.get("scanner") or "").strip())]
     return Patient(
@@ -107,9 +109,12 @@ def _patient(
 
 def _age(patient: str, text: str) -> float:
     try:
-        return float(text.replace(",", "."))
+        age = float(text.replace(",", "."))
     except ValueError:
+        age = math.nan
+    if not 0 <= age <= OLDEST:
         raise InputError(
-            f"clinical.csv: patient {patient}: expected an age in years, found {text!r}. Correct "
-            "it, or leave the cell empty."
-        ) from None
+            f"clinical.csv: patient {patient}: expected an age of 0 to {OLDEST} years, found "
+            f"{text!r}. Correct it, or leave the cell empty."
+        )
+    return age

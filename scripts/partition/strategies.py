@@ -84,6 +84,7 @@ def refuse_small(sites: Sites) -> None:
 
 
 def by_owner(cases: list[CaseFiles], owner: Mapping[str, str]) -> Sites:
+    """The sites of cases by their owner, by case id. InputError: a patient would be at two."""
     sites: Sites = {}
     homes: dict[str, tuple[str, str]] = {}
     for case in cases:

@@ -153,9 +153,16 @@ def test_properties_are_of_a_patient_not_of_a_case():
     assert (b.volume_ml, b.age, b.grade, b.scanner) == (None, None, "LGG", None)
 
 
-def test_an_age_that_is_no_number_is_named():
-    with pytest.raises(InputError, match="patient a: expected an age in years, found 'sixty'"):
-        patients_of([a_case("a", 0)], {}, {"a-0": {"age": "sixty"}})
+@pytest.mark.parametrize("text", ["sixty", "nan", "inf", "-1", "1962"])
+def test_an_age_that_is_none_is_named(text):
+    with pytest.raises(InputError, match=f"patient a: expected an age of 0 to 130 .* '{text}'"):
+        patients_of([a_case("a", 0)], {}, {"a-0": {"age": text}})
+
+
+def test_a_grade_is_one_however_it_is_written():
+    rows = {"a-0": {"grade": " hgg"}, "b-0": {"grade": "HGG"}}
+    a, b = patients_of([a_case("a", 0), a_case("b", 0)], {}, rows)
+    assert a.grade == b.grade == "HGG"
 
 
 # -- how unlike ----------------------------------------------------------------------------------
