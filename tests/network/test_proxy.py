@@ -93,6 +93,16 @@ def test_nothing_is_said_where_no_variable_is_set():
     assert way(HOST, {}).words == "directly"
 
 
+def test_a_password_of_the_proxy_is_shown_nowhere():
+    found = way(HOST, {"https_proxy": "http://name:secret@proxy.example:3128"})
+    assert found.proxy is not None
+    assert found.proxy.credentials == "name:secret"
+    for shown in (repr(found), str(found), repr(found.proxy), str(found.proxy), found.words):
+        assert "secret" not in shown
+    unusable = way(HOST, {"https_proxy": "http://name:sec@ret@proxy.example:3128"})
+    assert "sec@ret" not in repr(unusable)
+
+
 def through(answer, **of_proxy) -> str:
     """What is told of a proxy that answers so."""
     with serving(answer) as port:
